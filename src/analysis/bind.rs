@@ -1,0 +1,162 @@
+//! Binding: from the names of a plan to the numbers of one store.
+
+use super::{
+    BoundScope, Scope,
+    reader::{MaskPlan, Reader, StagePlan},
+    test::Test,
+};
+use crate::{
+    error::InvalidPlan,
+    journey::{Journey, NameKind, Names, Needs, PropertyNo},
+    model::{Condition, JourneyModel, Micros},
+};
+
+/// What a plan asks for while it is bound: conditions, stages and columns, to be read from the events of one store.
+#[derive(Debug)]
+pub struct Binder<'a> {
+    names: &'a Names,
+    model: &'a JourneyModel,
+    reader: Reader,
+    models: Vec<JourneyModel>,
+}
+
+/// A registered list of conditions. Its word for an event has bit i set if condition i holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Masks(usize);
+
+impl Masks {
+    /// The words of a journey's events.
+    pub fn of<'a>(&self, journey: &Journey<'a>) -> &'a [u64] {
+        journey.mask_words(self.0)
+    }
+}
+
+/// A registered journey model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StageReading(usize);
+
+impl StageReading {
+    /// The stages that a journey's events bear: 0 for none, else the stage's place in the model counted from 1.
+    pub fn of<'a>(&self, journey: &Journey<'a>) -> &'a [u8] {
+        journey.stage_codes(self.0)
+    }
+}
+
+impl<'a> Binder<'a> {
+    /// Begins binding for a scope; `last` is the time of the last event it sees.
+    pub(crate) fn new(
+        names: &'a Names,
+        model: &'a JourneyModel,
+        scope: &Scope,
+        last: Option<Micros>,
+    ) -> Result<Self, InvalidPlan> {
+        scope.check()?;
+        let scope_bound = scope.bind(names, last);
+        let needs = Needs { seqs: scope_bound.known_at.is_some(), ..Needs::default() };
+        let reader =
+            Reader { scope: scope_bound, filter: None, needs, stages: Vec::new(), own_model: None, masks: Vec::new() };
+        let mut binder = Self { names, model, reader, models: Vec::new() };
+        if let Some(filter) = scope.filter_condition() {
+            binder.reader.filter = Some(binder.test(filter));
+        }
+        Ok(binder)
+    }
+
+    pub(crate) fn into_reader(self) -> Reader {
+        self.reader
+    }
+
+    pub(crate) fn scope(&self) -> &BoundScope {
+        &self.reader.scope
+    }
+
+    /// The names of the store.
+    pub fn names(&self) -> &Names {
+        self.names
+    }
+
+    /// The journey model of the question: the one it names, else the standard one.
+    pub fn model(&self) -> &JourneyModel {
+        self.model
+    }
+
+    /// The last moment that the question sees.
+    pub fn observation_end(&self) -> Micros {
+        self.reader.scope.end
+    }
+
+    /// Whether entries at this moment count: the scope's range.
+    pub fn counts(&self, at: Micros) -> bool {
+        self.reader.scope.counts(at)
+    }
+
+    /// Registers up to 64 conditions.
+    ///
+    /// # Errors
+    /// [`InvalidPlan`] if there are more than 64, or one of them cannot be asked.
+    pub fn masks(&mut self, conditions: &[Condition]) -> Result<Masks, InvalidPlan> {
+        if conditions.len() > 64 {
+            return Err(InvalidPlan::new("conditions", format!("there are {}, the limit is 64", conditions.len())));
+        }
+        let tests = conditions.iter().map(|c| c.check().map(|()| self.test(c))).collect::<Result<Vec<_>, _>>()?;
+        self.reader.masks.push(MaskPlan::new(tests, self.names.count(NameKind::Touchpoint)));
+        Ok(Masks(self.reader.masks.len() - 1))
+    }
+
+    /// Registers a journey model.
+    pub fn stages(&mut self, model: &JourneyModel) -> StageReading {
+        if let Some(known) = self.models.iter().position(|m| m == model) {
+            return StageReading(known);
+        }
+        let (names, needs) = (self.names, &mut self.reader.needs);
+        needs.stages = true;
+        let code =
+            |stage: &str| model.position(stage).and_then(|place| u8::try_from(place + 1).ok()).unwrap_or_default();
+        let rules = model.rules();
+        let tests = rules.iter().map(|rule| Test::bind(&rule.when, names, model, needs)).collect();
+        let plan = StagePlan {
+            rules: MaskPlan::new(tests, names.count(NameKind::Touchpoint)),
+            stage_of_rule: rules.iter().map(|rule| code(rule.stage.as_str())).collect(),
+            nth: rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.nth?))).collect(),
+            own: names.read().from_number(NameKind::Stage, 0).map(|stage| code(stage)).collect(),
+        };
+        self.models.push(model.clone());
+        self.reader.stages.push(plan);
+        StageReading(self.models.len() - 1)
+    }
+
+    /// Asks for a property's column; `None` if no event has it.
+    pub fn property(&mut self, name: &str) -> Option<PropertyNo> {
+        let number = self.names.find_property(name)?;
+        self.reader.needs.properties.add(number.0);
+        Some(number)
+    }
+
+    /// Asks for the places of events in the log.
+    pub fn need_seqs(&mut self) {
+        self.reader.needs.seqs = true;
+    }
+
+    /// Asks for the channels of events.
+    pub fn need_channels(&mut self) {
+        self.reader.needs.channels = true;
+    }
+
+    /// Asks for the money of events.
+    pub fn need_values(&mut self) {
+        self.reader.needs.values = true;
+    }
+
+    /// Asks for the answers to surveys.
+    pub fn need_feedback(&mut self) {
+        self.reader.needs.feedback = true;
+    }
+
+    fn test(&mut self, condition: &Condition) -> Test {
+        if condition.asks_stage() && self.reader.own_model.is_none() {
+            let StageReading(place) = self.stages(self.model);
+            self.reader.own_model = Some(place);
+        }
+        Test::bind(condition, self.names, self.model, &mut self.reader.needs)
+    }
+}

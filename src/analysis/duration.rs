@@ -1,0 +1,220 @@
+//! Lengths of time, gathered while scanning and summarised at the end.
+
+use serde::{Deserialize, Serialize};
+
+/// Up to this many lengths are kept as they are; more go into buckets.
+const EXACT: usize = 1 << 20;
+/// A bucket's ends differ by at most this share of its value: 64 buckets for each doubling.
+const BUCKETS_PER_DOUBLING: u32 = 64;
+
+/// Lengths of time in microseconds, of which quantiles are asked at the end.
+///
+/// Up to 1,048,576 of them quantiles are exact. Beyond that the lengths are counted in buckets, and a quantile is at
+/// most 1/64 below the true one; the summary says so. What is known depends on the lengths alone, not on the order in
+/// which they came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    sum: u128,
+    max: u64,
+    kept: Kept,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Kept {
+    /// As they are, in no order.
+    All(Vec<u64>),
+    /// How many lie in each bucket.
+    Buckets(Vec<u64>),
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self { sum: 0, max: 0, kept: Kept::All(Vec::new()) }
+    }
+}
+
+impl Durations {
+    /// Adds a length; one that is negative counts as 0.
+    pub fn add(&mut self, micros: i128) {
+        let micros = u64::try_from(micros.max(0)).unwrap_or(u64::MAX);
+        self.sum = self.sum.saturating_add(micros.into());
+        self.max = self.max.max(micros);
+        match &mut self.kept {
+            Kept::All(all) => {
+                all.push(micros);
+                self.fold_if_many();
+            }
+            Kept::Buckets(buckets) => count(buckets, micros, 1),
+        }
+    }
+
+    /// Adds all lengths of another.
+    pub fn merge(&mut self, other: Self) {
+        self.sum = self.sum.saturating_add(other.sum);
+        self.max = self.max.max(other.max);
+        match (&mut self.kept, other.kept) {
+            (Kept::All(all), Kept::All(mut more)) => all.append(&mut more),
+            (Kept::Buckets(buckets), Kept::All(more)) => more.into_iter().for_each(|micros| count(buckets, micros, 1)),
+            (kept @ Kept::All(_), Kept::Buckets(mut buckets)) => {
+                if let Kept::All(all) = std::mem::replace(kept, Kept::All(Vec::new())) {
+                    all.into_iter().for_each(|micros| count(&mut buckets, micros, 1));
+                }
+                *kept = Kept::Buckets(buckets);
+            }
+            (Kept::Buckets(buckets), Kept::Buckets(more)) => {
+                buckets.resize(buckets.len().max(more.len()), 0);
+                buckets.iter_mut().zip(more).for_each(|(here, there)| *here += there);
+            }
+        }
+        self.fold_if_many();
+    }
+
+    fn fold_if_many(&mut self) {
+        if let Kept::All(all) = &self.kept
+            && all.len() > EXACT
+        {
+            let mut buckets = Vec::new();
+            all.iter().for_each(|&micros| count(&mut buckets, micros, 1));
+            self.kept = Kept::Buckets(buckets);
+        }
+    }
+
+    /// The bytes it takes.
+    pub fn size(&self) -> usize {
+        let (Kept::All(list) | Kept::Buckets(list)) = &self.kept;
+        list.len().saturating_mul(8)
+    }
+
+    /// Count, mean, median, 90th percentile and longest; `None` if there are no lengths.
+    pub fn summary(&self) -> Option<DurationSummary> {
+        let (count, quantile, error): (u64, Box<dyn Fn(f64) -> u64>, f64) = match &self.kept {
+            Kept::All(all) => {
+                let mut sorted = all.clone();
+                sorted.sort_unstable();
+                let count = sorted.len() as u64;
+                let at = move |q| sorted.get(rank(q, count)).copied().unwrap_or_default();
+                (count, Box::new(at), 0.0)
+            }
+            Kept::Buckets(buckets) => {
+                let count = buckets.iter().sum();
+                let at = move |q| {
+                    let mut left = rank(q, count) as u64;
+                    let found = buckets.iter().position(|&here| {
+                        let is_here = left < here;
+                        left = left.saturating_sub(here);
+                        is_here
+                    });
+                    bucket_start(found.unwrap_or_default())
+                };
+                (count, Box::new(at), 1.0 / f64::from(BUCKETS_PER_DOUBLING))
+            }
+        };
+        if count == 0 {
+            return None;
+        }
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        Some(DurationSummary {
+            count,
+            mean: self.sum as f64 / count as f64 / 1e6,
+            median: seconds(quantile(0.5)),
+            p90: seconds(quantile(0.9)),
+            max: seconds(self.max),
+            relative_error: error,
+        })
+    }
+}
+
+/// The position of a quantile in sorted order: the first value that at least this share of values do not exceed.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank lies between 0 and count")]
+fn rank(quantile: f64, count: u64) -> usize {
+    ((quantile * count as f64).ceil() as usize).saturating_sub(1)
+}
+
+fn count(buckets: &mut Vec<u64>, micros: u64, times: u64) {
+    let index = bucket(micros);
+    if buckets.len() <= index {
+        buckets.resize(index.saturating_add(1), 0);
+    }
+    if let Some(here) = buckets.get_mut(index) {
+        *here = here.saturating_add(times);
+    }
+}
+
+/// Values below 64 have a bucket each; above, each doubling has 64 of equal width.
+fn bucket(micros: u64) -> usize {
+    let steps = u64::from(BUCKETS_PER_DOUBLING);
+    let Some(doublings) = micros.checked_ilog2().and_then(|log| log.checked_sub(steps.ilog2())) else {
+        return usize::try_from(micros).unwrap_or_default();
+    };
+    let step = micros >> doublings;
+    usize::try_from(u64::from(doublings) * steps + step).unwrap_or(usize::MAX)
+}
+
+fn bucket_start(index: usize) -> u64 {
+    let steps = u64::from(BUCKETS_PER_DOUBLING);
+    let index = index as u64;
+    if index < 2 * steps {
+        return index;
+    }
+    let doublings = index / steps - 1;
+    (index - doublings * steps) << doublings
+}
+
+/// Lengths of time in short, in seconds.
+///
+/// A quantile q is the first length that at least a share q of all lengths do not exceed: the median of 1 and 3 is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DurationSummary {
+    /// How many.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// The length that half of them do not exceed.
+    pub median: f64,
+    /// The length that nine in ten do not exceed.
+    pub p90: f64,
+    /// The longest.
+    pub max: f64,
+    /// How far median and p90 may lie below the true ones, as a share: 0 if they are exact.
+    pub relative_error: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_by_hand() {
+        let mut durations = Durations::default();
+        assert_eq!(durations.summary(), None);
+        for seconds in [3, 1, 2, 10] {
+            durations.add(seconds * 1_000_000);
+        }
+        let summary = durations.summary().unwrap();
+        assert_eq!((summary.count, summary.median, summary.p90, summary.max, summary.mean), (4, 2.0, 10.0, 10.0, 4.0));
+        assert_eq!(summary.relative_error, 0.0);
+    }
+
+    #[test]
+    fn buckets_hold_their_error() {
+        for micros in (0..2_000).chain([1 << 20, (1 << 40) + 12_345, u64::MAX]) {
+            let start = bucket_start(bucket(micros));
+            assert!(start <= micros && (micros - start) as f64 <= micros as f64 / 64.0, "{micros} {start}");
+        }
+    }
+
+    #[test]
+    fn many_lengths_in_any_order_and_cut_are_the_same() {
+        let lengths: Vec<i128> = (0..(EXACT as i128 + 5)).map(|i| (i * 7919) % 1_000_003).collect();
+        let mut whole = Durations::default();
+        lengths.iter().for_each(|&l| whole.add(l));
+        let (mut a, mut b) = (Durations::default(), Durations::default());
+        lengths.iter().rev().enumerate().for_each(|(i, &l)| if i % 3 == 0 { a.add(l) } else { b.add(l) });
+        b.merge(a);
+        assert_eq!(whole, b);
+        let summary = whole.summary().unwrap();
+        assert!(summary.relative_error > 0.0);
+        assert!((summary.median - 0.5).abs() < 0.02, "{}", summary.median);
+    }
+}

@@ -1,0 +1,234 @@
+//! How far one journey comes: for each level, the chain that began last is kept, and nothing else can do better.
+
+use super::{
+    Order, Ties,
+    tied::{Seen, assign, levels, thin_out},
+};
+use crate::model::{Micros, Window};
+
+/// A funnel's rules in the bits of its registered conditions: steps first, then exclusions.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    pub(super) steps: usize,
+    pub(super) order: Order,
+    pub(super) ties: Ties,
+    pub(super) window: Option<Window>,
+    /// For each exclusion the two steps it lies between, from 1.
+    pub(super) exclusions: Vec<(usize, usize)>,
+}
+
+/// What is remembered of a chain's events: nothing while counting, their places while listing.
+pub(super) trait Trail: Clone + Default {
+    fn extended(&self, events: impl Iterator<Item = usize>) -> Self;
+}
+
+impl Trail for () {
+    fn extended(&self, _: impl Iterator<Item = usize>) -> Self {}
+}
+
+impl Trail for Vec<usize> {
+    fn extended(&self, events: impl Iterator<Item = usize>) -> Self {
+        self.iter().copied().chain(events).collect()
+    }
+}
+
+/// A chain that can still go on.
+#[derive(Debug, Clone)]
+struct Chain<T> {
+    entry: Micros,
+    trail: T,
+}
+
+/// How a level was first reached.
+#[derive(Debug, Clone)]
+pub(super) struct Reached<T> {
+    pub(super) entry: Micros,
+    pub(super) at: Micros,
+    pub(super) trail: T,
+}
+
+/// How far a journey came.
+#[derive(Debug)]
+pub(super) struct Walk<T> {
+    /// For each step that was reached, how.
+    pub(super) reached: Vec<Reached<T>>,
+    /// The entry of the latest chain that can still go on.
+    pub(super) open: Option<Micros>,
+    /// The first event that may serve the first step.
+    pub(super) first_entry: Option<Micros>,
+    /// Whether the furthest chain was stopped by an exclusion, or broken in a strict funnel.
+    pub(super) stopped: bool,
+}
+
+impl Rules {
+    /// What an event may do, by its word of conditions; `None` if it cannot matter.
+    fn seen(&self, event: usize, word: u64, enters: bool) -> Option<Seen> {
+        let mut serves = word & levels(0, self.steps - 1);
+        if !enters {
+            serves &= !1;
+        }
+        let mut rests = u64::MAX;
+        for (i, &(after, before)) in self.exclusions.iter().enumerate() {
+            if word >> (self.steps + i) & 1 == 1 {
+                rests &= !levels(after, before - 1);
+                // Step s (from 0) is between if s + 1 is more than `after` and less than `before`.
+                serves &= !((after..before - 1).fold(0, |bits, step| bits | 1 << step));
+            }
+        }
+        if self.order == Order::Strict {
+            // Before a chain begins anything may lie; at level L only a repetition of step L.
+            rests = 1 | (word & levels(0, self.steps - 1)) << 1;
+        }
+        (serves != 0 || rests != u64::MAX).then_some(Seen { event, serves, rests })
+    }
+
+    fn in_window(&self, entry: Micros, at: Micros) -> bool {
+        self.window.is_none_or(|window| at <= entry.plus(window))
+    }
+
+    /// Walks a journey. `enters` says whether an event at that moment may be an entry.
+    pub(super) fn walk<T: Trail>(&self, times: &[Micros], words: &[u64], enters: impl Fn(Micros) -> bool) -> Walk<T> {
+        let mut walker = Walker {
+            rules: self,
+            alive: vec![None; self.steps],
+            reached: Vec::new(),
+            stopped: vec![false; self.steps],
+        };
+        let mut first_entry = None;
+        let mut group: Vec<Seen> = Vec::new();
+        let mut now = Micros::MIN;
+        for (event, (&at, &word)) in times.iter().zip(words).enumerate() {
+            let Some(seen) = self.seen(event, word, enters(at)) else { continue };
+            if at != now {
+                walker.step(now, &mut group);
+                now = at;
+            }
+            if seen.may_serve(0) {
+                first_entry.get_or_insert(at);
+            }
+            group.push(seen);
+        }
+        walker.step(now, &mut group);
+        walker.finish(first_entry)
+    }
+}
+
+struct Walker<'a, T> {
+    rules: &'a Rules,
+    /// For each level below the last: the chain that began last and can go on from there. Level 0 is not begun.
+    alive: Vec<Option<Chain<T>>>,
+    reached: Vec<Reached<T>>,
+    /// For each level: whether the last chain there was stopped within its window.
+    stopped: Vec<bool>,
+}
+
+impl<T: Trail> Walker<'_, T> {
+    /// Takes in all events of one instant.
+    fn step(&mut self, at: Micros, group: &mut Vec<Seen>) {
+        match group.as_slice() {
+            [] => {}
+            [one] => self.step_one(at, *one),
+            _ => self.step_group(at, group),
+        }
+        group.clear();
+    }
+
+    /// One event: each chain either uses it for its next step, or lets it lie.
+    fn step_one(&mut self, at: Micros, seen: Seen) {
+        for level in (1..=self.rules.steps).rev() {
+            let longer = if seen.may_serve(level - 1) {
+                self.extended(level - 1, at, std::iter::once(seen.event))
+            } else {
+                None
+            };
+            if let Some(chain) = &longer {
+                self.reach(level, at, chain);
+            }
+            self.settle(level, at, longer, seen.rests >> level & 1 == 1);
+        }
+    }
+
+    /// Several events at one instant: every chain tries how far they take it, in any order.
+    fn step_group(&mut self, at: Micros, group: &mut Vec<Seen>) {
+        let steps = self.rules.steps;
+        thin_out(group, steps);
+        let mut longer: Vec<Option<Chain<T>>> = vec![None; steps];
+        let mut reached: Vec<Option<Chain<T>>> = vec![None; steps + 1];
+        let mut rests = vec![true; steps];
+        for from in 0..steps {
+            if from > 0 && self.alive.get(from).is_none_or(Option::is_none) {
+                continue;
+            }
+            let must_serve = |seen: &Seen, to: usize| seen.rests & levels(from, to) == 0;
+            if let Some(rests) = rests.get_mut(from) {
+                *rests = !group.iter().any(|seen| must_serve(seen, from));
+            }
+            let furthest = if self.rules.ties == Ties::LaterOnly { from + 1 } else { steps };
+            for to in from + 1..=furthest {
+                let Some(chosen) = assign(group, from, to, |_| false) else { break };
+                let events =
+                    |chosen: Vec<usize>| chosen.into_iter().filter_map(|i| group.get(i)).map(|seen| seen.event);
+                let Some(chain) = self.extended(from, at, events(chosen)) else { break };
+                keep_later(reached.get_mut(to), &chain);
+                if let Some(chosen) = assign(group, from, to, |seen| must_serve(seen, to))
+                    && let Some(chain) = self.extended(from, at, events(chosen))
+                {
+                    keep_later(longer.get_mut(to), &chain);
+                }
+            }
+        }
+        for (level, chain) in reached.iter().enumerate() {
+            if let Some(chain) = chain {
+                self.reach(level, at, chain);
+            }
+        }
+        for level in 1..steps {
+            let longer = longer.get_mut(level).and_then(Option::take);
+            self.settle(level, at, longer, rests.get(level).copied().unwrap_or(true));
+        }
+    }
+
+    /// The chain at a level with these events after it, if it is there and its window allows it.
+    fn extended(&self, from: usize, at: Micros, events: impl Iterator<Item = usize>) -> Option<Chain<T>> {
+        if from == 0 {
+            return Some(Chain { entry: at, trail: T::default().extended(events) });
+        }
+        let chain = self.alive.get(from)?.as_ref().filter(|chain| self.rules.in_window(chain.entry, at))?;
+        Some(Chain { entry: chain.entry, trail: chain.trail.extended(events) })
+    }
+
+    /// Notes that a level is reached, if it is for the first time. The levels below are noted by then.
+    fn reach(&mut self, level: usize, at: Micros, chain: &Chain<T>) {
+        if self.reached.len() < level {
+            self.reached.push(Reached { entry: chain.entry, at, trail: chain.trail.clone() });
+        }
+    }
+
+    /// Decides which chain stays at a level: the one that came, or the one that was there if the events let it rest.
+    fn settle(&mut self, level: usize, at: Micros, came: Option<Chain<T>>, rests: bool) {
+        let (Some(there), Some(stopped)) = (self.alive.get_mut(level), self.stopped.get_mut(level)) else { return };
+        if !rests && let Some(chain) = there.take() {
+            *stopped |= self.rules.in_window(chain.entry, at);
+        }
+        if let Some(came) = came {
+            *stopped = false;
+            if there.as_ref().is_none_or(|chain| chain.entry < came.entry) {
+                *there = Some(came);
+            }
+        }
+    }
+
+    fn finish(self, first_entry: Option<Micros>) -> Walk<T> {
+        let open = self.alive.iter().skip(1).flatten().map(|chain| chain.entry).max();
+        let stopped = self.stopped.get(self.reached.len()).copied().unwrap_or_default();
+        Walk { reached: self.reached, open, first_entry, stopped }
+    }
+}
+
+fn keep_later<T: Trail>(there: Option<&mut Option<Chain<T>>>, came: &Chain<T>) {
+    if let Some(there) = there
+        && there.as_ref().is_none_or(|chain| chain.entry < came.entry)
+    {
+        *there = Some(came.clone());
+    }
+}

@@ -1,0 +1,285 @@
+//! What a funnel asks.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{InvalidPlan, InvalidValue},
+    model::{Condition, Window},
+};
+
+/// A funnel has at most this many steps, and as many exclusions.
+pub const LIMIT_STEPS: usize = 32;
+
+/// How a funnel's steps follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Order {
+    /// In this order; other events may lie between.
+    #[default]
+    Ordered,
+    /// In this order, one directly after the other in the journey. Repeating the current step does not break the
+    /// chain; any other event does.
+    Strict,
+}
+
+/// What events at the same instant may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ties {
+    /// They may serve in either order, so that the answer does not depend on the order of arrival.
+    #[default]
+    Either,
+    /// Each step's event must be later than the one before.
+    LaterOnly,
+}
+
+/// A condition that stops a chain over which it lies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exclusion {
+    pub(crate) when: Condition,
+    /// The steps it lies between, counted from 1. Default: the first and the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) between: Option<(usize, usize)>,
+}
+
+/// A funnel: a list of 1 to 32 steps, each a condition.
+///
+/// # Question
+/// How many customers come how far in these steps, and where do they drop out?
+///
+/// # Definition
+/// A *chain* of level k is k distinct events, event i matching step i, each not earlier than the one before, the last
+/// at most the window after the first (inclusive). Other events may lie between; any entry may start a chain; one event
+/// serves one step. A customer counts for their highest level; among chains of that level the one that completes first
+/// is theirs, and among those the one that began last. The time to reach step k is that of the same funnel cut after
+/// step k.
+///
+/// Events at the same instant may serve in either order ([`Ties::Either`]). A scope's range limits the first step only.
+///
+/// A customer who did not convert, but has a chain whose window is still open at the end of observation, is *pending*,
+/// not dropped. Rates are given of all who entered, and of those whose window is over; without a window nobody is
+/// pending.
+///
+/// An exclusion stops a chain if it lies strictly between the chain's events of two steps; the customer stays at the
+/// level reached unless another chain comes further. At the same instant as a step it counts only if no order of the
+/// tie avoids it. An event that meets an exclusion cannot serve a step between its two.
+///
+/// # Worked example
+/// Steps `view`, `cart`, `pay` within 7 days. Ann: view (day 0), cart (day 1), view (day 5), pay (day 9). Her chain
+/// from day 0 has a cart but its payment is 9 days after; the view of day 5 has no cart behind it. She reached level 2.
+///
+/// ```
+/// use journeylog::{Event, Funnel, Journeys, Window};
+/// # use chrono::{DateTime, TimeDelta, Utc};
+/// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
+/// let journeys = Journeys::of([
+///     Event::at(day(0), "ann", "view"), Event::at(day(1), "ann", "cart"),
+///     Event::at(day(5), "ann", "view"), Event::at(day(9), "ann", "pay"),
+///     Event::at(day(0), "bob", "view"), Event::at(day(0), "bob", "pay"), Event::at(day(0), "bob", "cart"),
+/// ])?;
+/// let funnel = Funnel::ordered(["view", "cart", "pay"]).within(TimeDelta::days(7)).build()?;
+/// let report = journeys.query().run(&funnel)?;
+/// let reached: Vec<u64> = report.steps.iter().map(|step| step.customers).collect();
+/// assert_eq!(reached, [2, 2, 1]); // Bob's three events are at one instant: any order will do.
+/// # Ok::<(), journeylog::Error>(())
+/// ```
+///
+/// # Cost
+/// Time: events × steps; a group of events at one instant that match several steps costs a small search.
+/// Memory: a few numbers per step, the times to reach up to a bound, and the customers if they are listed.
+///
+/// # Compared with
+/// `ClickHouse`'s `windowFunnel` gives the same levels where no two events of a customer share an instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "FunnelBuilder", into = "FunnelBuilder")]
+#[must_use = "a plan answers nothing until it is run"]
+pub struct Funnel {
+    pub(crate) steps: Vec<Condition>,
+    pub(crate) order: Order,
+    pub(crate) ties: Ties,
+    pub(crate) window: Option<Window>,
+    /// With both steps given.
+    pub(crate) exclusions: Vec<(Condition, usize, usize)>,
+    pub(crate) customers: bool,
+}
+
+impl Funnel {
+    /// A funnel whose steps follow in order, with other events between. A text alone is a touchpoint.
+    pub fn ordered<C>(steps: impl IntoIterator<Item = C>) -> FunnelBuilder
+    where
+        C: TryInto<Condition>,
+        C::Error: Into<crate::model::RefusedName>,
+    {
+        let steps: Result<Vec<_>, _> =
+            steps.into_iter().map(|step| step.try_into().map_err(|e| e.into().into())).collect();
+        let (steps, refused) = match steps {
+            Ok(steps) => (steps, None),
+            Err(refused) => (Vec::new(), Some(refused)),
+        };
+        FunnelBuilder { steps, refused, ..FunnelBuilder::default() }
+    }
+
+    /// A funnel whose steps follow directly one after the other.
+    pub fn strict<C>(steps: impl IntoIterator<Item = C>) -> FunnelBuilder
+    where
+        C: TryInto<Condition>,
+        C::Error: Into<crate::model::RefusedName>,
+    {
+        FunnelBuilder { order: Order::Strict, ..Self::ordered(steps) }
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Condition] {
+        &self.steps
+    }
+}
+
+/// A funnel in the making, and the JSON form of one:
+/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2]}],"customers":true}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[must_use = "a funnel is only made by build"]
+pub struct FunnelBuilder {
+    steps: Vec<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    window: Option<Window>,
+    #[serde(default)]
+    order: Order,
+    #[serde(default)]
+    ties: Ties,
+    #[serde(default, rename = "exclude", skip_serializing_if = "Vec::is_empty")]
+    exclusions: Vec<Exclusion>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    customers: bool,
+    #[serde(skip)]
+    refused: Option<InvalidValue>,
+}
+
+impl FunnelBuilder {
+    /// Sets the window: the last event at most this long after the first. The default is no window.
+    pub fn within(mut self, window: TimeDelta) -> Self {
+        match Window::try_from(window) {
+            Ok(window) => self.window = Some(window),
+            Err(refused) => self.refused = Some(InvalidValue::new("window", refused.reason())),
+        }
+        self
+    }
+
+    /// Sets what events at the same instant may do. The default is [`Ties::Either`].
+    pub fn ties(mut self, ties: Ties) -> Self {
+        self.ties = ties;
+        self
+    }
+
+    /// Stops chains over which such an event lies, anywhere between the first step and the last.
+    pub fn exclude(mut self, when: Condition) -> Self {
+        self.exclusions.push(Exclusion { when, between: None });
+        self
+    }
+
+    /// Stops chains over which such an event lies between these two steps, counted from 1.
+    pub fn exclude_between(mut self, when: Condition, after: usize, before: usize) -> Self {
+        self.exclusions.push(Exclusion { when, between: Some((after, before)) });
+        self
+    }
+
+    /// Lists the customers behind every number, with the events that served and the reason of the drop.
+    pub fn list_customers(mut self) -> Self {
+        self.customers = true;
+        self
+    }
+
+    /// Checks and makes the plan.
+    ///
+    /// # Errors
+    /// [`InvalidPlan`] if there are no steps or more than 32, a condition that cannot be asked, a negative window, more
+    /// than 32 exclusions, one that does not lie between two steps, or one in a strict funnel, where every other event
+    /// breaks the chain anyway.
+    pub fn build(self) -> Result<Funnel, InvalidPlan> {
+        let Self { steps, window, order, ties, exclusions, customers, refused } = self;
+        if let Some(refused) = refused {
+            return Err(refused.within("funnel").into());
+        }
+        let refuse = |at: String, reason: String| Err(InvalidPlan::new(at, reason));
+        if steps.is_empty() || steps.len() > LIMIT_STEPS {
+            return refuse("funnel.steps".into(), format!("has {} steps, 1 to {LIMIT_STEPS} are allowed", steps.len()));
+        }
+        for (i, step) in steps.iter().enumerate() {
+            step.check().map_err(|e| e.within(&format!("funnel.steps[{i}]")))?;
+        }
+        if exclusions.len() > LIMIT_STEPS {
+            return refuse(
+                "funnel.exclude".into(),
+                format!("has {} entries, the limit is {LIMIT_STEPS}", exclusions.len()),
+            );
+        }
+        if order == Order::Strict && !exclusions.is_empty() {
+            return refuse(
+                "funnel.exclude".into(),
+                "a strict funnel takes none: every other event breaks its chains".into(),
+            );
+        }
+        let mut checked = Vec::with_capacity(exclusions.len());
+        for (i, Exclusion { when, between }) in exclusions.into_iter().enumerate() {
+            let at = format!("funnel.exclude[{i}]");
+            when.check().map_err(|e| e.within(&at))?;
+            let (after, before) = between.unwrap_or((1, steps.len()));
+            if after == 0 || after >= before || before > steps.len() {
+                return refuse(at, format!("between {after} and {before} is not between two of {} steps", steps.len()));
+            }
+            checked.push((when, after, before));
+        }
+        Ok(Funnel { steps, order, ties, window, exclusions: checked, customers })
+    }
+}
+
+impl TryFrom<FunnelBuilder> for Funnel {
+    type Error = InvalidPlan;
+    fn try_from(builder: FunnelBuilder) -> Result<Self, InvalidPlan> {
+        builder.build()
+    }
+}
+
+impl From<Funnel> for FunnelBuilder {
+    fn from(funnel: Funnel) -> Self {
+        let Funnel { steps, order, ties, window, exclusions, customers } = funnel;
+        let exclusions = exclusions
+            .into_iter()
+            .map(|(when, after, before)| Exclusion { when, between: Some((after, before)) })
+            .collect();
+        Self { steps, window, order, ties, exclusions, customers, refused: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_funnels_say_where() {
+        let refused = |builder: FunnelBuilder| builder.build().unwrap_err().to_string();
+        assert!(refused(Funnel::ordered::<&str>([])).contains("0 steps"));
+        assert!(refused(Funnel::ordered(vec!["a"; 33])).contains("33 steps"));
+        assert!(refused(Funnel::ordered(["a", ""])).starts_with("funnel.touchpoint: is empty"));
+        assert!(refused(Funnel::ordered(["a"]).within(TimeDelta::seconds(-1))).starts_with("funnel.window"));
+        let x = || Condition::touchpoint("x").unwrap();
+        assert!(refused(Funnel::ordered(["a", "b"]).exclude_between(x(), 2, 2)).starts_with("funnel.exclude[0]"));
+        assert!(refused(Funnel::ordered(["a", "b"]).exclude_between(x(), 1, 3)).contains("between 1 and 3"));
+        assert!(refused(Funnel::ordered(["a"]).exclude(x())).contains("not between two"));
+        assert!(refused(Funnel::strict(["a", "b"]).exclude(x())).contains("strict"));
+        assert!(Funnel::ordered(vec!["a"; 32]).build().is_ok());
+    }
+
+    #[test]
+    fn json_is_itself_again() {
+        let text = r#"{"steps":[{"touchpoint":"a"},{"stage":"purchase"}],"window":"7d","order":"ordered","ties":"later_only","exclude":[{"when":{"touchpoint":"x"},"between":[1,2]}],"customers":true}"#;
+        let funnel: Funnel = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&funnel).unwrap(), text);
+        let unknown = serde_json::from_str::<Funnel>(r#"{"steps":[{"touchpoint":"a"}],"windows":"7d"}"#).unwrap_err();
+        assert!(unknown.to_string().contains("windows"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Which steps a group of events can serve, each event one step: a small bipartite matching.
+
+/// What one event may do for a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Its place in the journey.
+    pub(super) event: usize,
+    /// Bit s: it may serve step s (from 0), which takes a chain from level s to level s + 1.
+    pub(super) serves: u64,
+    /// Bit L: it may lie unused where a chain is at level L without stopping it.
+    pub(super) rests: u64,
+}
+
+impl Seen {
+    pub(super) fn may_serve(&self, step: usize) -> bool {
+        self.serves >> step & 1 == 1
+    }
+}
+
+/// The levels from `first` to `last`, as bits.
+pub(super) fn levels(first: usize, last: usize) -> u64 {
+    (first..=last).fold(0, |bits, level| bits | 1 << level)
+}
+
+/// Gives each of the steps `first..last` an event of its own, so that every event that `must` serve does; `None` if
+/// that cannot be. The result lists the events (positions in `events`) in the order of the steps.
+///
+/// First the events that must serve are placed, then the remaining steps are filled along augmenting paths, which
+/// never take a placed event out again; by the theorem of Mendelsohn and Dulmage (1958) nothing is missed.
+pub(super) fn assign(events: &[Seen], first: usize, last: usize, must: impl Fn(&Seen) -> bool) -> Option<Vec<usize>> {
+    let steps = last.checked_sub(first)?;
+    let mut matching = Matching { events, first, event_of: vec![None; steps], step_of: vec![None; events.len()] };
+    for (i, event) in events.iter().enumerate() {
+        if must(event) && !matching.place_event(i, &mut vec![false; steps]) {
+            return None;
+        }
+    }
+    for step in 0..steps {
+        let free = matching.event_of.get(step).is_some_and(Option::is_none);
+        if free && !matching.fill_step(step, &mut vec![false; events.len()]) {
+            return None;
+        }
+    }
+    matching.event_of.into_iter().collect()
+}
+
+struct Matching<'a> {
+    events: &'a [Seen],
+    first: usize,
+    event_of: Vec<Option<usize>>,
+    step_of: Vec<Option<usize>>,
+}
+
+impl Matching<'_> {
+    fn fits(&self, event: usize, step: usize) -> bool {
+        self.events.get(event).is_some_and(|seen| seen.may_serve(self.first + step))
+    }
+
+    fn set(&mut self, event: usize, step: usize) {
+        if let (Some(e), Some(s)) = (self.event_of.get_mut(step), self.step_of.get_mut(event)) {
+            (*e, *s) = (Some(event), Some(step));
+        }
+    }
+
+    /// Finds a step for an event, moving placed events to other steps.
+    fn place_event(&mut self, event: usize, tried: &mut [bool]) -> bool {
+        for step in 0..tried.len() {
+            if !self.fits(event, step) || tried.get_mut(step).is_none_or(|t| std::mem::replace(t, true)) {
+                continue;
+            }
+            let holder = self.event_of.get(step).copied().flatten();
+            if holder.is_none_or(|holder| self.place_event(holder, tried)) {
+                self.set(event, step);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Finds an event for a step, moving events that serve other steps.
+    fn fill_step(&mut self, step: usize, tried: &mut [bool]) -> bool {
+        for event in 0..tried.len() {
+            if !self.fits(event, step) || tried.get_mut(event).is_none_or(|t| std::mem::replace(t, true)) {
+                continue;
+            }
+            let holder = self.step_of.get(event).copied().flatten();
+            if holder.is_none_or(|holder| self.fill_step(holder, tried)) {
+                self.set(event, step);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The events of a group that can matter: of those alike, one more than there are steps.
+pub(super) fn thin_out(events: &mut Vec<Seen>, steps: usize) {
+    let mut kinds: Vec<(u64, u64, usize)> = Vec::new();
+    events.retain(|seen| {
+        match kinds.iter_mut().find(|(serves, rests, _)| (*serves, *rests) == (seen.serves, seen.rests)) {
+            Some((_, _, count)) => {
+                *count += 1;
+                *count <= steps + 1
+            }
+            None => {
+                kinds.push((seen.serves, seen.rests, 1));
+                true
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(serves: &[u64]) -> Vec<Seen> {
+        serves.iter().enumerate().map(|(event, &serves)| Seen { event, serves, rests: u64::MAX }).collect()
+    }
+
+    #[test]
+    fn a_greedy_choice_is_taken_back() {
+        // Event 0 fits both steps, event 1 the first only: a greedy would give step 0 to event 0 and fail.
+        assert_eq!(assign(&seen(&[0b11, 0b01]), 0, 2, |_| false), Some(vec![1, 0]));
+        assert_eq!(assign(&seen(&[0b01, 0b01]), 0, 2, |_| false), None);
+    }
+
+    #[test]
+    fn those_that_must_serve_do() {
+        let events = seen(&[0b11, 0b10, 0b01]);
+        let chosen = assign(&events, 0, 2, |seen| seen.event != 1).unwrap();
+        assert_eq!(chosen, [2, 0]);
+        assert_eq!(assign(&events, 0, 1, |_| true), None);
+    }
+}

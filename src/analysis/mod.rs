@@ -1,0 +1,32 @@
+//! Questions about journeys. Nothing here sees a store, a file, the clock or an engine: a question over a slice of
+//! events and over a store of a hundred million is the same code.
+
+mod bind;
+mod duration;
+pub(crate) mod funnel;
+mod plan;
+mod rate;
+mod reader;
+mod run;
+mod scope;
+mod seam;
+mod stages;
+mod test;
+mod transitions;
+mod visits;
+
+pub use bind::{Binder, Masks, StageReading};
+pub use duration::{DurationSummary, Durations};
+pub use funnel::{
+    Exclusion, Funnel, FunnelBuilder, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_STEPS, Order,
+    ServedEvent, Ties,
+};
+pub use plan::{Plan, Report};
+pub use rate::Rate;
+pub(crate) use run::{Job, run};
+pub(crate) use scope::BoundScope;
+pub use scope::Scope;
+pub use seam::{Analysis, Bound};
+pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
+pub use transitions::{StageTotal, TransitionCell, Transitions, TransitionsReport};
+pub use visits::{Visit, visits};

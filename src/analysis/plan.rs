@@ -1,0 +1,144 @@
+//! Any of the plans, and any of the reports: what JSON says.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Analysis, Binder, Bound, Funnel, FunnelReport, StageCounts, StageCountsReport, Transitions, TransitionsReport,
+};
+use crate::{
+    error::{InvalidPlan, Result},
+    journey::{Journey, Names},
+    table::{Table, Tables},
+};
+
+/// Makes the enums that hold one of several analyses, each in all its forms.
+macro_rules! any_plan {
+    ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
+        /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Plan {
+            $($(#[$doc])* $variant($plan),)+
+        }
+
+        /// The report of any of the built-in plans.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Report {
+            $($(#[$doc])* $variant($report),)+
+        }
+
+        /// Any of the built-in plans, bound to a store.
+        #[derive(Debug)]
+        pub enum BoundPlan {
+            $($(#[$doc])* $variant(<$plan as Analysis>::Bound),)+
+        }
+
+        /// The state of any of the built-in plans.
+        #[derive(Debug, Serialize, Deserialize)]
+        pub enum PlanState {
+            $($(#[$doc])* $variant(<<$plan as Analysis>::Bound as Bound>::State),)+
+        }
+
+        impl Analysis for Plan {
+            type Bound = BoundPlan;
+
+            fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundPlan, InvalidPlan> {
+                match self {
+                    $(Self::$variant(plan) => plan.bind(binder).map(BoundPlan::$variant),)+
+                }
+            }
+        }
+
+        // A state always meets the bound plan that made it, so the arms that pair others have nothing to do.
+        impl Bound for BoundPlan {
+            type State = PlanState;
+            type Report = Report;
+
+            fn start(&self) -> PlanState {
+                match self {
+                    $(Self::$variant(bound) => PlanState::$variant(bound.start()),)+
+                }
+            }
+
+            fn visit(&self, state: &mut PlanState, journey: &Journey<'_>) {
+                match (self, state) {
+                    $((Self::$variant(bound), PlanState::$variant(state)) => bound.visit(state, journey),)+
+                    _ => {}
+                }
+            }
+
+            fn merge(&self, state: &mut PlanState, other: PlanState) {
+                match (self, state, other) {
+                    $((Self::$variant(bound), PlanState::$variant(state), PlanState::$variant(other)) => {
+                        bound.merge(state, other);
+                    })+
+                    _ => {}
+                }
+            }
+
+            fn size(&self, state: &PlanState) -> usize {
+                match (self, state) {
+                    $((Self::$variant(bound), PlanState::$variant(state)) => bound.size(state),)+
+                    _ => 0,
+                }
+            }
+
+            fn finish(&self, state: PlanState, names: &Names) -> Result<Report> {
+                match (self, state) {
+                    $((Self::$variant(bound), PlanState::$variant(state)) => {
+                        bound.finish(state, names).map(Report::$variant)
+                    })+
+                    _ => Err(InvalidPlan::new("plan", "the state is that of another plan").into()),
+                }
+            }
+        }
+
+        $(impl From<$plan> for Plan {
+            fn from(plan: $plan) -> Self {
+                Self::$variant(plan)
+            }
+        })+
+
+        impl Tables for Report {
+            fn tables(&self) -> Vec<Table> {
+                match self {
+                    $(Self::$variant(report) => report.tables(),)+
+                }
+            }
+        }
+
+        impl fmt::Display for Report {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(report) => report.fmt(f),)+
+                }
+            }
+        }
+    };
+}
+
+any_plan! {
+    /// How far customers come in a list of steps.
+    Funnel(Funnel, FunnelReport),
+    /// How customers move between stages.
+    Transitions(Transitions, TransitionsReport),
+    /// How many customers are in each stage.
+    Stages(StageCounts, StageCountsReport),
+}
+
+impl Plan {
+    /// The same plan, listing the customers behind its numbers, if it can.
+    #[must_use]
+    pub fn list_customers(self) -> Self {
+        match self {
+            Self::Funnel(funnel) => Self::Funnel(Funnel { customers: true, ..funnel }),
+            Self::Stages(stages) => Self::Stages(stages.list_customers()),
+            other @ Self::Transitions(_) => other,
+        }
+    }
+}

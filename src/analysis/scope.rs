@@ -1,0 +1,153 @@
+//! Which part of the log a question is about.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::InvalidPlan,
+    journey::{CustomerNo, Names},
+    model::{Condition, CustomerId, Micros, Seq},
+};
+
+/// Which part of the log a question is about. The default is all of it, up to its last event.
+///
+/// A range says which *entries* count: a funnel's first step, a transition's moment. What follows an entry is read
+/// beyond the range, up to the end of observation, and what came before is read too. A journey is never cut silently.
+///
+/// In JSON: `{"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z","as_of":..,"known_at":17,"filter":{"channel":"web"},"customers":["c-42"]}`,
+/// each key optional.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[must_use]
+pub struct Scope {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    as_of: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    known_at: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customers: Option<Vec<CustomerId>>,
+}
+
+impl Scope {
+    /// The whole log, up to its last event.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only entries in this range count; the start is in, the end is not.
+    pub fn between(mut self, range: Range<DateTime<Utc>>) -> Self {
+        (self.from, self.to) = (Some(range.start), Some(range.end));
+        self
+    }
+
+    /// Only entries from this moment on count.
+    pub fn from(mut self, from: DateTime<Utc>) -> Self {
+        self.from = Some(from);
+        self
+    }
+
+    /// Only entries before this moment count.
+    pub fn to(mut self, to: DateTime<Utc>) -> Self {
+        self.to = Some(to);
+        self
+    }
+
+    /// Observation ends here: only events with `occurred_at` up to and including it are seen. What was true then?
+    pub fn as_of(mut self, end: DateTime<Utc>) -> Self {
+        self.as_of = Some(end);
+        self
+    }
+
+    /// Only entries up to and including this sequence are seen. What did we know then?
+    pub fn known_at(mut self, seq: Seq) -> Self {
+        self.known_at = Some(seq);
+        self
+    }
+
+    /// Only events for which this holds are seen at all, as if the log held no others.
+    pub fn filter(mut self, filter: Condition) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Only these customers.
+    pub fn customers(mut self, customers: impl IntoIterator<Item = CustomerId>) -> Self {
+        self.customers = Some(customers.into_iter().collect());
+        self
+    }
+
+    /// True if it is the whole log.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The sequence up to which entries are seen, if it is limited.
+    pub(crate) fn known(&self) -> Option<Seq> {
+        self.known_at
+    }
+
+    /// The end of observation, if it was given.
+    pub(crate) fn end(&self) -> Option<Micros> {
+        self.as_of.map(Micros::from)
+    }
+
+    pub(crate) fn filter_condition(&self) -> Option<&Condition> {
+        self.filter.as_ref()
+    }
+
+    /// Refuses a scope that can hold nothing.
+    pub(crate) fn check(&self) -> Result<(), InvalidPlan> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from >= to
+        {
+            return Err(InvalidPlan::new("scope", "the range ends before it begins"));
+        }
+        self.filter.as_ref().map_or(Ok(()), Condition::check).map_err(|e| e.within("scope.filter").into())
+    }
+
+    /// The scope in numbers; `last` is the time of the last event it sees.
+    pub(crate) fn bind(&self, names: &Names, last: Option<Micros>) -> BoundScope {
+        let customers = self.customers.as_ref().map(|ids| {
+            let mut numbers: Vec<_> = ids.iter().filter_map(|id| names.find_customer(id.as_str())).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers
+        });
+        BoundScope {
+            from: self.from.map_or(Micros::MIN, Micros::from),
+            to: self.to.map(Micros::from),
+            end: self.end().or(last).unwrap_or(Micros::MIN),
+            known_at: self.known_at.map(Seq::get),
+            customers,
+        }
+    }
+}
+
+/// A scope in the numbers of one store.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundScope {
+    /// Entries count from here on ...
+    pub(crate) from: Micros,
+    /// ... and before this; `None` for no end.
+    pub(crate) to: Option<Micros>,
+    /// The last moment that is seen.
+    pub(crate) end: Micros,
+    pub(crate) known_at: Option<u64>,
+    /// In order.
+    pub(crate) customers: Option<Vec<CustomerNo>>,
+}
+
+impl BoundScope {
+    /// Whether an entry at this moment counts.
+    pub(crate) fn counts(&self, at: Micros) -> bool {
+        self.from <= at && self.to.is_none_or(|to| at < to)
+    }
+}

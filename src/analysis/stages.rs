@@ -1,0 +1,327 @@
+//! Customers by stage: now, at another moment, and over time.
+
+use std::{collections::BTreeMap, fmt};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, visits};
+use crate::{
+    error::{ErrorKind, InvalidPlan, Result},
+    journey::{CustomerNo, Journey, Names},
+    model::{CustomerId, JourneyModel, Micros, Period, StageName},
+    table::{Cell, Table, Tables, write_tables},
+};
+
+/// A report over time has at most this many periods.
+const LIMIT_PERIODS: usize = 100_000;
+
+/// How many customers are in each stage.
+///
+/// # Question
+/// Who is in which stage, at the end of observation and, if asked, at the end of each calendar period before it?
+///
+/// # Definition
+/// A customer's stage at a moment is that of their latest stage-bearing event up to and including it. Ask for another
+/// moment with [`Scope::as_of`](crate::Scope::as_of), and for what was known at another time with
+/// [`Scope::known_at`](crate::Scope::known_at). Over time, a period's counts are those just before it ends, the last
+/// one's those at the end of observation. A scope's range plays no part: a stage is a state, not an entry.
+///
+/// ```
+/// use journeylog::{Event, Journeys, JourneyModel, Scope, StageCounts};
+/// # use chrono::{DateTime, TimeDelta, Utc};
+/// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
+/// let journeys = Journeys::of([
+///     Event::at(day(0), "ann", "ad_click"), Event::at(day(4), "ann", "purchase"), Event::at(day(1), "bob", "ad_click"),
+/// ])?;
+/// let now = journeys.query().run(&StageCounts::of(JourneyModel::standard()))?;
+/// assert_eq!((now.count("awareness"), now.count("purchase")), (1, 1));
+/// let then = journeys.query().scope(Scope::all().as_of(day(3))).run(&StageCounts::of(JourneyModel::standard()))?;
+/// assert_eq!((then.count("awareness"), then.count("purchase")), (2, 0));
+/// # Ok::<(), journeylog::Error>(())
+/// ```
+///
+/// # Cost
+/// Time: one look at each event. Memory: two numbers per stage and period, and the customers if they are listed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[must_use = "a plan answers nothing until it is run"]
+pub struct StageCounts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<JourneyModel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every: Option<Period>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    customers: bool,
+}
+
+impl StageCounts {
+    /// The stages of a model.
+    pub fn of(model: JourneyModel) -> Self {
+        Self { model: Some(model), ..Self::default() }
+    }
+
+    /// The stages of the model that the question names, else of the standard one.
+    pub fn of_question() -> Self {
+        Self::default()
+    }
+
+    /// Counts at the end of each calendar period (UTC) too.
+    pub fn every(mut self, period: Period) -> Self {
+        self.every = Some(period);
+        self
+    }
+
+    /// Lists the customers with their stages.
+    pub fn list_customers(mut self) -> Self {
+        self.customers = true;
+        self
+    }
+}
+
+impl Analysis for StageCounts {
+    type Bound = BoundStages;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundStages, InvalidPlan> {
+        let model = self.model.clone().unwrap_or_else(|| binder.model().clone());
+        let reading = binder.stages(&model);
+        Ok(BoundStages { model, reading, scope: binder.scope().clone(), every: self.every, customers: self.customers })
+    }
+}
+
+/// Stages bound to a store.
+#[derive(Debug)]
+pub struct BoundStages {
+    model: JourneyModel,
+    reading: StageReading,
+    scope: BoundScope,
+    every: Option<Period>,
+    customers: bool,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StagesState {
+    now: Vec<u64>,
+    none: u64,
+    /// By period: arrivals less departures of each stage.
+    changes: BTreeMap<Micros, Vec<i64>>,
+    customers: Vec<(CustomerNo, Option<(usize, Micros)>)>,
+}
+
+impl BoundStages {
+    fn change(&self, state: &mut StagesState, period: Period, at: Micros, stage: usize, by: i64) {
+        let start = period.start_of(at).unwrap_or(Micros::MIN);
+        let changes = state.changes.entry(start).or_insert_with(|| vec![0; self.model.stages().len()]);
+        if let Some(change) = changes.get_mut(stage) {
+            *change += by;
+        }
+    }
+
+    fn over_time(&self, state: &StagesState) -> Result<Option<Vec<StageMoment>>> {
+        let Some(period) = self.every else { return Ok(None) };
+        let mut moments = Vec::new();
+        let mut here = vec![0_i64; self.model.stages().len()];
+        let mut next = state.changes.keys().next().copied();
+        while let Some(start) = next.filter(|start| *start <= self.scope.end) {
+            if moments.len() >= LIMIT_PERIODS {
+                let what = "periods of a report over time (ask for longer ones)";
+                return Err(
+                    ErrorKind::Limit { what, found: LIMIT_PERIODS as u64 + 1, limit: LIMIT_PERIODS as u64 }.into()
+                );
+            }
+            if let Some(changes) = state.changes.get(&start) {
+                here.iter_mut().zip(changes).for_each(|(here, change)| *here += change);
+            }
+            next = period.next(start).filter(|next| *next > start);
+            moments.push(StageMoment {
+                period: start.to_datetime(),
+                finished: next.is_some_and(|next| next <= self.scope.end),
+                customers: here.iter().map(|&count| u64::try_from(count).unwrap_or_default()).collect(),
+            });
+        }
+        Ok(Some(moments))
+    }
+}
+
+impl Bound for BoundStages {
+    type State = StagesState;
+    type Report = StageCountsReport;
+
+    fn start(&self) -> StagesState {
+        StagesState { now: vec![0; self.model.stages().len()], ..StagesState::default() }
+    }
+
+    fn visit(&self, state: &mut StagesState, journey: &Journey<'_>) {
+        let mut last = None;
+        for visit in visits(journey.times(), self.reading.of(journey)) {
+            if let Some(period) = self.every {
+                if let Some((left, _)) = last {
+                    self.change(state, period, visit.since, left, -1);
+                }
+                self.change(state, period, visit.since, visit.stage, 1);
+            }
+            last = Some((visit.stage, visit.since));
+        }
+        match last.and_then(|(stage, _)| state.now.get_mut(stage)) {
+            Some(count) => *count += 1,
+            None => state.none += 1,
+        }
+        if self.customers {
+            state.customers.push((journey.customer(), last));
+        }
+    }
+
+    fn merge(&self, state: &mut StagesState, other: StagesState) {
+        state.now.iter_mut().zip(other.now).for_each(|(here, there)| *here += there);
+        state.none += other.none;
+        for (start, changes) in other.changes {
+            match state.changes.entry(start) {
+                std::collections::btree_map::Entry::Vacant(empty) => {
+                    empty.insert(changes);
+                }
+                std::collections::btree_map::Entry::Occupied(mut here) => {
+                    here.get_mut().iter_mut().zip(changes).for_each(|(here, there)| *here += there);
+                }
+            }
+        }
+        state.customers.extend(other.customers);
+    }
+
+    fn size(&self, state: &StagesState) -> usize {
+        (state.changes.len() + 1) * (64 + state.now.len() * 8) + state.customers.len() * 32
+    }
+
+    fn finish(&self, state: StagesState, names: &Names) -> Result<StageCountsReport> {
+        let moments = self.over_time(&state)?;
+        let customers = state.now.iter().sum::<u64>() + state.none;
+        let stages = self.model.stages().iter().zip(&state.now);
+        let listed = || {
+            let mut listed = state
+                .customers
+                .iter()
+                .map(|&(customer, stay)| {
+                    let (stage, since) = stay.unzip();
+                    Ok(StageCustomer {
+                        customer: CustomerId::new(names.customer(customer))?,
+                        stage: stage.and_then(|stage: usize| self.model.stages().get(stage)).cloned(),
+                        since: since.map(Micros::to_datetime),
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            listed.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
+            Ok::<_, crate::error::Error>(listed)
+        };
+        Ok(StageCountsReport {
+            model: self.model.name().to_owned(),
+            stages: stages
+                .map(|(stage, &count)| StageCount {
+                    stage: stage.clone(),
+                    customers: count,
+                    share: Rate::new(count, customers),
+                })
+                .collect(),
+            without_stage: state.none,
+            over_time: moments,
+            customers: if self.customers { Some(listed()?) } else { None },
+        })
+    }
+}
+
+/// How many customers are in each stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageCountsReport {
+    /// The name of the model.
+    pub model: String,
+    /// Each stage at the end of observation.
+    pub stages: Vec<StageCount>,
+    /// Customers with events, none of which bears a stage.
+    pub without_stage: u64,
+    /// Each calendar period, if the plan asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_time: Option<Vec<StageMoment>>,
+    /// The customers by id, if the plan lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customers: Option<Vec<StageCustomer>>,
+}
+
+/// The customers of one stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageCount {
+    /// The stage.
+    pub stage: StageName,
+    /// Customers in it.
+    pub customers: u64,
+    /// Of all customers with events.
+    pub share: Rate,
+}
+
+/// The customers of each stage at the end of a calendar period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageMoment {
+    /// The period's first moment.
+    pub period: DateTime<Utc>,
+    /// False if observation ends within it.
+    pub finished: bool,
+    /// Customers of each stage, in the order of the model.
+    pub customers: Vec<u64>,
+}
+
+/// A customer and their stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageCustomer {
+    /// Who.
+    pub customer: CustomerId,
+    /// The stage; `None` if no event bears one.
+    pub stage: Option<StageName>,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl StageCountsReport {
+    /// The customers in a stage, by its name; 0 for a stage that the model does not have.
+    pub fn count(&self, stage: &str) -> u64 {
+        self.stages.iter().find(|count| count.stage.as_str() == stage).map_or(0, |count| count.customers)
+    }
+}
+
+impl Tables for StageCountsReport {
+    fn tables(&self) -> Vec<Table> {
+        let mut now = Table::new(format!("Customers by stage ({} model)", self.model), ["stage", "customers", "share"]);
+        for stage in &self.stages {
+            now.push([stage.stage.as_str().into(), stage.customers.into(), Cell::share(stage.share.share)]);
+        }
+        now.push(["(none)".into(), self.without_stage.into(), Cell::Empty]);
+        let mut tables = vec![now];
+        if let Some(moments) = &self.over_time {
+            let columns = std::iter::once("period").chain(self.stages.iter().map(|stage| stage.stage.as_str()));
+            let mut table = Table::new("Customers by stage at the end of each period", columns);
+            for moment in moments {
+                let unfinished = if moment.finished { "" } else { " (not over)" };
+                let period = format!("{}{unfinished}", moment.period.format("%Y-%m-%d %H:%M"));
+                table.push(std::iter::once(period.into()).chain(moment.customers.iter().map(|&count| count.into())));
+            }
+            tables.push(table);
+        }
+        if let Some(customers) = &self.customers {
+            let mut table = Table::new("Customers", ["customer", "stage", "since"]);
+            for one in customers {
+                let since = one.since.map(|since| since.to_rfc3339()).unwrap_or_default();
+                let stage = one.stage.as_ref().map_or("(none)", StageName::as_str);
+                table.push([one.customer.as_str().into(), stage.into(), since.into()]);
+            }
+            tables.push(table);
+        }
+        tables
+    }
+}
+
+impl fmt::Display for StageCountsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_tables(f, self)
+    }
+}

@@ -1,0 +1,138 @@
+//! A condition in the numbers of one store, and how it is tried on whole columns at once.
+
+use crate::{
+    journey::{Columns, Names, Needs},
+    model::{Comparison, Condition, Currency, JourneyModel, PropertyValue, Survey},
+};
+
+/// A condition whose names are numbers. A name the store does not know holds for no event.
+#[derive(Debug, Clone)]
+pub(crate) enum Test {
+    /// Holds always or never.
+    Constant(bool),
+    Touchpoint(u32),
+    Channel(u32),
+    /// The stage's code (its place from 1) in the question's own model.
+    Stage(u8),
+    Property(Option<u32>, Comparison<PropertyValue>),
+    Value(Option<Currency>, Comparison<i128>),
+    Feedback(Option<Survey>, Comparison<u8>),
+    All(Vec<Test>),
+    Any(Vec<Test>),
+    Not(Box<Test>),
+}
+
+impl Test {
+    /// Binds a condition, noting in `needs` what it reads.
+    pub(crate) fn bind(condition: &Condition, names: &Names, model: &JourneyModel, needs: &mut Needs) -> Self {
+        match condition {
+            Condition::Touchpoint(name) => {
+                names.find_touchpoint(name.as_str()).map_or(Self::Constant(false), |no| Self::Touchpoint(no.0))
+            }
+            Condition::Channel(channel) => {
+                needs.channels = true;
+                names.find_channel(channel.as_str()).map_or(Self::Constant(false), |no| Self::Channel(no.0))
+            }
+            Condition::Stage(name) => {
+                let code = model.position(name.as_str()).and_then(|place| u8::try_from(place + 1).ok());
+                code.map_or(Self::Constant(false), Self::Stage)
+            }
+            Condition::Property { name, test } => {
+                let number = names.find_property(name).map(|no| no.0);
+                if let Some(number) = number {
+                    needs.properties.add(number);
+                }
+                Self::Property(number, test.clone())
+            }
+            Condition::Value { currency, test } => {
+                needs.values = true;
+                Self::Value(*currency, test.map(|amount| crate::model::nanos(*amount)))
+            }
+            Condition::Feedback { survey, test } => {
+                needs.feedback = true;
+                Self::Feedback(*survey, test.clone())
+            }
+            Condition::All(list) => Self::All(list.iter().map(|c| Self::bind(c, names, model, needs)).collect()),
+            Condition::Any(list) => Self::Any(list.iter().map(|c| Self::bind(c, names, model, needs)).collect()),
+            Condition::Not(inner) => Self::Not(Box::new(Self::bind(inner, names, model, needs))),
+        }
+    }
+
+    /// If only the touchpoint decides: whether it holds at each of them.
+    pub(crate) fn by_touchpoint(&self, touchpoints: usize) -> Option<Vec<bool>> {
+        let each = |list: &[Self], start: bool, join: fn(bool, bool) -> bool| {
+            list.iter().try_fold(vec![start; touchpoints], |so_far, test| {
+                Some(so_far.into_iter().zip(test.by_touchpoint(touchpoints)?).map(|(a, b)| join(a, b)).collect())
+            })
+        };
+        match self {
+            Self::Constant(holds) => Some(vec![*holds; touchpoints]),
+            Self::Touchpoint(number) => Some((0..touchpoints).map(|t| t == *number as usize).collect()),
+            Self::All(list) => each(list, true, |a, b| a && b),
+            Self::Any(list) => each(list, false, |a, b| a || b),
+            Self::Not(inner) => Some(inner.by_touchpoint(touchpoints)?.into_iter().map(|holds| !holds).collect()),
+            _ => None,
+        }
+    }
+
+    /// Whether it holds, for each row. `stages` are the stage codes of the question's own model.
+    pub(crate) fn rows(&self, columns: &Columns, stages: &[u8]) -> Vec<bool> {
+        let rows = columns.rows();
+        match self {
+            Self::Constant(holds) => vec![*holds; rows],
+            Self::Touchpoint(number) => columns.touchpoints.iter().map(|t| t.0 == *number).collect(),
+            Self::Channel(number) => columns.channels.iter().map(|c| c.0 == *number).collect(),
+            Self::Stage(code) => stages.iter().map(|s| s == code).collect(),
+            Self::Property(number, test) => property_rows(number.and_then(|n| columns.properties.get(&n)), test, rows),
+            Self::Value(currency, test) => {
+                present_rows(&columns.values, rows, test.holds_for_missing(), |(amount, of)| {
+                    currency.is_none_or(|wanted| wanted == of) && test.holds(|other| Some(amount.cmp(other)), |_| false)
+                })
+            }
+            Self::Feedback(survey, test) => {
+                present_rows(&columns.feedback, rows, test.holds_for_missing(), |(of, score)| {
+                    let asked = survey.is_none_or(|wanted| wanted == of);
+                    if asked { test.holds(|other| Some(score.cmp(other)), |_| false) } else { test.holds_for_missing() }
+                })
+            }
+            Self::All(list) => joined(list, columns, stages, true, |a, b| a && b),
+            Self::Any(list) => joined(list, columns, stages, false, |a, b| a || b),
+            Self::Not(inner) => inner.rows(columns, stages).into_iter().map(|holds| !holds).collect(),
+        }
+    }
+}
+
+fn joined(list: &[Test], columns: &Columns, stages: &[u8], start: bool, join: fn(bool, bool) -> bool) -> Vec<bool> {
+    let mut holds = vec![start; columns.rows()];
+    for test in list {
+        for (so_far, here) in holds.iter_mut().zip(test.rows(columns, stages)) {
+            *so_far = join(*so_far, here);
+        }
+    }
+    holds
+}
+
+/// Tries an optional column; an empty one is missing everywhere.
+fn present_rows<T: Copy>(column: &[Option<T>], rows: usize, missing: bool, test: impl Fn(T) -> bool) -> Vec<bool> {
+    if column.is_empty() {
+        return vec![missing; rows];
+    }
+    column.iter().map(|value| value.map_or(missing, &test)).collect()
+}
+
+/// Tries each distinct value once, then looks the rows' codes up.
+fn property_rows(
+    column: Option<&crate::journey::PropertyColumn>,
+    test: &Comparison<PropertyValue>,
+    rows: usize,
+) -> Vec<bool> {
+    let Some(column) = column else { return vec![test.holds_for_missing(); rows] };
+    let holds = |value: &PropertyValue| {
+        test.holds(
+            |other| value.compare(other),
+            |text| matches!(value, PropertyValue::Text(whole) if whole.contains(text)),
+        )
+    };
+    let table: Vec<bool> = std::iter::once(test.holds_for_missing()).chain(column.values.iter().map(holds)).collect();
+    column.codes.iter().map(|&code| table.get(code as usize).copied().unwrap_or_default()).collect()
+}

@@ -1,0 +1,333 @@
+//! Transitions: how customers move between stages.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, StageReading, Visit, visits};
+use crate::{
+    error::{InvalidPlan, Result},
+    journey::{Journey, Names},
+    model::{JourneyModel, MoveKind, StageName},
+    table::{Cell, Table, Tables, write_tables},
+};
+
+/// The transition matrix of a journey model.
+///
+/// # Question
+/// How do customers move between stages: how many, how often, how long after they arrived, ahead or back?
+///
+/// # Definition
+/// A transition is two neighbouring stage-bearing events of one journey with different stages; the first one enters
+/// from the start. Its moment is that of the second event, and its dwell the time since the first event of the visit it
+/// leaves. A scope's range says which transitions count; the stage left is read from before the range too.
+///
+/// For each stage, `here_before` (customers in it when the range began) plus arrivals is departures plus
+/// `here_now` (customers in it at the end). A cell's share is of that total: of all who were there, so many made this
+/// move, and those still there made none yet.
+///
+/// # Worked example
+/// ```
+/// use journeylog::{Event, JourneyModel, Journeys, Transitions};
+/// # use chrono::{DateTime, TimeDelta, Utc};
+/// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
+/// let journeys = Journeys::of([
+///     Event::at(day(0), "ann", "ad_click"), Event::at(day(1), "ann", "product_view"),
+///     Event::at(day(2), "ann", "ad_click"), Event::at(day(5), "ann", "purchase"),
+///     Event::at(day(3), "bob", "product_view"),
+/// ])?;
+/// let report = journeys.query().run(&Transitions::of(JourneyModel::standard()))?;
+/// let skip = report.cell(Some("awareness"), "purchase").unwrap();
+/// assert_eq!((skip.count, skip.customers), (1, 1)); // Ann, three days after she went back to awareness
+/// assert_eq!(skip.dwell.unwrap().median, 3.0 * 86_400.0);
+/// assert_eq!(report.stage("consideration").unwrap().here_now, 1); // Bob
+/// # Ok::<(), journeylog::Error>(())
+/// ```
+///
+/// # Cost
+/// Time: one look at each event. Memory: a few numbers and the dwell times per cell, up to a bound.
+///
+/// # Literature
+/// Semi-Markov description of movement between states; counts and censored stays are kept apart, as in survival
+/// analysis (Kaplan and Meier 1958).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[must_use = "a plan answers nothing until it is run"]
+pub struct Transitions {
+    /// The model; `None` for that of the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<JourneyModel>,
+}
+
+impl Transitions {
+    /// The transitions of a model.
+    pub fn of(model: JourneyModel) -> Self {
+        Self { model: Some(model) }
+    }
+
+    /// The transitions of the model that the question names, else of the standard one.
+    pub fn of_question() -> Self {
+        Self { model: None }
+    }
+}
+
+impl Analysis for Transitions {
+    type Bound = BoundTransitions;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundTransitions, InvalidPlan> {
+        let model = self.model.clone().unwrap_or_else(|| binder.model().clone());
+        Ok(BoundTransitions { reading: binder.stages(&model), scope: binder.scope().clone(), model })
+    }
+}
+
+/// Transitions bound to a store.
+#[derive(Debug)]
+pub struct BoundTransitions {
+    model: JourneyModel,
+    reading: StageReading,
+    scope: BoundScope,
+}
+
+/// What is counted: a cell for each move, the row of the start first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransitionsState {
+    cells: Vec<CellState>,
+    here_before: Vec<u64>,
+    here_now: Vec<u64>,
+    customers: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct CellState {
+    count: u64,
+    customers: u64,
+    dwell: Durations,
+}
+
+impl BoundTransitions {
+    /// The place of a move's cell: row 0 is the start, row s + 1 stage s.
+    fn cell(&self, from: Option<usize>, to: usize) -> usize {
+        from.map_or(0, |stage| stage + 1) * self.model.stages().len() + to
+    }
+
+    fn after_range(&self, visit: &Visit) -> bool {
+        self.scope.to.is_some_and(|to| visit.since >= to)
+    }
+}
+
+impl Bound for BoundTransitions {
+    type State = TransitionsState;
+    type Report = TransitionsReport;
+
+    fn start(&self) -> TransitionsState {
+        let stages = self.model.stages().len();
+        TransitionsState {
+            cells: vec![CellState::default(); (stages + 1) * stages],
+            here_before: vec![0; stages],
+            here_now: vec![0; stages],
+            customers: 0,
+        }
+    }
+
+    fn visit(&self, state: &mut TransitionsState, journey: &Journey<'_>) {
+        let mut before: Option<Visit> = None;
+        let mut counted: Vec<usize> = Vec::new();
+        let mut at_start: Option<usize> = None;
+        for visit in visits(journey.times(), self.reading.of(journey)) {
+            if self.after_range(&visit) {
+                break;
+            }
+            if visit.since < self.scope.from {
+                at_start = Some(visit.stage);
+            } else {
+                let place = self.cell(before.map(|b| b.stage), visit.stage);
+                if let Some(cell) = state.cells.get_mut(place) {
+                    cell.count += 1;
+                    if let Some(left) = before {
+                        cell.dwell.add(visit.since.since(left.since));
+                    }
+                    if !counted.contains(&place) {
+                        counted.push(place);
+                        cell.customers += 1;
+                    }
+                }
+            }
+            before = Some(visit);
+        }
+        let count_in = |list: &mut Vec<u64>, stage: Option<usize>| {
+            if let Some(count) = stage.and_then(|stage| list.get_mut(stage)) {
+                *count += 1;
+            }
+        };
+        count_in(&mut state.here_before, at_start);
+        count_in(&mut state.here_now, before.map(|visit| visit.stage));
+        state.customers += u64::from(before.is_some());
+    }
+
+    fn merge(&self, state: &mut TransitionsState, other: TransitionsState) {
+        for (here, there) in state.cells.iter_mut().zip(other.cells) {
+            here.count += there.count;
+            here.customers += there.customers;
+            here.dwell.merge(there.dwell);
+        }
+        state.here_before.iter_mut().zip(other.here_before).for_each(|(here, there)| *here += there);
+        state.here_now.iter_mut().zip(other.here_now).for_each(|(here, there)| *here += there);
+        state.customers += other.customers;
+    }
+
+    fn size(&self, state: &TransitionsState) -> usize {
+        state.cells.iter().map(|cell| size_of::<CellState>() + cell.dwell.size()).sum()
+    }
+
+    fn finish(&self, state: TransitionsState, _: &Names) -> Result<TransitionsReport> {
+        let names = self.model.stages();
+        let count = |from: Option<usize>, to: usize| state.cells.get(self.cell(from, to)).map_or(0, |cell| cell.count);
+        let froms = || std::iter::once(None).chain((0..names.len()).map(Some));
+        let mut stages = Vec::with_capacity(names.len());
+        for (s, stage) in names.iter().enumerate() {
+            stages.push(StageTotal {
+                stage: stage.clone(),
+                here_before: state.here_before.get(s).copied().unwrap_or_default(),
+                arrivals: froms().map(|from| count(from, s)).sum(),
+                departures: (0..names.len()).map(|to| count(Some(s), to)).sum(),
+                here_now: state.here_now.get(s).copied().unwrap_or_default(),
+            });
+        }
+        let entries = (0..names.len()).map(|to| count(None, to)).sum();
+        let mut cells = Vec::new();
+        for from in froms() {
+            let total = from.and_then(|s| stages.get(s)).map_or(entries, |stage| stage.departures + stage.here_now);
+            for (to, stage) in names.iter().enumerate() {
+                let (Some(cell), Some(kind)) = (state.cells.get(self.cell(from, to)), JourneyModel::kind_of(from, to))
+                else {
+                    continue;
+                };
+                cells.push(TransitionCell {
+                    from: from.and_then(|s| names.get(s)).cloned(),
+                    to: stage.clone(),
+                    kind,
+                    allowed: from.is_none_or(|from| self.model.allows(from, to)),
+                    count: cell.count,
+                    customers: cell.customers,
+                    share: Rate::new(cell.count, total),
+                    dwell: cell.dwell.summary(),
+                });
+            }
+        }
+        let of_kind = |kind| cells.iter().filter(|cell| cell.kind == kind).map(|cell| cell.count).sum();
+        Ok(TransitionsReport {
+            model: self.model.name().to_owned(),
+            customers: state.customers,
+            entries,
+            advances: of_kind(MoveKind::Advance),
+            skips: of_kind(MoveKind::Skip),
+            regressions: of_kind(MoveKind::Regression),
+            stages,
+            cells,
+        })
+    }
+}
+
+/// How customers moved between stages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TransitionsReport {
+    /// The name of the model.
+    pub model: String,
+    /// Customers who were in any stage by the end.
+    pub customers: u64,
+    /// Transitions from the start.
+    pub entries: u64,
+    /// Transitions to the next stage.
+    pub advances: u64,
+    /// Transitions further ahead.
+    pub skips: u64,
+    /// Transitions back.
+    pub regressions: u64,
+    /// Each stage with its totals.
+    pub stages: Vec<StageTotal>,
+    /// Each possible move, from the start first, also those that nobody made.
+    pub cells: Vec<TransitionCell>,
+}
+
+/// One stage of a transition matrix: `here_before + arrivals = departures + here_now`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageTotal {
+    /// The stage.
+    pub stage: StageName,
+    /// Customers in it when the scope's range began; 0 without a range.
+    pub here_before: u64,
+    /// Transitions into it.
+    pub arrivals: u64,
+    /// Transitions out of it.
+    pub departures: u64,
+    /// Customers in it at the end.
+    pub here_now: u64,
+}
+
+/// One move of a transition matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TransitionCell {
+    /// The stage left; `None` from the start.
+    pub from: Option<StageName>,
+    /// The stage entered.
+    pub to: StageName,
+    /// How the move is called.
+    pub kind: MoveKind,
+    /// Whether the model allows it.
+    pub allowed: bool,
+    /// How often it was made.
+    pub count: u64,
+    /// By how many customers.
+    pub customers: u64,
+    /// Of all stays in the stage left, those still lasting too; of all entries for the start.
+    pub share: Rate,
+    /// How long the visits lasted that it ended.
+    pub dwell: Option<DurationSummary>,
+}
+
+impl TransitionsReport {
+    /// The move between two stages by their names; from the start if `from` is `None`.
+    pub fn cell(&self, from: Option<&str>, to: &str) -> Option<&TransitionCell> {
+        self.cells.iter().find(|cell| cell.from.as_ref().map(StageName::as_str) == from && cell.to.as_str() == to)
+    }
+
+    /// A stage by its name.
+    pub fn stage(&self, name: &str) -> Option<&StageTotal> {
+        self.stages.iter().find(|total| total.stage.as_str() == name)
+    }
+}
+
+impl Tables for TransitionsReport {
+    fn tables(&self) -> Vec<Table> {
+        let columns = ["from", "to", "kind", "count", "customers", "share", "median dwell", "p90 dwell"];
+        let mut moves = Table::new(format!("Transitions ({} model)", self.model), columns);
+        for cell in self.cells.iter().filter(|cell| cell.count > 0) {
+            let kind = if cell.allowed { cell.kind.to_string() } else { format!("{} (not allowed)", cell.kind) };
+            moves.push([
+                cell.from.as_ref().map_or("(start)", StageName::as_str).into(),
+                cell.to.as_str().into(),
+                kind.into(),
+                cell.count.into(),
+                cell.customers.into(),
+                Cell::share(cell.share.share),
+                Cell::seconds(cell.dwell.map(|d| d.median)),
+                Cell::seconds(cell.dwell.map(|d| d.p90)),
+            ]);
+        }
+        let mut totals = Table::new("Stages", ["stage", "here before", "arrivals", "departures", "here now"]);
+        for stage in &self.stages {
+            let counts = [stage.here_before, stage.arrivals, stage.departures, stage.here_now].map(Cell::from);
+            totals.push(std::iter::once(stage.stage.as_str().into()).chain(counts));
+        }
+        vec![moves, totals]
+    }
+}
+
+impl fmt::Display for TransitionsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_tables(f, self)
+    }
+}

@@ -1,0 +1,234 @@
+//! What can go wrong, in two families: a value or plan that cannot be ([`InvalidValue`],
+//! [`InvalidPlan`]; pure, no input or output), and a store that cannot do what was asked ([`Error`]).
+
+use std::{io, path::PathBuf};
+
+/// The result of everything that touches a store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A value that its type refuses: an id that is too long, a score out of range, a date that does not exist.
+///
+/// The text names the field, never the content, so that it can be logged without showing a person's data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct InvalidValue {
+    field: String,
+    reason: String,
+}
+
+impl InvalidValue {
+    /// Says that `field` was refused, and why.
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+
+    /// The field or part that was refused, such as `customer` or `feedback.nps`.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// Why it was refused.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The same refusal, seen from the thing that holds the field: `amount` becomes `value.amount`.
+    #[must_use]
+    pub fn within(mut self, outer: &str) -> Self {
+        self.field = format!("{outer}.{}", self.field);
+        self
+    }
+}
+
+/// A question that cannot be asked: an unknown key, a funnel without steps, a window below zero.
+///
+/// Plans are checked when they are built, so a built plan never fails for its own fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {reason}")]
+pub struct InvalidPlan {
+    at: String,
+    reason: String,
+}
+
+impl InvalidPlan {
+    /// Says which part of a plan, such as `funnel.steps[2]`, is impossible, and why.
+    pub fn new(at: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { at: at.into(), reason: reason.into() }
+    }
+
+    /// The part of the plan, such as `funnel.steps[2]`.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// Why it is impossible.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl From<InvalidValue> for InvalidPlan {
+    fn from(value: InvalidValue) -> Self {
+        Self { at: value.field, reason: value.reason }
+    }
+}
+
+/// Why a store could not do what was asked. [`kind`](Error::kind) tells the cases apart.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<ErrorKind>);
+
+/// The cases of [`Error`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The folder holds something that is not a journeylog store. Choose another folder.
+    #[error("{} is not a journeylog store: {reason}", path.display())]
+    NotAStore {
+        /// The folder.
+        path: PathBuf,
+        /// What was found there.
+        reason: String,
+    },
+    /// The store was written by a later release. Open it with that release.
+    #[error("{what} has format {found}, this release reads up to {supported}")]
+    NewerFormat {
+        /// The file or record.
+        what: String,
+        /// The version found.
+        found: u32,
+        /// The highest version this release reads.
+        supported: u32,
+    },
+    /// Another process, or another handle of this one, has the store open. Close it there, or share that handle.
+    #[error("{} is open elsewhere", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Bytes on disk are not what was written. `what` names the file or the sequences.
+    #[error("{what} is damaged: {reason}")]
+    Damaged {
+        /// The file, block or sequences.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The log ends before entries that it had acknowledged. They are gone from this folder: restore a backup,
+    /// or open with [`StoreOptions::accept_loss`](crate::StoreOptions::accept_loss) to go on with what is left.
+    #[error("the log ends at sequence {found}, but entries up to {acknowledged} had been acknowledged")]
+    Lost {
+        /// The last sequence the store is known to have held.
+        acknowledged: u64,
+        /// The last sequence found.
+        found: u64,
+    },
+    /// No space is left on the disk. What was acknowledged is safe; free some space and open the store again.
+    #[error("no space left on the disk while {action}")]
+    Full {
+        /// What was being done.
+        action: &'static str,
+        /// The system's own error.
+        #[source]
+        source: io::Error,
+    },
+    /// An earlier write or sync failed, so what is on disk is not known: the store takes no more entries.
+    /// What was acknowledged is safe; close it and open it again.
+    #[error("the store takes no more entries since an earlier write failed: {reason}")]
+    Poisoned {
+        /// The earlier failure.
+        reason: String,
+    },
+    /// The operating system refused something.
+    #[error("{action} {} failed", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own error.
+        #[source]
+        source: io::Error,
+    },
+    /// The storage engine failed in a way that it should not.
+    #[error("the storage engine failed while {action}: {reason}")]
+    Engine {
+        /// What was being done.
+        action: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A documented limit was passed.
+    #[error("{what}: {found} is over the limit of {limit}")]
+    Limit {
+        /// What is limited.
+        what: &'static str,
+        /// What was asked for.
+        found: u64,
+        /// The most there may be.
+        limit: u64,
+    },
+    /// A value that its type refuses.
+    #[error(transparent)]
+    InvalidValue(#[from] InvalidValue),
+    /// A question that cannot be asked.
+    #[error(transparent)]
+    InvalidPlan(#[from] InvalidPlan),
+}
+
+impl Error {
+    /// Which case this is.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0
+    }
+
+    /// True if the store is open elsewhere.
+    pub fn is_locked(&self) -> bool {
+        matches!(*self.0, ErrorKind::Locked { .. })
+    }
+
+    /// True if bytes on disk are damaged or missing.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(*self.0, ErrorKind::Damaged { .. } | ErrorKind::Lost { .. })
+    }
+
+    /// True if a documented limit was passed.
+    pub fn is_limit(&self) -> bool {
+        matches!(*self.0, ErrorKind::Limit { .. })
+    }
+
+    /// True if the disk is full.
+    pub fn is_full(&self) -> bool {
+        matches!(*self.0, ErrorKind::Full { .. })
+    }
+
+    /// True if the caller's value or plan was refused and nothing was done.
+    pub fn is_invalid(&self) -> bool {
+        matches!(*self.0, ErrorKind::InvalidValue(_) | ErrorKind::InvalidPlan(_))
+    }
+
+    /// An error of the operating system, told apart by its kind.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::StorageFull {
+            return ErrorKind::Full { action, source }.into();
+        }
+        ErrorKind::Io { action, path: path.into(), source }.into()
+    }
+
+    /// Damage found in `what`.
+    pub(crate) fn damaged(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        ErrorKind::Damaged { what: what.into(), reason: reason.into() }.into()
+    }
+}
+
+impl<E: Into<ErrorKind>> From<E> for Error {
+    fn from(kind: E) -> Self {
+        Self(Box::new(kind.into()))
+    }
+}
+
+impl From<std::convert::Infallible> for ErrorKind {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}

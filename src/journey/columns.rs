@@ -1,0 +1,212 @@
+//! Events of many customers, column by column, clustered by customer and in the order of their journeys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ChannelNo, CustomerNo, PropertyColumn, TouchpointNo, property_column::PropertyColumnBuilder};
+use crate::model::{Currency, Micros, PropertyValue, Survey};
+
+/// No stage of its own, in the stage column.
+pub(crate) const NO_STAGE: u32 = u32::MAX;
+
+/// One event in numbers, on its way into columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) customer: CustomerNo,
+    pub(crate) time: Micros,
+    pub(crate) seq: u64,
+    pub(crate) touchpoint: TouchpointNo,
+    pub(crate) channel: ChannelNo,
+    /// The number of the event's own stage, or [`NO_STAGE`].
+    pub(crate) stage: u32,
+    /// Units of 10^-9 of a currency.
+    pub(crate) value: Option<(i128, Currency)>,
+    pub(crate) feedback: Option<(Survey, u8)>,
+    pub(crate) properties: Vec<(u32, PropertyValue)>,
+}
+
+/// Columns of events: row r of each column belongs to the same event. Rows are sorted by (customer, time, sequence),
+/// and `starts[i]..starts[i + 1]` are the rows of `customers[i]`.
+///
+/// The columns from `stages` on are empty if no event has anything there; all that are not always needed are also
+/// empty if they were not asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Columns {
+    pub(crate) customers: Vec<CustomerNo>,
+    pub(crate) starts: Vec<u32>,
+    pub(crate) times: Vec<Micros>,
+    pub(crate) touchpoints: Vec<TouchpointNo>,
+    pub(crate) seqs: Vec<u64>,
+    pub(crate) channels: Vec<ChannelNo>,
+    pub(crate) stages: Vec<u32>,
+    pub(crate) values: Vec<Option<(i128, Currency)>>,
+    pub(crate) feedback: Vec<Option<(Survey, u8)>>,
+    pub(crate) properties: BTreeMap<u32, PropertyColumn>,
+}
+
+/// Which columns a question reads. Customers, times and touchpoints are always there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) seqs: bool,
+    pub(crate) channels: bool,
+    pub(crate) stages: bool,
+    pub(crate) values: bool,
+    pub(crate) feedback: bool,
+    pub(crate) properties: Properties,
+}
+
+/// Which properties a question reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Properties {
+    All,
+    Some(BTreeSet<u32>),
+}
+
+impl Default for Properties {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
+}
+
+impl Properties {
+    pub(crate) fn add(&mut self, property: u32) {
+        if let Self::Some(set) = self {
+            set.insert(property);
+        }
+    }
+
+    pub(crate) fn contains(&self, property: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(set) => set.contains(&property),
+        }
+    }
+}
+
+impl Needs {
+    pub(crate) fn everything() -> Self {
+        Self { seqs: true, channels: true, stages: true, values: true, feedback: true, properties: Properties::All }
+    }
+}
+
+impl Columns {
+    /// Sorts rows into columns.
+    pub(crate) fn from_rows(mut rows: Vec<Row>) -> Self {
+        rows.sort_unstable_by_key(|row| (row.customer, row.time, row.seq));
+        let mut columns = Self::default();
+        let mut properties: BTreeMap<u32, PropertyColumnBuilder> = BTreeMap::new();
+        let any_stage = rows.iter().any(|row| row.stage != NO_STAGE);
+        let any_value = rows.iter().any(|row| row.value.is_some());
+        let any_feedback = rows.iter().any(|row| row.feedback.is_some());
+        let count = rows.len();
+        for (number, row) in rows.into_iter().enumerate() {
+            columns.open_journey(row.customer, number);
+            columns.times.push(row.time);
+            columns.touchpoints.push(row.touchpoint);
+            columns.seqs.push(row.seq);
+            columns.channels.push(row.channel);
+            if any_stage {
+                columns.stages.push(row.stage);
+            }
+            if any_value {
+                columns.values.push(row.value);
+            }
+            if any_feedback {
+                columns.feedback.push(row.feedback);
+            }
+            for (property, value) in row.properties {
+                let column = properties.entry(property).or_default();
+                let code = column.code(&value);
+                column.set(number, code);
+            }
+        }
+        columns.close_journeys();
+        columns.properties =
+            properties.into_iter().map(|(property, column)| (property, column.finish(count))).collect();
+        columns
+    }
+
+    /// Notes that rows from `row` on belong to `customer`.
+    pub(crate) fn open_journey(&mut self, customer: CustomerNo, row: usize) {
+        if self.customers.last() != Some(&customer) {
+            self.customers.push(customer);
+            self.starts.push(offset(row));
+        }
+    }
+
+    /// Ends the last journey at the last row.
+    pub(crate) fn close_journeys(&mut self) {
+        self.starts.truncate(self.customers.len());
+        self.starts.push(offset(self.times.len()));
+    }
+
+    /// How many events.
+    pub(crate) fn rows(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The rows of each customer, in order.
+    pub(crate) fn journeys(&self) -> impl Iterator<Item = (CustomerNo, std::ops::Range<usize>)> {
+        let ends = self.starts.iter().skip(1);
+        self.customers
+            .iter()
+            .zip(self.starts.iter().zip(ends))
+            .map(|(&customer, (&start, &end))| (customer, start as usize..end as usize))
+    }
+
+    /// The first and last time, if there is any event.
+    pub(crate) fn time_range(&self) -> Option<(Micros, Micros)> {
+        Some((*self.times.iter().min()?, *self.times.iter().max()?))
+    }
+
+    /// The same columns with only the rows that are kept; journeys without rows are gone.
+    pub(crate) fn retain(&self, keep: &[bool]) -> Self {
+        let mut kept = Self::default();
+        let mut count = 0;
+        for (customer, rows) in self.journeys() {
+            let here = keep.get(rows).unwrap_or_default().iter().filter(|keep| **keep).count();
+            if here > 0 {
+                kept.customers.push(customer);
+                kept.starts.push(offset(count));
+                count += here;
+            }
+        }
+        kept.times = retained(&self.times, keep);
+        kept.touchpoints = retained(&self.touchpoints, keep);
+        kept.seqs = retained(&self.seqs, keep);
+        kept.channels = retained(&self.channels, keep);
+        kept.stages = retained(&self.stages, keep);
+        kept.values = retained(&self.values, keep);
+        kept.feedback = retained(&self.feedback, keep);
+        kept.properties = self
+            .properties
+            .iter()
+            .map(|(&property, column)| {
+                let column = PropertyColumn { values: column.values.clone(), codes: retained(&column.codes, keep) };
+                (property, column)
+            })
+            .collect();
+        kept.close_journeys();
+        kept
+    }
+
+    /// The bytes it takes in memory, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let fixed = self.customers.len() * 8 + self.rows() * (8 + 4 + 8 + 4);
+        let optional = self.stages.len() * 4 + self.values.len() * 32 + self.feedback.len() * 2;
+        let properties: usize = self
+            .properties
+            .values()
+            .map(|column| column.codes.len() * 4 + column.values.iter().map(|v| v.size() + 32).sum::<usize>())
+            .sum();
+        fixed + optional + properties
+    }
+}
+
+fn retained<T: Copy>(column: &[T], keep: &[bool]) -> Vec<T> {
+    column.iter().zip(keep).filter(|(_, keep)| **keep).map(|(value, _)| *value).collect()
+}
+
+/// Columns hold at most 2^32 - 1 rows, which the limit on a block's rows sees to.
+pub(crate) fn offset(row: usize) -> u32 {
+    u32::try_from(row).unwrap_or(u32::MAX)
+}

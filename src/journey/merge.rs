@@ -1,0 +1,212 @@
+//! Several sets of columns made one, in the order of customer, time and sequence.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    ops::Range,
+};
+
+use super::{Columns, CustomerNo, NO_STAGE, PropertyColumn, property_column::PropertyColumnBuilder};
+
+/// Some whole journeys of one set of columns: `journeys` are positions in its list of customers.
+#[derive(Debug, Clone)]
+pub(crate) struct Part<'a> {
+    pub(crate) columns: &'a Columns,
+    pub(crate) journeys: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// All journeys of these columns.
+    pub(crate) fn whole(columns: &'a Columns) -> Self {
+        Self { columns, journeys: 0..columns.customers.len() }
+    }
+
+    /// The journeys of the customers in this range.
+    pub(crate) fn of_customers(columns: &'a Columns, customers: Range<u64>) -> Self {
+        let at = |limit: u64| columns.customers.partition_point(|c| u64::from(c.0) < limit);
+        Self { columns, journeys: at(customers.start)..at(customers.end) }
+    }
+
+    fn customer(&self) -> Option<CustomerNo> {
+        self.columns.customers.get(self.journeys.start).filter(|_| !self.journeys.is_empty()).copied()
+    }
+
+    fn rows(&self) -> Range<usize> {
+        let at = |i: usize| self.columns.starts.get(i).copied().unwrap_or_default() as usize;
+        at(self.journeys.start)..at(self.journeys.start + 1)
+    }
+}
+
+/// Rows that stand together in one source and stay together in the result.
+struct Span {
+    source: usize,
+    rows: Range<usize>,
+}
+
+/// Merges the parts. They must hold the columns that are to be in the result: a column that a part lacks is
+/// "nothing there" for its rows.
+pub(crate) fn merge(parts: &[Part<'_>]) -> Columns {
+    let mut merged = Columns::default();
+    let mut spans: Vec<Span> = Vec::new();
+    let mut ahead: Vec<Part<'_>> = parts.to_vec();
+    let mut heap: BinaryHeap<Reverse<(CustomerNo, usize)>> =
+        ahead.iter().enumerate().filter_map(|(i, part)| Some(Reverse((part.customer()?, i)))).collect();
+    let mut row = 0;
+    let mut same: Vec<Span> = Vec::new();
+    while let Some(Reverse((customer, _))) = heap.peek().copied() {
+        while let Some(Reverse((next, source))) = heap.peek().copied()
+            && next == customer
+        {
+            heap.pop();
+            let Some(part) = ahead.get_mut(source) else { continue };
+            same.push(Span { source, rows: part.rows() });
+            part.journeys.start += 1;
+            if let Some(following) = part.customer() {
+                heap.push(Reverse((following, source)));
+            }
+        }
+        merged.open_journey(customer, row);
+        row += same.iter().map(|span| span.rows.len()).sum::<usize>();
+        if same.len() == 1 {
+            spans.append(&mut same);
+        } else {
+            interleave(parts, &mut same, &mut spans);
+        }
+    }
+    gather(parts, &spans, &mut merged);
+    merged.close_journeys();
+    merged
+}
+
+/// Orders the rows of one customer from several sources by (time, sequence), keeping runs together.
+fn interleave(parts: &[Part<'_>], same: &mut Vec<Span>, spans: &mut Vec<Span>) {
+    let key = |span: &Span| {
+        let columns = parts.get(span.source)?.columns;
+        Some((*columns.times.get(span.rows.start)?, columns.seqs.get(span.rows.start).copied().unwrap_or_default()))
+    };
+    let mut heap: BinaryHeap<Reverse<_>> =
+        same.iter().enumerate().filter_map(|(i, span)| Some(Reverse((key(span)?, i)))).collect();
+    while let Some(Reverse((_, i))) = heap.pop() {
+        let limit = heap.peek().map(|Reverse((key, _))| *key);
+        let Some(span) = same.get_mut(i) else { continue };
+        let first = span.rows.start;
+        loop {
+            span.rows.start += 1;
+            let next = if span.rows.is_empty() { None } else { key(span) };
+            match (next, limit) {
+                (Some(next), Some(limit)) if next > limit => heap.push(Reverse((next, i))),
+                (Some(_), _) => continue,
+                (None, _) => {}
+            }
+            spans.push(Span { source: span.source, rows: first..span.rows.start });
+            break;
+        }
+    }
+    same.clear();
+}
+
+fn gather(parts: &[Part<'_>], spans: &[Span], merged: &mut Columns) {
+    merged.times = column(parts, spans, |c| &c.times, None);
+    merged.touchpoints = column(parts, spans, |c| &c.touchpoints, None);
+    merged.seqs = column(parts, spans, |c| &c.seqs, None);
+    merged.channels = column(parts, spans, |c| &c.channels, None);
+    merged.stages = column(parts, spans, |c| &c.stages, Some(NO_STAGE));
+    merged.values = column(parts, spans, |c| &c.values, Some(None));
+    merged.feedback = column(parts, spans, |c| &c.feedback, Some(None));
+    let properties: BTreeSet<u32> = parts.iter().flat_map(|part| part.columns.properties.keys().copied()).collect();
+    merged.properties =
+        properties.into_iter().map(|property| (property, property_column(parts, spans, property))).collect();
+}
+
+/// One column of the result. Sources without it are filled with `missing`, unless no source has it.
+fn column<T: Copy>(parts: &[Part<'_>], spans: &[Span], of: impl Fn(&Columns) -> &Vec<T>, missing: Option<T>) -> Vec<T> {
+    if parts.iter().all(|part| of(part.columns).is_empty()) {
+        return Vec::new();
+    }
+    let mut merged = Vec::with_capacity(spans.iter().map(|span| span.rows.len()).sum());
+    for span in spans {
+        let rows = parts.get(span.source).and_then(|part| of(part.columns).get(span.rows.clone()));
+        match (rows, missing) {
+            (Some(rows), _) => merged.extend_from_slice(rows),
+            (None, Some(missing)) => merged.extend(std::iter::repeat_n(missing, span.rows.len())),
+            (None, None) => {}
+        }
+    }
+    merged
+}
+
+fn property_column(parts: &[Part<'_>], spans: &[Span], property: u32) -> PropertyColumn {
+    let mut builder = PropertyColumnBuilder::default();
+    let sources: Vec<Option<(&PropertyColumn, Vec<u32>)>> = parts
+        .iter()
+        .map(|part| {
+            let column = part.columns.properties.get(&property)?;
+            Some((column, column.values.iter().map(|value| builder.code(value)).collect()))
+        })
+        .collect();
+    let mut row = 0;
+    for span in spans {
+        if let Some(Some((column, recoded))) = sources.get(span.source) {
+            for (i, &code) in column.codes.get(span.rows.clone()).unwrap_or_default().iter().enumerate() {
+                if let Some(&code) = (code as usize).checked_sub(1).and_then(|k| recoded.get(k)) {
+                    builder.set(row + i, code);
+                }
+            }
+        }
+        row += span.rows.len();
+    }
+    builder.finish(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        journey::{ChannelNo, Row, TouchpointNo},
+        model::{Micros, PropertyValue},
+    };
+
+    fn row(customer: u32, time: i64, seq: u64) -> Row {
+        Row {
+            customer: CustomerNo(customer),
+            time: Micros(time),
+            seq,
+            touchpoint: TouchpointNo(u32::try_from(seq % 5).unwrap()),
+            channel: ChannelNo(0),
+            stage: if seq.is_multiple_of(3) { 7 } else { NO_STAGE },
+            value: None,
+            feedback: None,
+            properties: if seq.is_multiple_of(4) {
+                vec![(2, PropertyValue::from(i64::try_from(seq % 8).unwrap()))]
+            } else {
+                vec![]
+            },
+        }
+    }
+
+    /// Rows dense in ties, dealt to several sources, come out as if they had been sorted together.
+    #[test]
+    fn merging_is_sorting() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..200 {
+            let rows: Vec<Row> =
+                (0..random.u64(0..60)).map(|seq| row(random.u32(0..5), random.i64(0..6), seq)).collect();
+            let mut dealt: Vec<Vec<Row>> = vec![Vec::new(); 4];
+            for row in &rows {
+                dealt[random.usize(0..4)].push(row.clone());
+            }
+            let sources: Vec<Columns> = dealt.into_iter().map(Columns::from_rows).collect();
+            let merged = merge(&sources.iter().map(Part::whole).collect::<Vec<_>>());
+            let expected = Columns::from_rows(rows);
+            assert_eq!(merged.customers, expected.customers);
+            assert_eq!(merged.starts, expected.starts);
+            assert_eq!(merged.seqs, expected.seqs);
+            assert_eq!(merged.touchpoints, expected.touchpoints);
+            assert_eq!(merged.stages, expected.stages);
+            for row in 0..merged.rows() {
+                let value = |c: &Columns| c.properties.get(&2).and_then(|p| p.get(row)).cloned();
+                assert_eq!(value(&merged), value(&expected));
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What journeys are made of. Every value is valid once made, also when it was read from JSON.
+
+mod channel;
+mod condition;
+mod condition_json;
+mod customer;
+mod event;
+mod feedback;
+mod money;
+mod name;
+mod property;
+mod seq;
+mod stage;
+mod time;
+mod touchpoint;
+
+pub use channel::Channel;
+pub use condition::{Comparison, Condition};
+pub use customer::CustomerId;
+pub use event::{Event, EventBuilder, EventId, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, RefusedName};
+pub use feedback::{Feedback, Survey};
+pub(crate) use money::nanos;
+pub use money::{Currency, Money};
+pub(crate) use name::check_name;
+pub use property::{PropertyValue, compare_numbers};
+pub use seq::Seq;
+pub use stage::{JourneyModel, JourneyModelBuilder, MoveKind, Nth, Rule, Stage, StageName};
+pub use time::{Micros, Period, Window};
+pub use touchpoint::Touchpoint;

@@ -1,0 +1,240 @@
+//! Time inside the crate: microseconds since 1970 in UTC, windows, and calendar periods.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, TimeZone, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::InvalidValue;
+
+/// A moment in microseconds since 1970-01-01T00:00:00Z, before it too. Every moment that chrono holds fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    /// Before every moment.
+    pub const MIN: Self = Self(i64::MIN);
+    /// After every moment.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// The moment `span` later, or the end of time.
+    #[must_use]
+    pub fn plus(self, span: Window) -> Self {
+        Self(self.0.saturating_add(span.micros()))
+    }
+
+    /// Microseconds from an earlier moment to this one; the difference of any two moments fits.
+    pub fn since(self, earlier: Self) -> i128 {
+        i128::from(self.0).saturating_sub(i128::from(earlier.0))
+    }
+
+    /// As chrono's moment; the nearest one it holds.
+    pub fn to_datetime(self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.0).unwrap_or(if self.0 < 0 {
+            DateTime::<Utc>::MIN_UTC
+        } else {
+            DateTime::<Utc>::MAX_UTC
+        })
+    }
+}
+
+impl From<DateTime<Utc>> for Micros {
+    /// To the microsecond; what is finer is cut off.
+    fn from(moment: DateTime<Utc>) -> Self {
+        Self(moment.timestamp_micros())
+    }
+}
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_datetime().to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+    }
+}
+
+/// A length of time that is not negative, to the microsecond: `90s`, `30m`, `7d`.
+///
+/// Units are `us`, `ms`, `s`, `m` (minutes), `h`, `d` (24 hours) and `w` (7 days).
+///
+/// ```
+/// use journeylog::Window;
+/// let week: Window = "7d".parse()?;
+/// assert_eq!(week, Window::days(7)?);
+/// assert_eq!(week.to_string(), "7d");
+/// assert!("7 days".parse::<Window>().is_err());
+/// # Ok::<(), journeylog::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Window(i64);
+
+/// Units from large to small, so that printing takes the largest that divides.
+const UNITS: [(&str, i64); 7] = [
+    ("w", 604_800_000_000),
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("m", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+    ("us", 1),
+];
+
+impl Window {
+    /// That many days of 24 hours.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if it is negative or over 290,000 years.
+    pub fn days(days: i64) -> Result<Self, InvalidValue> {
+        TimeDelta::try_days(days).ok_or_else(out_of_range).and_then(Self::try_from)
+    }
+
+    pub(crate) fn micros(self) -> i64 {
+        self.0
+    }
+
+    pub(crate) const fn from_micros(micros: u32) -> Self {
+        Self(micros as i64)
+    }
+}
+
+fn out_of_range() -> InvalidValue {
+    InvalidValue::new("duration", "is negative or too long to count in microseconds")
+}
+
+impl TryFrom<TimeDelta> for Window {
+    type Error = InvalidValue;
+    fn try_from(span: TimeDelta) -> Result<Self, InvalidValue> {
+        span.num_microseconds().filter(|&micros| micros >= 0).map(Self).ok_or_else(out_of_range)
+    }
+}
+
+impl FromStr for Window {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let form =
+            || InvalidValue::new("duration", "is not a whole number and a unit: us, ms, s, m, h, d or w, such as 7d");
+        let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(form)?;
+        let (number, unit) = text.split_at(split);
+        let scale = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale).ok_or_else(form)?;
+        let number: i64 = number.parse().map_err(|_| if number.is_empty() { form() } else { out_of_range() })?;
+        number.checked_mul(scale).map(Self).ok_or_else(out_of_range)
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return f.write_str("0s");
+        }
+        // Weeks are read but not printed: 7d is how the field says it.
+        let unit = UNITS.iter().skip(1).find(|(_, scale)| self.0 % scale == 0);
+        let (name, scale) = unit.unwrap_or(&("us", 1));
+        write!(f, "{}{name}", self.0 / scale)
+    }
+}
+
+impl TryFrom<String> for Window {
+    type Error = InvalidValue;
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+impl From<Window> for String {
+    fn from(window: Window) -> Self {
+        window.to_string()
+    }
+}
+
+/// A calendar period, in UTC. Weeks begin on Monday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Period {
+    /// 60 minutes from a full hour.
+    Hour,
+    /// From midnight to midnight.
+    Day,
+    /// From Monday midnight to Monday midnight.
+    Week,
+    /// From the first of a month to the first of the next.
+    Month,
+}
+
+impl Period {
+    /// The first moment of the period that holds `at`, or `None` at the very start of time.
+    pub fn start_of(self, at: Micros) -> Option<Micros> {
+        const HOUR: i64 = 3_600_000_000;
+        if self == Self::Hour {
+            return at.0.checked_sub(at.0.rem_euclid(HOUR)).map(Micros);
+        }
+        let day = at.to_datetime().date_naive();
+        let first = match self {
+            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into()))?,
+            Self::Month => day.with_day(1)?,
+            _ => day,
+        };
+        midnight(first)
+    }
+
+    /// The first moment of the next period, given the first moment of one; `None` at the end of time.
+    pub fn next(self, start: Micros) -> Option<Micros> {
+        let day = start.to_datetime().date_naive();
+        match self {
+            Self::Hour => start.0.checked_add(3_600_000_000).map(Micros),
+            Self::Day => midnight(day.checked_add_days(Days::new(1))?),
+            Self::Week => midnight(day.checked_add_days(Days::new(7))?),
+            Self::Month => midnight(day.checked_add_months(Months::new(1))?),
+        }
+    }
+}
+
+fn midnight(day: NaiveDate) -> Option<Micros> {
+    Some(Utc.from_utc_datetime(&day.and_hms_opt(0, 0, 0)?).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extreme_moments_neither_wrap_nor_panic() {
+        for moment in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            let micros = Micros::from(moment);
+            assert_eq!(Micros::from(micros.to_datetime()), micros);
+            for period in [Period::Hour, Period::Day, Period::Week, Period::Month] {
+                let start = period.start_of(micros);
+                assert!(start.is_none_or(|s| s <= micros));
+                let _ = start.and_then(|s| period.next(s));
+            }
+        }
+        assert_eq!(Micros::MAX.plus(Window(1)), Micros::MAX);
+        assert_eq!(Micros::MAX.since(Micros::MIN), i128::from(u64::MAX));
+        let _ = (Micros::MIN.to_string(), Micros::MAX.to_string());
+    }
+
+    #[test]
+    fn windows_read_and_print() {
+        for (text, printed) in
+            [("90s", "90s"), ("30m", "30m"), ("7d", "7d"), ("1w", "7d"), ("0s", "0s"), ("60s", "1m"), ("5us", "5us")]
+        {
+            assert_eq!(text.parse::<Window>().unwrap().to_string(), printed);
+        }
+        for bad in ["", "7", "d", "-1d", "1.5h", "7 d", "9223372036854775807d", "99999999999999999999s", "1y"] {
+            assert!(bad.parse::<Window>().is_err(), "{bad}");
+        }
+        assert!(Window::try_from(TimeDelta::microseconds(-1)).is_err());
+        assert!(Window::try_from(TimeDelta::MAX).is_err());
+    }
+
+    #[test]
+    fn periods_before_1970_too() {
+        let at = |text: &str| Micros::from(text.parse::<DateTime<Utc>>().unwrap());
+        let moment = at("1969-12-31T23:30:00Z");
+        assert_eq!(Period::Hour.start_of(moment), Some(at("1969-12-31T23:00:00Z")));
+        assert_eq!(Period::Day.start_of(moment), Some(at("1969-12-31T00:00:00Z")));
+        assert_eq!(Period::Week.start_of(moment), Some(at("1969-12-29T00:00:00Z")));
+        assert_eq!(Period::Month.start_of(moment), Some(at("1969-12-01T00:00:00Z")));
+        assert_eq!(Period::Month.next(at("1969-12-01T00:00:00Z")), Some(at("1970-01-01T00:00:00Z")));
+    }
+}

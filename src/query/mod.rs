@@ -1,0 +1,9 @@
+//! Asking: a scope and plans in, reports out. The only room that sees both the questions and the store.
+
+mod journeys;
+mod query;
+mod question;
+
+pub use journeys::Journeys;
+pub use query::Query;
+pub use question::{Answer, Question};

@@ -1,0 +1,198 @@
+//! A question in the making.
+
+use std::{num::NonZeroUsize, ops::Range, sync::Arc, thread};
+
+use chrono::{DateTime, Utc};
+
+use super::{Answer, Journeys, Question};
+use crate::{
+    analysis::{Analysis, Binder, Bound, Job, Scope, run},
+    error::{InvalidPlan, Result},
+    journey::{Columns, Names, Needs},
+    model::{Condition, CustomerId, JourneyModel, Micros, Seq},
+    store::Snapshot,
+};
+
+/// The most bytes that the states of one question may take, unless it says otherwise: 1 GiB.
+const MEMORY: usize = 1 << 30;
+
+/// A question in the making: its scope, its journey model, and with how much it is to be answered.
+///
+/// ```
+/// # use chrono::{TimeDelta, Utc};
+/// # use journeylog::{Event, Funnel, JourneyModel, Journeys, Transitions};
+/// # let store = Journeys::of([Event::at(Utc::now(), "c-42", "view")])?;
+/// let funnel = Funnel::ordered(["view", "pay"]).within(TimeDelta::days(7)).build()?;
+/// let moves = Transitions::of(JourneyModel::standard());
+/// let last_month = Utc::now() - TimeDelta::days(30)..Utc::now() + TimeDelta::days(1);
+/// let (funnel, moves) = store.query().between(last_month).run((&funnel, &moves))?; // one scan
+/// assert_eq!(funnel.entered, 1);
+/// assert_eq!(moves.customers, 0);
+/// # Ok::<(), journeylog::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a question is only answered by run"]
+pub struct Query {
+    source: Source,
+    scope: Scope,
+    model: JourneyModel,
+    threads: Option<NonZeroUsize>,
+    memory: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Journeys(Journeys),
+    Snapshot(Snapshot),
+}
+
+impl Source {
+    fn names(&self) -> &Names {
+        match self {
+            Self::Journeys(journeys) => journeys.names(),
+            Self::Snapshot(snapshot) => snapshot.names(),
+        }
+    }
+
+    fn chunks(&self) -> usize {
+        match self {
+            Self::Journeys(journeys) => journeys.chunks(),
+            Self::Snapshot(snapshot) => snapshot.chunks(),
+        }
+    }
+
+    fn load(&self, chunk: usize, needs: &Needs) -> Result<Arc<Columns>> {
+        match self {
+            Self::Journeys(journeys) => Ok(journeys.load(chunk)),
+            Self::Snapshot(snapshot) => snapshot.load(chunk, needs),
+        }
+    }
+
+    /// The time of the last event that a scope sees: the end of observation, if it names none.
+    fn last_time(&self, scope: &Scope) -> Result<Option<Micros>> {
+        let Some(known) = scope.known().filter(|_| scope.end().is_none()) else {
+            return Ok(match self {
+                Self::Journeys(journeys) => journeys.last_time(),
+                Self::Snapshot(snapshot) => snapshot.last_time(),
+            });
+        };
+        let needs = Needs { seqs: true, ..Needs::default() };
+        let mut last = None;
+        for chunk in 0..self.chunks() {
+            let columns = self.load(chunk, &needs)?;
+            let seen = columns.times.iter().zip(&columns.seqs).filter(|(_, seq)| **seq <= known.get());
+            last = last.max(seen.map(|(time, _)| *time).max());
+        }
+        Ok(last)
+    }
+}
+
+impl Query {
+    pub(super) fn of_journeys(journeys: Journeys) -> Self {
+        Self::new(Source::Journeys(journeys))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, scope: Scope::all(), model: JourneyModel::standard(), threads: None, memory: MEMORY }
+    }
+
+    /// Sets the whole scope at once.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Only entries in this range count; the start is in, the end is not. See [`Scope`].
+    pub fn between(mut self, range: Range<DateTime<Utc>>) -> Self {
+        self.scope = self.scope.between(range);
+        self
+    }
+
+    /// Ends observation at this moment, inclusive. What was true then?
+    pub fn as_of(mut self, end: DateTime<Utc>) -> Self {
+        self.scope = self.scope.as_of(end);
+        self
+    }
+
+    /// Sees only entries up to this sequence, inclusive. What did we know then?
+    pub fn known_at(mut self, seq: Seq) -> Self {
+        self.scope = self.scope.known_at(seq);
+        self
+    }
+
+    /// Sees only events for which this holds.
+    pub fn filter(mut self, filter: Condition) -> Self {
+        self.scope = self.scope.filter(filter);
+        self
+    }
+
+    /// Sees only these customers.
+    pub fn customers(mut self, customers: impl IntoIterator<Item = CustomerId>) -> Self {
+        self.scope = self.scope.customers(customers);
+        self
+    }
+
+    /// Sets the journey model by which conditions on stages are read. The default is the standard one.
+    pub fn model(mut self, model: JourneyModel) -> Self {
+        self.model = model;
+        self
+    }
+
+    /// Sets on how many threads it runs. The default is one per core; the answer is the same for any number.
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Sets the most bytes that what is counted may take, roughly. The default is 1 GiB; lists of customers take most.
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Answers a plan, or several in one scan: a tuple of plans gives a tuple of reports.
+    ///
+    /// # Errors
+    /// `InvalidPlan` if the scope or a plan cannot be asked; `Limit` if the answer passes the limit of memory;
+    /// `Damaged` or `Io` if a store could not be read.
+    pub fn run<A: Analysis>(&self, plan: A) -> Result<<A::Bound as Bound>::Report> {
+        self.scope.check()?;
+        let last = self.source.last_time(&self.scope)?;
+        let mut binder = Binder::new(self.source.names(), &self.model, &self.scope, last)?;
+        let bound = plan.bind(&mut binder)?;
+        let reader = binder.into_reader();
+        let threads = self.threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+        let load = |chunk: usize, needs: &Needs| self.source.load(chunk, needs);
+        let job = Job { chunks: self.source.chunks(), load: &load, threads, memory: self.memory };
+        let state = run(&job, &reader, &bound)?;
+        bound.finish(state, self.source.names())
+    }
+
+    /// Answers questions as JSON says them: those with the same scope and model in one scan. Scope and model of the
+    /// query itself are not used.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub fn ask(&self, questions: &[Question]) -> Result<Vec<Answer>> {
+        let mut answers: Vec<Option<Answer>> = questions.iter().map(|_| None).collect();
+        while let Some(first) = answers.iter().position(Option::is_none) {
+            let Some(Question { scope, model, .. }) = questions.get(first) else { break };
+            let together = |q: &Question| q.scope == *scope && q.model == *model;
+            let plans: Vec<_> = questions.iter().filter(|q| together(q)).map(|q| &q.plan).collect();
+            let query = self.clone().scope(scope.clone()).model(model.clone().unwrap_or_default());
+            let mut reports = query.run(plans)?.into_iter();
+            for (question, answer) in questions.iter().zip(&mut answers).filter(|(q, _)| together(q)) {
+                let report = reports.next().ok_or_else(|| InvalidPlan::new("plan", "has no report"))?;
+                *answer = Some(Answer { question: question.clone(), report });
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+}
+
+impl Snapshot {
+    /// Begins a question about what this snapshot holds.
+    pub fn query(&self) -> Query {
+        Query::new(Source::Snapshot(self.clone()))
+    }
+}
