@@ -1,5 +1,6 @@
 //! draft
 mod analysis;
+mod codec;
 mod error;
 mod journey;
 mod model;

@@ -1,0 +1,235 @@
+//! Columns of a segment's block, each readable alone.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::packed::{Packed, pack};
+use crate::{
+    journey::{ChannelNo, Columns, CustomerNo, Needs, PropertyColumn, TouchpointNo},
+    model::{Currency, Micros, PropertyValue, Survey},
+};
+
+/// Which column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum ColumnId {
+    Customers,
+    Starts,
+    Times,
+    Touchpoints,
+    Seqs,
+    Channels,
+    Stages,
+    Values,
+    Feedback,
+    Property(u32),
+}
+
+impl ColumnId {
+    /// Whether a question with these needs reads it.
+    pub(crate) fn is_needed(self, needs: &Needs) -> bool {
+        match self {
+            Self::Customers | Self::Starts | Self::Times | Self::Touchpoints => true,
+            Self::Seqs => needs.seqs,
+            Self::Channels => needs.channels,
+            Self::Stages => needs.stages,
+            Self::Values => needs.values,
+            Self::Feedback => needs.feedback,
+            Self::Property(property) => needs.properties.contains(property),
+        }
+    }
+}
+
+/// All columns that are not empty, in bytes.
+pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
+    let numbers = |list: &mut dyn Iterator<Item = u64>| pack(&list.collect::<Vec<_>>(), false);
+    let mut encoded = vec![
+        (ColumnId::Customers, numbers(&mut columns.customers.iter().map(|c| c.0.into()))),
+        (ColumnId::Starts, numbers(&mut columns.starts.iter().map(|&s| s.into()))),
+        (ColumnId::Times, pack(&columns.times.iter().map(|t| t.0.cast_unsigned()).collect::<Vec<_>>(), true)),
+        (ColumnId::Touchpoints, numbers(&mut columns.touchpoints.iter().map(|t| t.0.into()))),
+        (ColumnId::Seqs, numbers(&mut columns.seqs.iter().copied())),
+        (ColumnId::Channels, numbers(&mut columns.channels.iter().map(|c| c.0.into()))),
+    ];
+    if !columns.stages.is_empty() {
+        // One more, so that "none" (the largest number) becomes 0 and packs small.
+        encoded.push((ColumnId::Stages, numbers(&mut columns.stages.iter().map(|s| s.wrapping_add(1).into()))));
+    }
+    if !columns.values.is_empty() {
+        encoded.push((ColumnId::Values, encode_values(&columns.values)));
+    }
+    if !columns.feedback.is_empty() {
+        let code = |answer: &Option<(Survey, u8)>| answer.map_or(0, |(survey, score)| 1 + (survey as u64) * 16 + u64::from(score));
+        encoded.push((ColumnId::Feedback, numbers(&mut columns.feedback.iter().map(code))));
+    }
+    for (&property, column) in &columns.properties {
+        encoded.push((ColumnId::Property(property), encode_property(column)));
+    }
+    encoded
+}
+
+/// Fills one column of a block of at most `rows` rows; `None` if the bytes are none.
+pub(crate) fn decode_column(id: ColumnId, bytes: &[u8], rows: usize, columns: &mut Columns) -> Option<()> {
+    // One more, since there is one more start than there are journeys.
+    let most = rows.checked_add(1)?;
+    let numbers = || Packed::new(bytes, most).map(|packed| packed.all());
+    fn small<T>(numbers: Option<Vec<u64>>, make: impl Fn(u32) -> T) -> Option<Vec<T>> {
+        numbers?.into_iter().map(|n| u32::try_from(n).ok().map(&make)).collect()
+    }
+    match id {
+        ColumnId::Customers => columns.customers = small(numbers(), CustomerNo)?,
+        ColumnId::Starts => columns.starts = small(numbers(), |n| n)?,
+        ColumnId::Times => columns.times = numbers()?.into_iter().map(|n| Micros(n.cast_signed())).collect(),
+        ColumnId::Touchpoints => columns.touchpoints = small(numbers(), TouchpointNo)?,
+        ColumnId::Seqs => columns.seqs = numbers()?,
+        ColumnId::Channels => columns.channels = small(numbers(), ChannelNo)?,
+        ColumnId::Stages => columns.stages = small(numbers(), |n| n.wrapping_sub(1))?,
+        ColumnId::Values => columns.values = decode_values(bytes, most)?,
+        ColumnId::Feedback => columns.feedback = numbers()?.into_iter().map(decode_feedback).collect::<Option<_>>()?,
+        ColumnId::Property(property) => {
+            columns.properties.insert(property, decode_property(bytes, most)?);
+        }
+    }
+    Some(())
+}
+
+fn decode_feedback(code: u64) -> Option<Option<(Survey, u8)>> {
+    let Some(code) = code.checked_sub(1) else { return Some(None) };
+    let survey = *Survey::ALL.get(usize::try_from(code / 16).ok()?)?;
+    let score = u8::try_from(code % 16).ok()?;
+    survey.scores().contains(&score).then_some(Some((survey, score)))
+}
+
+/// Money in a block: each currency once, a code per row, and amounts as whole numbers of 10^scale nano-units.
+#[derive(Serialize, Deserialize)]
+struct Values<'a> {
+    currencies: Vec<Currency>,
+    #[serde(borrow)]
+    codes: Cow<'a, [u8]>,
+    scale: u32,
+    #[serde(borrow)]
+    amounts: Cow<'a, [u8]>,
+    /// The amounts as they are, if they do not fit in 64 bits.
+    wide: Vec<i128>,
+}
+
+fn encode_values(values: &[Option<(i128, Currency)>]) -> Vec<u8> {
+    let mut currencies: Vec<Currency> = Vec::new();
+    let mut codes = Vec::with_capacity(values.len());
+    for value in values {
+        codes.push(value.map_or(0, |(_, currency)| {
+            let place = currencies.iter().position(|known| *known == currency).unwrap_or_else(|| {
+                currencies.push(currency);
+                currencies.len() - 1
+            });
+            place as u64 + 1
+        }));
+    }
+    let amounts = || values.iter().flatten().map(|(amount, _)| *amount);
+    let scale = (0..9).rev().find(|&s| amounts().all(|a| a % 10_i128.pow(s) == 0)).unwrap_or_default();
+    let narrow: Option<Vec<u64>> =
+        amounts().map(|a| i64::try_from(a / 10_i128.pow(scale)).ok().map(i64::cast_unsigned)).collect();
+    let wide = if narrow.is_none() { amounts().collect() } else { Vec::new() };
+    let amounts = pack(&narrow.unwrap_or_default(), true);
+    let codes = pack(&codes, false);
+    let form = Values { currencies, codes: codes.into(), scale, amounts: amounts.into(), wide };
+    postcard::to_stdvec(&form).unwrap_or_default()
+}
+
+fn decode_values(bytes: &[u8], most: usize) -> Option<Vec<Option<(i128, Currency)>>> {
+    let form: Values<'_> = postcard::from_bytes(bytes).ok()?;
+    let scale = 10_i128.checked_pow(form.scale).filter(|_| form.scale < 9)?;
+    let narrow = Packed::new(&form.amounts, most)?.all();
+    let mut amounts: Box<dyn Iterator<Item = i128>> = if form.wide.is_empty() {
+        Box::new(narrow.into_iter().map(|a| i128::from(a.cast_signed()).saturating_mul(scale)))
+    } else {
+        Box::new(form.wide.into_iter())
+    };
+    let mut value = |code: u64| -> Option<Option<(i128, Currency)>> {
+        let Some(place) = code.checked_sub(1) else { return Some(None) };
+        let currency = *form.currencies.get(usize::try_from(place).ok()?)?;
+        Some(Some((amounts.next()?, currency)))
+    };
+    Packed::new(&form.codes, most)?.all().into_iter().map(&mut value).collect()
+}
+
+/// A property in a block: its distinct values as compressed JSON, and a code per row.
+#[derive(Serialize, Deserialize)]
+struct Property<'a> {
+    #[serde(borrow)]
+    values: Cow<'a, [u8]>,
+    #[serde(borrow)]
+    codes: Cow<'a, [u8]>,
+}
+
+fn encode_property(column: &PropertyColumn) -> Vec<u8> {
+    let json = serde_json::to_vec(&column.values).unwrap_or_default();
+    let values = lz4_flex::compress_prepend_size(&json);
+    let codes = pack(&column.codes.iter().map(|&c| c.into()).collect::<Vec<_>>(), false);
+    postcard::to_stdvec(&Property { values: values.into(), codes: codes.into() }).unwrap_or_default()
+}
+
+fn decode_property(bytes: &[u8], most: usize) -> Option<PropertyColumn> {
+    let form: Property<'_> = postcard::from_bytes(bytes).ok()?;
+    let (size, packed) = lz4_flex::block::uncompressed_size(&form.values).ok()?;
+    let json = super::decompress(packed, size)?;
+    let values: Vec<PropertyValue> = serde_json::from_slice(&json).ok()?;
+    let known = values.len() as u64;
+    let code = |code: u64| u32::try_from(code).ok().filter(|_| code <= known);
+    let codes = Packed::new(&form.codes, most)?.all().into_iter().map(code).collect::<Option<_>>()?;
+    Some(PropertyColumn { values, codes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journey::{NO_STAGE, Row};
+
+    fn columns(seed: u64) -> Columns {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let eur = Currency::new("EUR").unwrap();
+        let rows = (0..random.u64(0..200))
+            .map(|seq| Row {
+                customer: CustomerNo(random.u32(0..9)),
+                time: Micros(random.i64(-1000..1000) * 1_000_000),
+                seq,
+                touchpoint: TouchpointNo(random.u32(0..7)),
+                channel: ChannelNo(random.u32(0..3)),
+                stage: if random.bool() { random.u32(0..4) } else { NO_STAGE },
+                value: random.bool().then(|| (i128::from(random.i64(..)) * if seed % 2 == 0 { 1 } else { 1 << 40 }, eur)),
+                feedback: random.bool().then(|| (Survey::Nps, random.u8(0..=10))),
+                properties: if random.bool() { vec![(3, "x".into()), (5, random.i64(0..9).into())] } else { vec![] },
+            })
+            .collect();
+        Columns::from_rows(rows)
+    }
+
+    #[test]
+    fn columns_come_back() {
+        for seed in 0..50 {
+            let written = columns(seed);
+            let mut read = Columns::default();
+            for (id, bytes) in encode_columns(&written) {
+                decode_column(id, &bytes, written.rows(), &mut read).unwrap();
+            }
+            assert_eq!(format!("{read:?}"), format!("{written:?}"));
+            assert_eq!(read.properties.get(&5).map(|p| &p.values), written.properties.get(&5).map(|p| &p.values));
+        }
+    }
+
+    #[test]
+    fn odd_bytes_are_no_column() {
+        let mut random = fastrand::Rng::with_seed(3);
+        for (id, bytes) in encode_columns(&columns(4)) {
+            for _ in 0..1_000 {
+                let mut odd = bytes.clone();
+                for _ in 0..random.usize(1..4) {
+                    let at = random.usize(0..odd.len());
+                    odd[at] = random.u8(..);
+                }
+                odd.truncate(random.usize(0..=odd.len()));
+                let _ = decode_column(id, &odd, 200, &mut Columns::default());
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Bytes: how entries, columns and files are written, and read again without ever trusting them.
+
+mod block;
+mod column;
+mod frame;
+mod packed;
+
+pub(crate) use block::{Block, Chain, LogEntry, encode_blocks};
+pub(crate) use column::{ColumnId, decode_column, encode_columns};
+pub(crate) use frame::{checksum, frame, unframe};
+
+/// Decompresses what must have this size. The size is checked against what LZ4 can reach (255 times the bytes) before
+/// any memory is taken, so that damaged bytes cannot ask for all of it.
+fn decompress(packed: &[u8], size: usize) -> Option<Vec<u8>> {
+    if size > packed.len().saturating_mul(255).saturating_add(64) {
+        return None;
+    }
+    lz4_flex::decompress(packed, size).ok().filter(|plain| plain.len() == size)
+}
