@@ -227,7 +227,7 @@ impl<E: Into<ErrorKind>> From<E> for Error {
     }
 }
 
-impl From<std::convert::Infallible> for ErrorKind {
+impl From<std::convert::Infallible> for InvalidValue {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
     }

@@ -1,16 +1,88 @@
-//! draft
+//! An embedded store for customer-journey events: the log is kept safely in one folder on disk (in [sled]), and stage
+//! transitions, funnels and more are asked of it in milliseconds, without a server.
+//!
+//! A business meets its customers through ads, web pages, shops, chats, invoices and surveys. Each meeting is an
+//! [`Event`]: a customer, a touchpoint, a channel, a time, and perhaps a stage, money, feedback and properties. Events
+//! are appended to a [`Store`]; they may be late, out of order and repeated. Questions ([`Funnel`], [`Transitions`],
+//! [`StageCounts`], or [your own](Analysis)) are plans that a [`Query`] runs over whole journeys.
+//!
+//! ```
+//! # let dir = tempfile::tempdir()?;
+//! # let folder = dir.path().join("shop.journey");
+//! use chrono::{TimeDelta, Utc};
+//! use journeylog::{Channel, Event, Funnel, JourneyModel, Money, Store, Transitions};
+//!
+//! let store = Store::open(folder)?;
+//! let hour = |h| Utc::now() - TimeDelta::hours(h);
+//! store.append(Event::at(hour(3), "ann", "ad_click").channel(Channel::Social))?;
+//! store.append(Event::at(hour(2), "ann", "product_view"))?;
+//! store.append(Event::at(hour(1), "ann", "purchase").value(Money::new("19.90", "EUR")?))?;
+//! store.append(Event::at(hour(1), "bob", "product_view").id("web-17"))?;
+//!
+//! let funnel = Funnel::ordered(["product_view", "purchase"]).within(TimeDelta::days(7)).build()?;
+//! let moves = Transitions::of(JourneyModel::standard());
+//! let (funnel, moves) = store.snapshot().query().run((&funnel, &moves))?; // two questions, one scan
+//!
+//! assert_eq!((funnel.entered, funnel.converted, funnel.pending), (2, 1, 1));
+//! assert_eq!(moves.cell(Some("consideration"), "purchase").unwrap().count, 1);
+//! println!("{funnel}\n{moves}"); // tables that a person can read
+//! store.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The main types
+//! - [`Store`]: append, snapshot, close. [`StoreOptions`] and [`Durability`] say how safe an append is.
+//! - [`Event`] and what it is made of: [`CustomerId`], [`Touchpoint`], [`Channel`], [`Money`], [`Feedback`],
+//!   [`PropertyValue`].
+//! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
+//! - [`Query`] and [`Scope`]: which part of the log a question is about.
+//! - [`Funnel`], [`Transitions`], [`StageCounts`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Tables`].
+//! - [`Question`] and [`Answer`]: the same as JSON.
+//! - [`Journeys`]: the same questions over events in memory.
+//! - [`import`]: events from NDJSON and CSV.
+//! - [`Analysis`] and [`Bound`]: the seam on which one's own questions stand.
+//!
+//! # Features
+//! - `csv` (default): reading CSV in [`import`].
+//! - `testing`: seeded worlds of events, naive oracles and a checker for the laws of an analysis.
+//!
+//! # Guarantees
+//! An append is whole or absent, and what [`Durability::Synced`] has acknowledged survives a power cut. Answers do not
+//! depend on the number of threads, or on how the store has cut its files. Nothing panics: not on input, not on bytes
+//! found on disk, not on any time or amount. `docs/design.md` of the repository describes every byte on disk,
+//! `docs/decisions.md` why things are as they are.
+//!
+//! [sled]: https://docs.rs/sled
+
 mod analysis;
 mod codec;
 mod error;
+pub mod import;
 mod journey;
 mod model;
 mod query;
 mod store;
 mod table;
-pub use analysis::*;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use analysis::{
+    Analysis, Binder, Bound, DurationSummary, Durations, Exclusion, Funnel, FunnelBuilder, FunnelCustomer,
+    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_STEPS, Masks, Order, Plan, Rate, Report, Scope, ServedEvent,
+    StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal, Ties,
+    TransitionCell, Transitions, TransitionsReport, Visit, visits,
+};
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
-pub use journey::*;
-pub use model::*;
-pub use query::*;
-pub use store::*;
-pub use table::*;
+pub use journey::{ChannelNo, CustomerNo, Journey, Names, PropertyNo, TouchpointNo};
+pub use model::{
+    Channel, Comparison, Condition, Currency, CustomerId, Event, EventBuilder, EventId, Feedback, JourneyModel,
+    JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth, Period, PropertyValue,
+    RefusedName, Rule, Seq, Stage, StageName, Survey, Touchpoint, Window,
+};
+pub use query::{Answer, CustomerMove, Journeys, Query, Question};
+pub use store::{
+    Customer, Durability, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent, OpenReport, Receipt, Snapshot, Store,
+    StoreOptions,
+};
+pub use table::{Cell, Table, Tables};

@@ -1,1 +1,122 @@
-//! Written next.
+//! Public data with answers that others worked out, through the `import` and `query` examples.
+//!
+//! The data stands in the folder that the environment variable `JOURNEYLOG_DATA` names. The test is not part of plain
+//! `cargo test`: run `cargo build --examples && cargo test --test public_data`.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod programs;
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use programs::{Ran, ask, funnel, kill_import_amid, run};
+use serde_json::Value;
+
+const SHOP: [&str; 6] = ["--customer", "user_id", "--touchpoint", "event", "--time", "timestamp"];
+
+/// A file of the public data. That it is missing is a failure: a test that skips itself tests nothing.
+fn data(file: &str) -> PathBuf {
+    let Some(folder) = env::var_os("JOURNEYLOG_DATA") else {
+        panic!("JOURNEYLOG_DATA is not set: it names the folder of the public data");
+    };
+    let path = Path::new(&folder).join(file);
+    assert!(path.is_file(), "{} is not there: JOURNEYLOG_DATA must name the folder of the public data", path.display());
+    path
+}
+
+fn import(store: &Path, file: &Path, options: &[&str]) -> Ran {
+    let paths = [store, file].map(|path| path.to_str().unwrap());
+    run("import", [&paths[..], options].concat()).well()
+}
+
+/// The funnels of `EXPECTED-public.json`, on one thread and on two.
+#[track_caller]
+fn check_funnels(store: &Path) {
+    let buying = ["catalog", "cart", "delivery_choice", "payment_choice", "payment_done"];
+    for threads in ["1", "2"] {
+        let reached = |steps: &[&str], window| funnel(store, steps, window, &["--threads", threads]);
+        assert_eq!(reached(&buying, None), [3611, 1924, 1356, 958, 653]);
+        assert_eq!(reached(&buying, Some("60s")), [3611, 1845, 1270, 865, 585]);
+        assert_eq!(reached(&["main", "catalog", "cart", "payment_done"], None), [2385, 2015, 1109, 396]);
+    }
+}
+
+#[test]
+fn funnels_of_the_simple_shop() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let ran = import(&store, &data("simple_shop.csv.gz"), &SHOP);
+    assert_eq!(["read", "stored", "duplicates", "bad lines"].map(|word| ran.count(word)), [32_283, 32_283, 0, 0]);
+    check_funnels(&store);
+}
+
+#[test]
+fn funnels_of_the_simple_shop_after_a_kill_half_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let file = data("simple_shop.csv.gz");
+    let bytes = fs::read(&file).unwrap();
+    let options = [&SHOP[..], &["--batch", "1000"]].concat();
+    kill_import_amid(folder.path(), "simple_shop.csv.gz", &bytes[..bytes.len() * 3 / 4], &options);
+    let ran = import(&store, &file, &options);
+    let [stored, duplicates] = ["stored", "duplicates"].map(|word| ran.count(word));
+    assert_eq!(stored + duplicates, 32_283);
+    assert!(stored > 0 && duplicates >= 1000, "{}", ran.out);
+    check_funnels(&store);
+}
+
+#[test]
+fn equal_rows_are_said_to_be_duplicates_if_all_columns_are_the_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let file = data("rete_ecom.csv.gz");
+    let columns = "user_id,session_id,event,timestamp,platform,acquisition_channel,user_cohort,user_lifecycle";
+    let options = [&SHOP[..], &["--properties", "others", "--id-from", columns]].concat();
+    let ran = import(&store, &file, &options);
+    assert_eq!(["read", "stored", "duplicates"].map(|word| ran.count(word)), [31_106, 31_076, 30]);
+    // By line, equal rows are events of their own.
+    let ran = import(&folder.path().join("by-line"), &file, &SHOP);
+    assert_eq!(["read", "stored", "duplicates"].map(|word| ran.count(word)), [31_106, 31_106, 0]);
+}
+
+#[test]
+fn transitions_of_the_simple_shop_against_a_script() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let file = data("simple_shop.csv.gz");
+    import(&store, &file, &SHOP);
+    let plan = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/shop_model.json")).unwrap();
+    let one = ask(&store, &plan, &["--json", "--threads", "1"]).well().out;
+    assert_eq!(ask(&store, &plan, &["--json", "--threads", "2"]).well().out, one);
+    let answer: Value = serde_json::from_str(&one).unwrap();
+    let report = &answer["report"]["transitions"];
+
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transitions.py");
+    let script: Ran = Command::new("python3").arg(script).arg(&file).output().expect("python3 is needed").into();
+    let expected: Value = serde_json::from_str(&script.well().out).unwrap();
+
+    let mut found = BTreeMap::new();
+    for cell in report["cells"].as_array().unwrap() {
+        let key = format!("{}>{}", cell["from"].as_str().unwrap_or("start"), cell["to"].as_str().unwrap());
+        let counts = [cell["count"].as_u64().unwrap(), cell["customers"].as_u64().unwrap()];
+        if counts != [0, 0] {
+            found.insert(key, counts);
+        }
+    }
+    let moves: BTreeMap<String, [u64; 2]> = serde_json::from_value(expected["moves"].clone()).unwrap();
+    assert!(moves.len() > 10, "the script found too little to compare: {moves:?}");
+    assert_eq!(found, moves);
+
+    assert_eq!(report["customers"], 3751);
+    assert_eq!(report["entries"], 3751);
+    for stage in report["stages"].as_array().unwrap() {
+        let count = |key: &str| stage[key].as_u64().unwrap();
+        assert_eq!(count("here_before") + count("arrivals"), count("departures") + count("here_now"), "{stage}");
+        assert_eq!(count("here_now"), expected["now"][stage["stage"].as_str().unwrap()].as_u64().unwrap(), "{stage}");
+    }
+}

@@ -168,7 +168,8 @@ impl Body {
             return None;
         }
         let mut entries = Vec::with_capacity(count);
-        let columns = self.occurred.iter().zip(&self.recorded).zip(&self.customers).zip(&self.touchpoints).zip(&self.channels);
+        let columns =
+            self.occurred.iter().zip(&self.recorded).zip(&self.customers).zip(&self.touchpoints).zip(&self.channels);
         for ((((&occurred, &recorded), &customer), &touchpoint), &channel) in columns {
             let event = Event {
                 id: None,
@@ -252,7 +253,12 @@ impl Sign {
 
 /// Cuts entries into blocks of at most `limit` bytes each: (sequence of the first entry, bytes), and the chain after
 /// the last. An entry is far smaller than a block, so one always fits.
-pub(crate) fn encode_blocks(first: u64, before: Chain, entries: &[LogEntry], limit: usize) -> (Vec<(u64, Vec<u8>)>, Chain) {
+pub(crate) fn encode_blocks(
+    first: u64,
+    before: Chain,
+    entries: &[LogEntry],
+    limit: usize,
+) -> (Vec<(u64, Vec<u8>)>, Chain) {
     let (mut blocks, mut chain) = (Vec::new(), before);
     let (mut first, mut left) = (first, entries);
     let mut guess = 512;
@@ -297,7 +303,8 @@ impl Block {
     /// Reads a block and checks its own checksum.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let payload = unframe("a block of the log", KIND, VERSION, bytes)?;
-        Self::read(payload).ok_or_else(|| Error::damaged("a block of the log", "its content is none that was ever written"))
+        Self::read(payload)
+            .ok_or_else(|| Error::damaged("a block of the log", "its content is none that was ever written"))
     }
 
     fn read(payload: &[u8]) -> Option<Self> {
@@ -335,7 +342,11 @@ mod tests {
                 }
                 if random.bool() {
                     event = event.feedback(Feedback::nps(9).unwrap().with_comment("good").unwrap());
-                    event = event.property("n", random.i64(..)).property("f", 0.5).property("u", u64::MAX).property("b", true);
+                    event = event
+                        .property("n", random.i64(..))
+                        .property("f", 0.5)
+                        .property("u", u64::MAX)
+                        .property("b", true);
                     event = event.property("t", "text").property("z", PropertyValue::Null);
                     event = event.property("o", PropertyValue::from(serde_json::json!({"a": [1, null]})));
                 }

@@ -59,7 +59,9 @@ pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
         encoded.push((ColumnId::Values, encode_values(&columns.values)));
     }
     if !columns.feedback.is_empty() {
-        let code = |answer: &Option<(Survey, u8)>| answer.map_or(0, |(survey, score)| 1 + (survey as u64) * 16 + u64::from(score));
+        let code = |answer: &Option<(Survey, u8)>| {
+            answer.map_or(0, |(survey, score)| 1 + (survey as u64) * 16 + u64::from(score))
+        };
         encoded.push((ColumnId::Feedback, numbers(&mut columns.feedback.iter().map(code))));
     }
     for (&property, column) in &columns.properties {
@@ -196,7 +198,9 @@ mod tests {
                 touchpoint: TouchpointNo(random.u32(0..7)),
                 channel: ChannelNo(random.u32(0..3)),
                 stage: if random.bool() { random.u32(0..4) } else { NO_STAGE },
-                value: random.bool().then(|| (i128::from(random.i64(..)) * if seed % 2 == 0 { 1 } else { 1 << 40 }, eur)),
+                value: random
+                    .bool()
+                    .then(|| (i128::from(random.i64(..)) * if seed % 2 == 0 { 1 } else { 1 << 40 }, eur)),
                 feedback: random.bool().then(|| (Survey::Nps, random.u8(0..=10))),
                 properties: if random.bool() { vec![(3, "x".into()), (5, random.i64(0..9).into())] } else { vec![] },
             })

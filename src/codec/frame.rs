@@ -61,6 +61,9 @@ mod tests {
             assert!(unframe("it", *b"test", 1, &bytes[..i]).is_err(), "cut at {i}");
         }
         let newer = frame(*b"test", 2, b"");
-        assert!(matches!(unframe("it", *b"test", 1, &newer).unwrap_err().kind(), ErrorKind::NewerFormat { found: 2, .. }));
+        assert!(matches!(
+            unframe("it", *b"test", 1, &newer).unwrap_err().kind(),
+            ErrorKind::NewerFormat { found: 2, .. }
+        ));
     }
 }

@@ -189,6 +189,20 @@ impl Columns {
         kept
     }
 
+    /// Whether columns that were read fit together: that many rows, cut into journeys of customers in order.
+    pub(crate) fn is_sound(&self, rows: usize) -> bool {
+        let lengths = [self.seqs.len(), self.channels.len(), self.stages.len(), self.values.len(), self.feedback.len()];
+        let optional = lengths.into_iter().chain(self.properties.values().map(|column| column.codes.len()));
+        self.times.len() == rows
+            && self.touchpoints.len() == rows
+            && { optional }.all(|length| length == rows || length == 0)
+            && self.starts.len() == self.customers.len().saturating_add(1)
+            && self.starts.first() == Some(&0)
+            && self.starts.last() == Some(&offset(rows))
+            && self.starts.is_sorted_by(|a, b| a < b)
+            && self.customers.is_sorted_by(|a, b| a < b)
+    }
+
     /// The bytes it takes in memory, roughly.
     pub(crate) fn size(&self) -> usize {
         let fixed = self.customers.len() * 8 + self.rows() * (8 + 4 + 8 + 4);

@@ -140,7 +140,7 @@ impl Event {
     }
 
     /// The bytes it takes, as its limit counts them.
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let text = |t: Option<&str>| t.map_or(0, str::len);
         let properties: usize = self.properties.iter().map(|(name, value)| name.len() + value.size() + 8).sum();
         64 + text(self.id().map(EventId::as_str))

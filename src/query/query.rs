@@ -8,13 +8,15 @@ use super::{Answer, Journeys, Question};
 use crate::{
     analysis::{Analysis, Binder, Bound, Job, Scope, run},
     error::{InvalidPlan, Result},
-    journey::{Columns, Names, Needs},
+    journey::{Columns, CustomerNo, Names, Needs},
     model::{Condition, CustomerId, JourneyModel, Micros, Seq},
-    store::Snapshot,
+    store::{Scan, Snapshot, Store},
 };
 
 /// The most bytes that the states of one question may take, unless it says otherwise: 1 GiB.
 const MEMORY: usize = 1 << 30;
+/// Up to so many customers are looked up one by one; more are found by a scan.
+const FEW_CUSTOMERS: usize = 256;
 
 /// A question in the making: its scope, its journey model, and with how much it is to be answered.
 ///
@@ -54,36 +56,56 @@ impl Source {
         }
     }
 
-    fn chunks(&self) -> usize {
+    fn last_time(&self) -> Option<Micros> {
+        match self {
+            Self::Journeys(journeys) => journeys.last_time(),
+            Self::Snapshot(snapshot) => snapshot.last_time(),
+        }
+    }
+
+    /// A pass over all customers, or over these few.
+    fn chunks(&self, customers: Option<&[CustomerNo]>) -> Chunks<'_> {
+        match (self, customers.filter(|customers| customers.len() <= FEW_CUSTOMERS)) {
+            (Self::Journeys(journeys), _) => Chunks::Journeys(journeys),
+            (Self::Snapshot(snapshot), None) => Chunks::Scan(snapshot.scan()),
+            (Self::Snapshot(snapshot), Some(customers)) => Chunks::Scan(snapshot.scan().only(customers)),
+        }
+    }
+
+    /// The time of the last event that a scope sees: the end of observation, if it names none.
+    fn last_time_seen(&self, scope: &Scope) -> Result<Option<Micros>> {
+        let Some(known) = scope.known().filter(|_| scope.end().is_none()) else { return Ok(self.last_time()) };
+        let needs = Needs { seqs: true, ..Needs::default() };
+        let chunks = self.chunks(None);
+        let mut last = None;
+        for chunk in 0..chunks.count() {
+            let columns = chunks.load(chunk, &needs)?;
+            let seen = columns.times.iter().zip(&columns.seqs).filter(|(_, seq)| **seq <= known.get());
+            last = last.max(seen.map(|(time, _)| *time).max());
+        }
+        Ok(last)
+    }
+}
+
+/// One pass over a source.
+enum Chunks<'a> {
+    Journeys(&'a Journeys),
+    Scan(Scan),
+}
+
+impl Chunks<'_> {
+    fn count(&self) -> usize {
         match self {
             Self::Journeys(journeys) => journeys.chunks(),
-            Self::Snapshot(snapshot) => snapshot.chunks(),
+            Self::Scan(scan) => scan.chunks(),
         }
     }
 
     fn load(&self, chunk: usize, needs: &Needs) -> Result<Arc<Columns>> {
         match self {
             Self::Journeys(journeys) => Ok(journeys.load(chunk)),
-            Self::Snapshot(snapshot) => snapshot.load(chunk, needs),
+            Self::Scan(scan) => scan.load(chunk, needs),
         }
-    }
-
-    /// The time of the last event that a scope sees: the end of observation, if it names none.
-    fn last_time(&self, scope: &Scope) -> Result<Option<Micros>> {
-        let Some(known) = scope.known().filter(|_| scope.end().is_none()) else {
-            return Ok(match self {
-                Self::Journeys(journeys) => journeys.last_time(),
-                Self::Snapshot(snapshot) => snapshot.last_time(),
-            });
-        };
-        let needs = Needs { seqs: true, ..Needs::default() };
-        let mut last = None;
-        for chunk in 0..self.chunks() {
-            let columns = self.load(chunk, &needs)?;
-            let seen = columns.times.iter().zip(&columns.seqs).filter(|(_, seq)| **seq <= known.get());
-            last = last.max(seen.map(|(time, _)| *time).max());
-        }
-        Ok(last)
     }
 }
 
@@ -157,13 +179,14 @@ impl Query {
     /// `Damaged` or `Io` if a store could not be read.
     pub fn run<A: Analysis>(&self, plan: A) -> Result<<A::Bound as Bound>::Report> {
         self.scope.check()?;
-        let last = self.source.last_time(&self.scope)?;
+        let last = self.source.last_time_seen(&self.scope)?;
         let mut binder = Binder::new(self.source.names(), &self.model, &self.scope, last)?;
         let bound = plan.bind(&mut binder)?;
         let reader = binder.into_reader();
         let threads = self.threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-        let load = |chunk: usize, needs: &Needs| self.source.load(chunk, needs);
-        let job = Job { chunks: self.source.chunks(), load: &load, threads, memory: self.memory };
+        let chunks = self.source.chunks(reader.scope.customers.as_deref());
+        let load = |chunk: usize, needs: &Needs| chunks.load(chunk, needs);
+        let job = Job { chunks: chunks.count(), load: &load, threads, memory: self.memory };
         let state = run(&job, &reader, &bound)?;
         bound.finish(state, self.source.names())
     }
@@ -194,5 +217,12 @@ impl Snapshot {
     /// Begins a question about what this snapshot holds.
     pub fn query(&self) -> Query {
         Query::new(Source::Snapshot(self.clone()))
+    }
+}
+
+impl Store {
+    /// Begins a question about what the store holds now; short for `store.snapshot().query()`.
+    pub fn query(&self) -> Query {
+        self.snapshot().query()
     }
 }

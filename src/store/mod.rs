@@ -1,24 +1,34 @@
-//! draft
-use crate::{
-    error::Result,
-    journey::{Columns, Names, Needs},
-    model::Micros,
-};
-use std::sync::Arc;
-#[derive(Debug, Clone)]
-/// draft
-pub struct Snapshot(Names);
-impl Snapshot {
-    pub(crate) fn names(&self) -> &Names {
-        &self.0
-    }
-    pub(crate) fn chunks(&self) -> usize {
-        0
-    }
-    pub(crate) fn load(&self, _: usize, _: &Needs) -> Result<Arc<Columns>> {
-        Ok(Arc::new(Columns::default()))
-    }
-    pub(crate) fn last_time(&self) -> Option<Micros> {
-        None
-    }
-}
+//! The store: the log, which is the truth, and the journey index, which is derived from it. It knows no question.
+
+mod append;
+mod customer;
+mod engine;
+#[cfg(test)]
+mod failing;
+mod files;
+mod fresh;
+mod ids;
+mod index;
+mod log;
+mod maintain;
+mod mark;
+#[cfg(test)]
+mod memory;
+mod names_file;
+mod options;
+mod receipt;
+mod scan;
+mod segment;
+mod shared;
+mod sled;
+mod snapshot;
+mod store;
+mod witness;
+
+pub use append::{LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS};
+pub use customer::Customer;
+pub use options::{Durability, StoreOptions};
+pub use receipt::Receipt;
+pub(crate) use scan::Scan;
+pub use snapshot::{LoggedEvent, Snapshot};
+pub use store::{OpenReport, Store};

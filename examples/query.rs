@@ -1,0 +1,90 @@
+//! Asks a store a question that stands in a JSON file, or several: a list of plans is one scan.
+//!
+//! ```text
+//! echo '{"funnel":{"steps":[{"touchpoint":"catalog"},{"touchpoint":"cart"}],"window":"7d"}}' > plan.json
+//! cargo run --release --example query -- shop.journey plan.json
+//! cargo run --release --example query -- shop.journey plan.json --json --customers
+//! ```
+
+use std::{
+    error::Error,
+    fs,
+    io::{self, Read, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use journeylog::{Question, Store};
+
+/// Asks a store a question that stands in a JSON file.
+#[derive(Parser)]
+struct Args {
+    /// The folder of the store.
+    store: PathBuf,
+    /// The question, or a list of them; - reads it from the standard input.
+    plan: PathBuf,
+    /// Prints each answer as one line of JSON, with the plan it answers.
+    #[arg(long)]
+    json: bool,
+    /// Lists the customers behind the numbers, where the plan can.
+    #[arg(long)]
+    customers: bool,
+    /// Threads to use [default: one per core]. The answer is the same for any number.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let at_plan = |error: &dyn Error| format!("{}: {error}", args.plan.display());
+    let mut text = String::new();
+    if args.plan.as_os_str() == "-" {
+        io::stdin().read_to_string(&mut text).map_err(|e| at_plan(&e))?;
+    } else {
+        text = fs::read_to_string(&args.plan).map_err(|e| at_plan(&e))?;
+    }
+    let mut questions = Question::read(&text).map_err(|e| at_plan(&e))?;
+    if args.customers {
+        for question in &mut questions {
+            question.plan = question.plan.clone().list_customers();
+        }
+    }
+
+    if !args.store.is_dir() {
+        return Err(format!("there is no store at {}", args.store.display()).into()); // opening would make one
+    }
+    let store = Store::open(&args.store)?;
+    let mut query = store.query();
+    if let Some(threads) = args.threads {
+        query = query.threads(threads);
+    }
+    let answers = query.ask(&questions)?;
+
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for (i, answer) in answers.iter().enumerate() {
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(answer)?)?;
+        } else {
+            writeln!(out, "{}{answer}", if i > 0 { "\n" } else { "" })?;
+        }
+    }
+    out.flush()?;
+    store.close()?;
+    Ok(())
+}

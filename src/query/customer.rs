@@ -1,0 +1,153 @@
+//! Questions about one customer, and the short way to the first questions of all.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Journeys, Query};
+use crate::{
+    analysis::{
+        Analysis, Binder, Bound, Funnel, FunnelReport, Scope, StageReading, Transitions, TransitionsReport, visits,
+    },
+    error::{InvalidPlan, Result},
+    journey::{Journey, Names},
+    model::{JourneyModel, Micros, MoveKind, StageName},
+    store::{Customer, Store},
+};
+
+/// One move of one customer between stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CustomerMove {
+    /// The stage left; `None` for the first.
+    pub from: Option<StageName>,
+    /// The stage entered.
+    pub to: StageName,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How the move is called.
+    pub kind: MoveKind,
+    /// How long the visit lasted that it ended; `None` for the first.
+    pub dwell: Option<TimeDelta>,
+}
+
+impl Customer {
+    /// Begins a question about this customer alone.
+    ///
+    /// # Errors
+    /// None today; the events have been checked.
+    pub fn query(&self) -> Result<Query> {
+        let mut events: Vec<_> = self.journey().iter().collect();
+        events.sort_by_key(|logged| logged.seq);
+        Ok(Journeys::of(events.into_iter().map(|logged| logged.event.clone()))?.query())
+    }
+
+    /// The stage the customer is in now, by a model; `None` if no event bears one.
+    ///
+    /// # Errors
+    /// Those of [`query`](Self::query).
+    pub fn stage(&self, model: &JourneyModel) -> Result<Option<StageName>> {
+        Ok(self.moves_in(model, Scope::all())?.pop().map(|last| last.to))
+    }
+
+    /// The stage the customer was in at a moment.
+    ///
+    /// # Errors
+    /// Those of [`query`](Self::query).
+    pub fn stage_as_of(&self, model: &JourneyModel, at: DateTime<Utc>) -> Result<Option<StageName>> {
+        Ok(self.moves_in(model, Scope::all().as_of(at))?.pop().map(|last| last.to))
+    }
+
+    /// All moves between stages, in order.
+    ///
+    /// # Errors
+    /// Those of [`query`](Self::query).
+    pub fn transitions(&self, model: &JourneyModel) -> Result<Vec<CustomerMove>> {
+        self.moves_in(model, Scope::all())
+    }
+
+    fn moves_in(&self, model: &JourneyModel, scope: Scope) -> Result<Vec<CustomerMove>> {
+        self.query()?.scope(scope).run(&Moves(model))
+    }
+}
+
+/// The moves of a single journey.
+struct Moves<'a>(&'a JourneyModel);
+
+struct BoundMoves {
+    model: JourneyModel,
+    reading: StageReading,
+}
+
+impl Analysis for Moves<'_> {
+    type Bound = BoundMoves;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundMoves, InvalidPlan> {
+        Ok(BoundMoves { model: self.0.clone(), reading: binder.stages(self.0) })
+    }
+}
+
+impl Bound for BoundMoves {
+    type State = Vec<(usize, Micros)>;
+    type Report = Vec<CustomerMove>;
+
+    fn start(&self) -> Self::State {
+        Vec::new()
+    }
+
+    fn visit(&self, state: &mut Self::State, journey: &Journey<'_>) {
+        state.extend(visits(journey.times(), self.reading.of(journey)).map(|visit| (visit.stage, visit.since)));
+    }
+
+    fn merge(&self, state: &mut Self::State, other: Self::State) {
+        state.extend(other);
+    }
+
+    fn finish(&self, state: Self::State, _: &Names) -> Result<Self::Report> {
+        let name = |stage: usize| self.model.stages().get(stage).cloned();
+        let mut before: Option<(usize, Micros)> = None;
+        let mut moves = Vec::with_capacity(state.len());
+        for (stage, at) in state {
+            let left = before.replace((stage, at));
+            let kind = JourneyModel::kind_of(left.map(|(stage, _)| stage), stage);
+            if let (Some(to), Some(kind)) = (name(stage), kind) {
+                moves.push(CustomerMove {
+                    from: left.and_then(|(stage, _)| name(stage)),
+                    to,
+                    at: at.to_datetime(),
+                    kind,
+                    dwell: left.map(|(_, since)| at.to_datetime() - since.to_datetime()),
+                });
+            }
+        }
+        Ok(moves)
+    }
+}
+
+impl Store {
+    /// The stage a customer is in now, by the standard model; `None` for a customer without one.
+    ///
+    /// # Errors
+    /// `Damaged` or `Io` if the store could not be read.
+    pub fn stage_of(&self, customer: &str) -> Result<Option<StageName>> {
+        match self.customer(customer)? {
+            Some(customer) => customer.stage(&JourneyModel::standard()),
+            None => Ok(None),
+        }
+    }
+
+    /// The transitions of all customers by a model.
+    ///
+    /// # Errors
+    /// Those of [`Query::run`].
+    pub fn transitions(&self, model: JourneyModel) -> Result<TransitionsReport> {
+        self.query().run(&Transitions::of(model))
+    }
+
+    /// A funnel over all customers.
+    ///
+    /// # Errors
+    /// Those of [`Query::run`].
+    pub fn funnel(&self, funnel: &Funnel) -> Result<FunnelReport> {
+        self.query().run(funnel)
+    }
+}

@@ -1,0 +1,94 @@
+//! The few things we do with files of our own: make them for their owner only, replace them whole, read at an offset.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{ErrorKind, Write},
+    path::Path,
+};
+
+use crate::error::{Error, Result};
+
+/// The ending of files that are being written; what a crash leaves of them is removed at open.
+pub(crate) const TEMPORARY: &str = "tmp";
+
+/// Makes a folder that only its owner may enter, if it is missing.
+pub(crate) fn make_folder(dir: &Path) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(dir).map_err(|e| Error::io("making the folder", dir, e))
+}
+
+/// Opens a new or existing file for writing that only its owner may read.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map_err(|e| Error::io("creating", path, e))
+}
+
+/// Syncs a folder, so that the names in it survive a power cut. Windows keeps names without being asked.
+pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
+    if cfg!(windows) {
+        return Ok(());
+    }
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Error::io("syncing the folder", dir, e))
+}
+
+/// Replaces a file whole: after a crash or power cut it is the old one or the new one.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = path.with_extension(TEMPORARY);
+    let mut file = create(&temporary)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| Error::io("writing", &temporary, e))?;
+    drop(file);
+    rename(&temporary, path)
+}
+
+/// Gives a file its name, and makes the name survive a power cut.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| Error::io("renaming", to, e))?;
+    to.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Reads a file, if it is there.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("reading", path, e)),
+    }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", path, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads bytes at an offset, from any number of threads at once.
+pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    #[cfg(unix)]
+    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, offset)?;
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match std::os::windows::fs::FileExt::seek_read(file, rest, offset + done as u64)? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                read => done += read,
+            }
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,94 @@
+//! Files of names: those that were new when they were written, in the order of their numbers.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use crate::{
+    codec::{frame, unframe},
+    error::{Error, Result},
+    journey::{NameKind, Names},
+};
+
+const KIND: [u8; 4] = *b"JLNM";
+const VERSION: u32 = 1;
+
+/// Names of one kind, from a number on.
+#[derive(Debug, Serialize, Deserialize)]
+struct Part {
+    kind: NameKind,
+    first: u32,
+    names: Vec<String>,
+}
+
+/// How many names of each kind are in files, in the order of [`NameKind::ALL`].
+pub(crate) type Counts = [usize; NameKind::ALL.len()];
+
+/// Writes the names from these counts on; `None` if there are none.
+pub(crate) fn write(path: &Path, names: &Names, from: Counts) -> Result<Option<Counts>> {
+    let tables = names.read();
+    let mut counts = from;
+    let mut parts = Vec::new();
+    for (kind, count) in NameKind::ALL.into_iter().zip(&mut counts) {
+        let names: Vec<String> = tables.from_number(kind, *count).map(|name| name.as_ref().to_owned()).collect();
+        if !names.is_empty() {
+            parts.push(Part { kind, first: u32::try_from(*count).unwrap_or(u32::MAX), names });
+        }
+        *count = tables.len(kind);
+    }
+    drop(tables);
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let plain = postcard::to_stdvec(&parts).unwrap_or_default();
+    files::replace(path, &frame(KIND, VERSION, &lz4_flex::compress_prepend_size(&plain)))?;
+    Ok(Some(counts))
+}
+
+/// Reads a file's names after those of the files before it.
+pub(crate) fn read(path: &Path, names: &Names) -> Result<()> {
+    let name = path.display().to_string();
+    let bytes = files::read(path)?.ok_or_else(|| Error::damaged(&name, "it is missing"))?;
+    let payload = unframe(&name, KIND, VERSION, &bytes)?;
+    let plain = lz4_flex::decompress_size_prepended(payload).map_err(|e| Error::damaged(&name, e.to_string()))?;
+    let parts: Vec<Part> = postcard::from_bytes(&plain).map_err(|e| Error::damaged(&name, e.to_string()))?;
+    let mut tables = names.write();
+    for part in parts {
+        for (number, text) in (part.first..).zip(part.names) {
+            if tables.intern(part.kind, &text) != number {
+                return Err(Error::damaged(&name, "its names do not follow those before"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many names there are of each kind.
+pub(crate) fn counts(names: &Names) -> Counts {
+    let tables = names.read();
+    NameKind::ALL.map(|kind| tables.len(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_file_by_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        let names = Names::default();
+        names.write().intern(NameKind::Customer, "ann");
+        let counts = write(&a, &names, Counts::default()).unwrap().unwrap();
+        names.write().intern(NameKind::Customer, "bob");
+        names.write().intern(NameKind::Stage, "new");
+        let all = write(&b, &names, counts).unwrap().unwrap();
+        assert_eq!(write(&b, &names, all).unwrap(), None);
+        let again = Names::default();
+        read(&a, &again).unwrap();
+        read(&b, &again).unwrap();
+        assert_eq!((again.find_customer("bob"), self::counts(&again)), (names.find_customer("bob"), all));
+        assert!(read(&b, &Names::default()).unwrap_err().is_corrupt());
+    }
+}

@@ -1,0 +1,100 @@
+//! Snapshots: what the store held at one moment, which nothing later changes.
+
+use std::sync::Arc;
+
+use super::{log::Log, scan::Scan, segment::Segment, witness::Head};
+use crate::{
+    codec::Block,
+    error::Result,
+    journey::{Columns, Names},
+    model::{Event, Micros, Seq},
+};
+
+/// What can be asked at one moment: sealed segments, and the fresh journeys after them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) fresh: Vec<Arc<Columns>>,
+    pub(crate) head: Head,
+    /// The time of the last event.
+    pub(crate) last_time: Option<Micros>,
+}
+
+/// What a store held at one moment. No later append or merge changes its answers.
+///
+/// A cheap handle: clones share everything. It keeps the files it reads, also after the store is closed; only whole
+/// events, which are read from the log, need the store open.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Snapshot {
+    view: Arc<View>,
+    names: Names,
+    log: Log,
+}
+
+/// An event as the log holds it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LoggedEvent {
+    /// Its place in the log.
+    pub seq: Seq,
+    /// When the log took it.
+    pub recorded_at: chrono::DateTime<chrono::Utc>,
+    /// The event.
+    pub event: Event,
+}
+
+impl Snapshot {
+    pub(super) fn new(view: Arc<View>, names: Names, log: Log) -> Self {
+        Self { view, names, log }
+    }
+
+    /// The last sequence it holds.
+    pub fn head(&self) -> Seq {
+        Seq(self.view.head.seq)
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> u64 {
+        self.view.head.seq
+    }
+
+    /// True if it holds no event.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(crate) fn last_time(&self) -> Option<Micros> {
+        self.view.last_time
+    }
+
+    /// Begins a scan over everything.
+    pub(crate) fn scan(&self) -> Scan {
+        Scan::new(self.view.segments.clone(), self.view.fresh.clone())
+    }
+
+    /// Whole events by their sequences, which must be in order, from the log.
+    pub(crate) fn events(&self, seqs: &[u64]) -> Result<Vec<LoggedEvent>> {
+        let mut block: Option<Block> = None;
+        let mut events = Vec::with_capacity(seqs.len());
+        for &seq in seqs {
+            let holds = |block: &Block| (block.first..block.next()).contains(&seq);
+            if !block.as_ref().is_some_and(holds) {
+                block = Some(self.log.block_of(seq)?);
+            }
+            let entry = block
+                .as_ref()
+                .and_then(|block| block.entries.get(usize::try_from(seq.checked_sub(block.first)?).ok()?));
+            events.extend(entry.map(|entry| LoggedEvent {
+                seq: Seq(seq),
+                recorded_at: entry.recorded_at.to_datetime(),
+                event: entry.event.clone(),
+            }));
+        }
+        Ok(events)
+    }
+}

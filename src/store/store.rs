@@ -1,0 +1,259 @@
+//! The store: a folder that holds the log and what is derived from it.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use super::{
+    Customer, Snapshot, StoreOptions, files,
+    index::Index,
+    log::Log,
+    maintain, mark,
+    shared::{Shared, Writer},
+    sled::SledEngine,
+    witness::{Head, Witness},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    journey::{Names, code},
+    model::Seq,
+    store::ids::fingerprint,
+};
+
+/// Fewer fresh events than this are not sealed at close; the next open reads them from the log.
+const SEAL_AT_CLOSE: usize = 4096;
+
+/// A store of journey events: a folder on disk, open for this process alone.
+///
+/// A cheap handle, `Clone`, `Send` and `Sync`: many threads may append and ask at once. The folder is let go when
+/// [`close`](Self::close) is called, or with the last handle.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let folder = dir.path().join("shop.journey");
+/// use chrono::{TimeDelta, Utc};
+/// use journeylog::{Event, Funnel, Store};
+///
+/// let store = Store::open(folder)?;
+/// store.append(Event::at(Utc::now() - TimeDelta::hours(1), "c-42", "product_view"))?;
+/// store.append(Event::at(Utc::now(), "c-42", "payment"))?;
+///
+/// let funnel = Funnel::ordered(["product_view", "payment"]).within(TimeDelta::days(7)).build()?;
+/// let report = store.snapshot().query().run(&funnel)?;
+/// assert_eq!(report.converted, 1);
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    report: OpenReport,
+}
+
+/// What opening a store found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenReport {
+    /// What was put right, one sentence each; empty after an orderly close.
+    pub mended: Vec<String>,
+    /// Why the journey index was built again from the log, if it was.
+    pub rebuilt: Option<String>,
+    /// Entries read from the log because the index did not have them yet.
+    pub replayed: u64,
+}
+
+impl Store {
+    /// Opens the store in a folder with the default options, or makes one there if the folder is missing or empty.
+    ///
+    /// What a crash left over is put right, and a damaged journey index is built again from the log; the
+    /// [`open_report`](Self::open_report) says so.
+    ///
+    /// # Errors
+    /// `NotAStore` if the folder holds something else; `NewerFormat` if a later release wrote it; `Locked` if it is open
+    /// elsewhere; `Lost` if the log has less than it acknowledged; `Damaged` if the log cannot be read; `Full` or `Io`
+    /// if the operating system refuses.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        StoreOptions::new().open(folder)
+    }
+
+    pub(super) fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self> {
+        let lock = mark::claim(dir)?;
+        let mut report = OpenReport::default();
+        let log_dir = dir.join("log");
+        files::make_folder(&log_dir)?;
+        let (engine, mended) = SledEngine::open(&log_dir)?;
+        report.mended = mended.0;
+        let log = Log::new(Arc::new(engine));
+        let mut witness = Witness::open(dir)?;
+        let head = check_head(&log, &mut witness, options, &mut report)?;
+
+        let names = Names::default();
+        let index_dir = dir.join("index");
+        let mut index = match open_index(&index_dir, &names, &log, head, options) {
+            Ok(index) => index,
+            Err(error) if error.is_corrupt() => {
+                report.rebuilt = Some(error.to_string());
+                *names.write() = crate::journey::Tables::default();
+                Index::begin_anew(&index_dir)?
+            }
+            Err(error) => return Err(error),
+        };
+        let mut writer = Writer::new(head, &index);
+        report.replayed = replay(&log, &mut index, &mut writer, &names, options)?;
+
+        let shared = Arc::new(Shared::new(dir.to_owned(), options.clone(), log, names, writer, index, witness, lock));
+        let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
+        Ok(Self(Arc::new(Handle { shared, thread: std::sync::Mutex::new(Some(thread)), report })))
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    /// What opening found and did.
+    pub fn open_report(&self) -> &OpenReport {
+        &self.0.report
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> PathBuf {
+        self.0.shared.dir.clone()
+    }
+
+    /// What the store holds now, for questions. No later append changes it.
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.shared.snapshot()
+    }
+
+    /// The last sequence appended.
+    pub fn head(&self) -> Seq {
+        self.snapshot().head()
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> u64 {
+        self.snapshot().len()
+    }
+
+    /// True if it holds no event.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One customer's journey; `None` if the store has no event of theirs.
+    ///
+    /// # Errors
+    /// `Damaged` or `Io` if the index could not be read.
+    pub fn customer(&self, id: &str) -> Result<Option<Customer>> {
+        self.snapshot().customer(id)
+    }
+
+    /// Makes everything appended so far power-safe, whatever the store's durability.
+    ///
+    /// # Errors
+    /// `Poisoned` if an earlier write failed; `Full` or `Io` if this one does.
+    pub fn sync(&self) -> Result<()> {
+        self.0.shared.sync_and_witness()
+    }
+
+    /// Closes the store: syncs, notes the head, and lets go of the folder. Other handles can do nothing afterwards;
+    /// snapshots still answer.
+    ///
+    /// # Errors
+    /// `Poisoned`, `Full` or `Io` if not everything could be written. What was acknowledged as synced is safe all the same.
+    pub fn close(self) -> Result<()> {
+        self.0.close()
+    }
+}
+
+/// The head of the log, after a look at what the witness says of it.
+fn check_head(log: &Log, witness: &mut Witness, options: &StoreOptions, report: &mut OpenReport) -> Result<Head> {
+    match log.check(witness.head()) {
+        Err(error) if options.accept_loss && matches!(error.kind(), ErrorKind::Lost { .. }) => {
+            report.mended.push(error.to_string());
+            let head = log.head()?;
+            witness.note(head)?;
+            Ok(head)
+        }
+        checked => checked,
+    }
+}
+
+fn open_index(dir: &Path, names: &Names, log: &Log, head: Head, options: &StoreOptions) -> Result<Index> {
+    if options.rebuild_index {
+        return Err(Error::damaged("the journey index", "it was asked to be built again"));
+    }
+    let index = Index::open(dir, names)?;
+    if index.through().seq > head.seq {
+        return Err(Error::damaged("the journey index", "it goes further than the log"));
+    }
+    log.check(index.through())?;
+    Ok(index)
+}
+
+/// Reads what the index does not have yet, sealing as it goes, so that memory stays bounded.
+fn replay(log: &Log, index: &mut Index, writer: &mut Writer, names: &Names, options: &StoreOptions) -> Result<u64> {
+    let mut replayed = 0;
+    let through = index.through().seq;
+    log.blocks_after(through, |block| {
+        let head = Head { seq: block.next().saturating_sub(1), chain: block.after };
+        let mut tables = names.write();
+        let mut rows = Vec::with_capacity(block.entries.len());
+        for (seq, entry) in (block.first..).zip(&block.entries).filter(|(seq, _)| *seq > through) {
+            rows.push(code(&entry.event, seq, &mut tables));
+            if let Some(id) = entry.event.id() {
+                writer.ids.insert(fingerprint(id));
+            }
+        }
+        drop(tables);
+        replayed += rows.len() as u64;
+        writer.take_in(head, rows);
+        if writer.fresh.events() >= options.fresh_events {
+            let (fresh, ids) = (writer.fresh.begin_sealing(), writer.ids.begin_sealing());
+            index.seal(&fresh, &ids, head, names)?;
+            while index.merge_some(names)? {}
+            writer.fresh.end_sealing();
+            writer.ids.end_sealing(index.ids.clone());
+            writer.segments.clone_from(&index.segments);
+        }
+        Ok(())
+    })?;
+    Ok(replayed)
+}
+
+impl Handle {
+    fn close(&self) -> Result<()> {
+        let Some(thread) = super::append::lock(&self.thread).take() else { return Ok(()) };
+        self.shared.stop();
+        // A panic of the thread has been printed; what it left undone is done at the next open.
+        let _ = thread.join();
+        let sealed = if self.shared.writer().fresh.events() >= SEAL_AT_CLOSE {
+            maintain::seal_and_merge(&self.shared)
+        } else {
+            Ok(())
+        };
+        let witnessed = self.shared.sync_and_witness();
+        let closed = self.shared.log.engine().close();
+        self.shared.unlock_folder();
+        sealed.and(witnessed).and(closed)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Whoever wants to know calls close.
+        let _ = self.close();
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("folder", &self.0.shared.dir).field("head", &self.head()).finish()
+    }
+}

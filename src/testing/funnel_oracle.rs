@@ -1,0 +1,251 @@
+//! Funnels by trying every order of every tie, and in each every chain.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::{
+    conditions::holds,
+    differences,
+    story::{Stories, Told, summary},
+};
+use crate::{
+    CustomerId, Event, Funnel, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, Rate,
+    Scope, Seq, ServedEvent, Ties,
+};
+
+/// What a funnel's report must say.
+#[derive(Debug, Clone)]
+pub struct FunnelTruth {
+    /// The report, with one of the chains that may be listed for each customer.
+    pub report: FunnelReport,
+    /// For each customer all chains that may be listed, by the places of their events in the log: tied events that may
+    /// take one another's place make several.
+    pub chains: BTreeMap<CustomerId, BTreeSet<Vec<Seq>>>,
+}
+
+impl FunnelTruth {
+    /// Compares a report: everything must be equal, and each listed chain be one of those that may be.
+    ///
+    /// # Errors
+    /// Where they differ, as [`differences`](crate::testing::differences) says it.
+    pub fn agrees(&self, report: &FunnelReport) -> Result<(), String> {
+        let mut expected = self.report.clone();
+        for (here, there) in expected.customers.iter_mut().flatten().zip(report.customers.iter().flatten()) {
+            let seqs: Vec<Seq> = there.events.iter().map(|event| event.seq).collect();
+            if here.customer == there.customer && self.chains[&here.customer].contains(&seqs) {
+                here.events.clone_from(&there.events);
+            }
+        }
+        differences(&expected, report)
+    }
+}
+
+/// A chain: its events by their places in the story.
+type Chain = Vec<usize>;
+
+/// One customer's story in a funnel.
+struct Case<'a> {
+    story: &'a [Told<'a>],
+    plan: &'a Funnel,
+    /// For each step, whether each event matches.
+    steps: Vec<Vec<bool>>,
+    /// For each exclusion, whether each event meets it.
+    excluded: Vec<Vec<bool>>,
+    window: Option<i128>,
+    stories: &'a Stories<'a>,
+}
+
+/// How one customer fared.
+struct Fate {
+    /// For each level reached, entry and completion of the chain that counts.
+    reached: Vec<(i64, i64)>,
+    outcome: FunnelOutcome,
+    settled: bool,
+    since_first_entry: i128,
+    /// All chains that may be listed.
+    chains: Vec<Chain>,
+}
+
+impl Case<'_> {
+    /// All chains of all levels, with whether each could go on at the end of its window (or of observation): whether
+    /// some order of the ties leaves it neither stopped nor broken.
+    fn chains(&self) -> BTreeMap<Chain, bool> {
+        let mut found = BTreeMap::new();
+        each_order(self.story, &mut |order| {
+            for first in 0..order.len() {
+                if self.steps[0][order[first]] && self.stories.counts(self.story[order[first]].at) {
+                    self.extend(order, &mut vec![first], &mut found);
+                }
+            }
+        });
+        found
+    }
+
+    /// Notes a chain (positions in this order of the ties), and all that begin with it.
+    fn extend(&self, order: &[usize], chain: &mut Vec<usize>, found: &mut BTreeMap<Chain, bool>) {
+        let level = chain.len();
+        let at = |position: usize| self.story[order[position]].at;
+        let (entry, last) = (at(chain[0]), chain[level - 1]);
+        let in_window = |at: i64| self.window.is_none_or(|window| i128::from(at) - i128::from(entry) <= window);
+        let mut free = true;
+        let mut further = Vec::new();
+        for (position, &event) in order.iter().enumerate().skip(last + 1) {
+            if level < self.steps.len()
+                && free
+                && self.steps[level][event]
+                && in_window(at(position))
+                && (self.plan.ties == Ties::Either || at(position) > at(last))
+                && !self.excludes_as_step(event, level + 1)
+            {
+                further.push(position);
+            }
+            free &= !(in_window(at(position)) && self.stops(event, level));
+        }
+        *found.entry(chain.iter().map(|&position| order[position]).collect()).or_default() |= free;
+        for position in further {
+            chain.push(position);
+            self.extend(order, chain, found);
+            chain.pop();
+        }
+    }
+
+    /// Whether an event after a chain of this level stops it (an exclusion) or breaks it (in a strict funnel).
+    fn stops(&self, event: usize, level: usize) -> bool {
+        let excluded = self.plan.exclusions.iter().zip(&self.excluded);
+        let breaks = self.plan.order == Order::Strict && !self.steps[level - 1][event];
+        breaks || excluded.into_iter().any(|((_, after, before), met)| met[event] && (*after..*before).contains(&level))
+    }
+
+    /// Whether an event meets an exclusion between whose two steps this step lies.
+    fn excludes_as_step(&self, event: usize, step: usize) -> bool {
+        let mut excluded = self.plan.exclusions.iter().zip(&self.excluded);
+        excluded.any(|((_, after, before), met)| met[event] && *after < step && step < *before)
+    }
+
+    fn is_open(&self, entry: i64) -> bool {
+        self.window.is_some_and(|window| i128::from(entry) + window > i128::from(self.stories.end))
+    }
+
+    fn fate(&self) -> Option<Fate> {
+        let chains = self.chains();
+        let entry = |chain: &Chain| self.story[chain[0]].at;
+        let done = |chain: &Chain| self.story[chain[chain.len() - 1]].at;
+        let level = chains.keys().map(Vec::len).max()?;
+        let of_level = |level: usize| chains.iter().filter(move |(chain, _)| chain.len() == level);
+        let best = |level: usize| of_level(level).map(|(chain, _)| (done(chain), Reverse(entry(chain)))).min();
+        let reached: Vec<(i64, i64)> =
+            (1..=level).filter_map(best).map(|(done, Reverse(entry))| (entry, done)).collect();
+        let &(best_entry, best_done) = reached.last()?;
+        let last_attempt = of_level(level).map(|(chain, _)| entry(chain)).max()?;
+        let outcome = if level == self.steps.len() {
+            FunnelOutcome::Converted
+        } else if chains.iter().any(|(chain, free)| *free && self.is_open(entry(chain))) {
+            FunnelOutcome::Pending
+        } else if of_level(level).all(|(chain, free)| entry(chain) < last_attempt || !free) {
+            FunnelOutcome::Stopped
+        } else if self.window.is_some() {
+            FunnelOutcome::WindowOver
+        } else {
+            FunnelOutcome::NextStepMissing
+        };
+        let settled = match outcome {
+            FunnelOutcome::Converted => !self.is_open(best_entry),
+            outcome => outcome != FunnelOutcome::Pending,
+        };
+        let may_enter = |(event, told): &(usize, &Told<'_>)| self.steps[0][*event] && self.stories.counts(told.at);
+        let first_entry = self.story.iter().enumerate().find(may_enter)?.1.at;
+        let listed = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
+        Some(Fate {
+            reached,
+            outcome,
+            settled,
+            since_first_entry: i128::from(best_done) - i128::from(first_entry),
+            chains: listed.map(|(chain, _)| chain.clone()).collect(),
+        })
+    }
+}
+
+/// Tries every order of the events that keeps the order of time.
+fn each_order(story: &[Told<'_>], then: &mut impl FnMut(&[usize])) {
+    fn go(story: &[Told<'_>], order: &mut Vec<usize>, then: &mut impl FnMut(&[usize])) {
+        let left = |order: &[usize]| (0..story.len()).filter(|event| !order.contains(event)).collect::<Vec<_>>();
+        let left = left(order);
+        let Some(next) = left.iter().map(|&event| story[event].at).min() else { return then(order) };
+        for event in left.into_iter().filter(|&event| story[event].at == next) {
+            order.push(event);
+            go(story, order, then);
+            order.pop();
+        }
+    }
+    go(story, &mut Vec::with_capacity(story.len()), then);
+}
+
+/// What a funnel's report must say: every order of the tied events is tried, and in each order every chain. The time
+/// grows with the factorial of the number of events at one instant, so that worlds must be small.
+pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Scope) -> FunnelTruth {
+    let stories = Stories::of(events, model, scope);
+    let last = plan.steps.len();
+    let mut fates = Vec::new();
+    for (customer, story) in &stories.by_customer {
+        let met = |condition| story.iter().map(|told| holds(condition, told.event, told.stage, model)).collect();
+        let case = Case {
+            story,
+            plan,
+            steps: plan.steps.iter().map(met).collect(),
+            excluded: plan.exclusions.iter().map(|(when, ..)| met(when)).collect(),
+            window: plan.window.map(|window| i128::from(window.micros())),
+            stories: &stories,
+        };
+        if let Some(fate) = case.fate() {
+            fates.push((customer, story, fate));
+        }
+    }
+    let count = |wanted: &dyn Fn(&Fate) -> bool| fates.iter().filter(|(.., fate)| wanted(fate)).count() as u64;
+    let reached = |step: usize| count(&|fate| fate.reached.len() >= step);
+    let settled = |step: usize| count(&|fate| fate.settled && fate.reached.len() >= step);
+    let steps = plan.steps.iter().zip(1..).map(|(condition, step)| {
+        let stay = |wanted: &dyn Fn(FunnelOutcome) -> bool| {
+            count(&|fate| step < last && fate.reached.len() == step && wanted(fate.outcome))
+        };
+        let times = fates.iter().filter_map(|(.., fate)| fate.reached.get(step - 1));
+        FunnelStep {
+            step,
+            name: condition.to_string(),
+            customers: reached(step),
+            from_entry: Rate::new(reached(step), reached(1)),
+            from_previous: Rate::new(reached(step), reached(step.max(2) - 1)),
+            settled: Rate::new(settled(step), settled(1)),
+            dropped: stay(&|outcome| outcome != FunnelOutcome::Pending),
+            stopped: stay(&|outcome| outcome == FunnelOutcome::Stopped),
+            pending: stay(&|outcome| outcome == FunnelOutcome::Pending),
+            time_to_reach: summary(times.map(|&(entry, done)| i128::from(done) - i128::from(entry)).collect()),
+        }
+    });
+    let converted = fates.iter().filter(|(.., fate)| fate.outcome == FunnelOutcome::Converted);
+    let listed = fates.iter().map(|(customer, story, fate)| FunnelCustomer {
+        customer: (*customer).clone(),
+        level: fate.reached.len(),
+        outcome: fate.outcome,
+        events: fate.chains[0]
+            .iter()
+            .map(|&event| ServedEvent { seq: Seq(story[event].seq), occurred_at: story[event].event.occurred_at() })
+            .collect(),
+    });
+    let report = FunnelReport {
+        entered: reached(1),
+        converted: reached(last),
+        conversion: Rate::new(reached(last), reached(1)),
+        settled_conversion: Rate::new(settled(last), settled(1)),
+        pending: count(&|fate| fate.outcome == FunnelOutcome::Pending),
+        time_since_first_entry: summary(converted.map(|(.., fate)| fate.since_first_entry).collect()),
+        customers: plan.customers.then(|| listed.collect()),
+        steps: steps.collect(),
+    };
+    let seqs = |story: &[Told<'_>], chain: &Chain| chain.iter().map(|&event| Seq(story[event].seq)).collect();
+    let chains = fates.iter().map(|(customer, story, fate)| {
+        ((*customer).clone(), fate.chains.iter().map(|chain| seqs(story, chain)).collect())
+    });
+    FunnelTruth { report, chains: chains.collect() }
+}

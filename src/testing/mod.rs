@@ -1,0 +1,43 @@
+//! Seeded worlds of events, naive oracles, and a checker for the laws of an analysis (feature `testing`).
+//!
+//! For tests, benches and fuzzing, ours and yours: [`World`] makes events from a seed, [`oracle`] answers the built-in
+//! questions slowly and plainly from their definitions, [`check_laws`] tries the laws of [`Bound`](crate::Bound) on a
+//! plan of your own, and [`shrink`] makes a world in which something fails as small as it can be.
+//!
+//! ```
+//! use journeylog::{EventBuilder, Funnel, JourneyModel, Journeys, Scope, testing};
+//!
+//! let events = testing::World::new(7).customers(2).events(8).make();
+//! let funnel = Funnel::ordered(["product_view", "add_to_cart"]).build()?;
+//! let truth = testing::oracle::funnel(&events, &funnel, &JourneyModel::standard(), &Scope::all());
+//! let report = Journeys::of(events.iter().cloned().map(EventBuilder::from))?.query().run(&funnel)?;
+//! truth.agrees(&report)?;
+//! testing::check_laws(&funnel, &events)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "tests want to stop at once, and oracles to read as the definitions do"
+)]
+
+mod conditions;
+mod funnel_oracle;
+mod laws;
+mod stages_oracle;
+mod story;
+mod world;
+
+pub use conditions::any_condition;
+pub use laws::{BrokenLaw, check_arrival, check_bystander, check_laws, check_names};
+pub use world::{World, as_json, differences, shrink};
+
+/// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
+pub mod oracle {
+    pub use super::funnel_oracle::{FunnelTruth, funnel};
+    pub use super::stages_oracle::{stages, transitions};
+    pub use super::story::{holding, seen};
+}

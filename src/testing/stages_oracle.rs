@@ -1,0 +1,186 @@
+//! Transitions and stages, read off each customer's story.
+
+use chrono::{DateTime, Utc};
+
+use super::story::{Stories, Told, summary};
+use crate::{
+    Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer, StageMoment,
+    StageTotal, TransitionCell, TransitionsReport,
+};
+
+fn moment(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).expect("a moment of a world")
+}
+
+/// The current stage after the events up to a moment, and since when: the first event of the unbroken run of
+/// stage-bearing events with that stage.
+fn current(story: &[Told<'_>], until: impl Fn(i64) -> bool) -> Option<(usize, i64)> {
+    let bearing: Vec<(usize, i64)> =
+        story.iter().filter(|told| until(told.at)).filter_map(|told| Some((told.stage?, told.at))).collect();
+    let &(stage, _) = bearing.last()?;
+    bearing.iter().rev().take_while(|(other, _)| *other == stage).last().copied()
+}
+
+/// A transition of a story.
+struct Move {
+    from: Option<usize>,
+    to: usize,
+    at: i64,
+    dwell: Option<i128>,
+}
+
+fn moves(story: &[Told<'_>]) -> Vec<Move> {
+    let mut found = Vec::new();
+    for (place, told) in story.iter().enumerate() {
+        let Some(to) = told.stage else { continue };
+        let before = current(&story[..place], |_| true);
+        if before.is_none_or(|(stage, _)| stage != to) {
+            let dwell = before.map(|(_, since)| i128::from(told.at) - i128::from(since));
+            found.push(Move { from: before.map(|(stage, _)| stage), to, at: told.at, dwell });
+        }
+    }
+    found
+}
+
+/// What the report of [`Transitions`](crate::Transitions) of a model must say.
+pub fn transitions(events: &[Event], model: &JourneyModel, scope: &Scope) -> TransitionsReport {
+    let stories = Stories::of(events, model, scope);
+    let all: Vec<Vec<Move>> = stories
+        .by_customer
+        .values()
+        .map(|story| moves(story).into_iter().filter(|m| stories.counts(m.at)).collect())
+        .collect();
+    let count = |wanted: &dyn Fn(&Move) -> bool| all.iter().flatten().filter(|m| wanted(m)).count() as u64;
+    // Before the range, and by its end.
+    let before = |at: i64| stories.from.is_some_and(|from| at < from);
+    let by_end = |at: i64| stories.to.is_none_or(|to| at < to);
+    let here = |stage: usize, until: &dyn Fn(i64) -> bool| {
+        stories.by_customer.values().filter(|story| current(story, until).is_some_and(|(s, _)| s == stage)).count()
+            as u64
+    };
+    let names = model.stages();
+    let stages: Vec<StageTotal> = (0..names.len())
+        .map(|stage| StageTotal {
+            stage: names[stage].clone(),
+            here_before: here(stage, &before),
+            arrivals: count(&|m| m.to == stage),
+            departures: count(&|m| m.from == Some(stage)),
+            here_now: here(stage, &by_end),
+        })
+        .collect();
+    let kind = |from: Option<usize>, to: usize| match from {
+        None => MoveKind::Entry,
+        Some(from) if to == from + 1 => MoveKind::Advance,
+        Some(from) if to > from => MoveKind::Skip,
+        Some(_) => MoveKind::Regression,
+    };
+    let mut cells = Vec::new();
+    for from in std::iter::once(None).chain((0..names.len()).map(Some)) {
+        for to in (0..names.len()).filter(|&to| from != Some(to)) {
+            let is = |m: &Move| m.from == from && m.to == to;
+            let total = from.map_or(count(&|m| m.from.is_none()), |from| {
+                assert_eq!(
+                    stages[from].here_before + stages[from].arrivals,
+                    stages[from].departures + stages[from].here_now,
+                    "the totals of a stage reconcile"
+                );
+                stages[from].departures + stages[from].here_now
+            });
+            cells.push(TransitionCell {
+                from: from.map(|from| names[from].clone()),
+                to: names[to].clone(),
+                kind: kind(from, to),
+                allowed: from.is_none_or(|from| model.allows(from, to)),
+                count: count(&is),
+                customers: all.iter().filter(|moves| moves.iter().any(is)).count() as u64,
+                share: Rate::new(count(&is), total),
+                dwell: summary(all.iter().flatten().filter(|m| is(m)).filter_map(|m| m.dwell).collect()),
+            });
+        }
+    }
+    let of_kind = |wanted: MoveKind| count(&|m| kind(m.from, m.to) == wanted);
+    TransitionsReport {
+        model: model.name().to_owned(),
+        customers: stories.by_customer.values().filter(|story| current(story, by_end).is_some()).count() as u64,
+        entries: of_kind(MoveKind::Entry),
+        advances: of_kind(MoveKind::Advance),
+        skips: of_kind(MoveKind::Skip),
+        regressions: of_kind(MoveKind::Regression),
+        stages,
+        cells,
+    }
+}
+
+/// What the report of [`StageCounts`](crate::StageCounts) of a model must say: over time if a period is given, with
+/// the customers listed. Not for worlds of extreme times.
+pub fn stages(events: &[Event], model: &JourneyModel, every: Option<Period>, scope: &Scope) -> StageCountsReport {
+    let stories = Stories::of(events, model, scope);
+    let in_stage = |stage: usize, until: &dyn Fn(i64) -> bool| {
+        stories.by_customer.values().filter(|story| current(story, until).is_some_and(|(s, _)| s == stage)).count()
+            as u64
+    };
+    let customers = stories.by_customer.len() as u64;
+    let over_time = every.map(|period| {
+        let bearing = stories.by_customer.values().flatten().filter(|told| told.stage.is_some());
+        let mut moments = Vec::new();
+        let mut next = bearing.map(|told| start_of(period, moment(told.at))).min();
+        while let Some(start) = next.filter(|start| start.timestamp_micros() <= stories.end) {
+            let end = end_of(period, start);
+            next = Some(end);
+            moments.push(StageMoment {
+                period: start,
+                finished: end.timestamp_micros() <= stories.end,
+                customers: (0..model.stages().len())
+                    .map(|stage| in_stage(stage, &|at| at < end.timestamp_micros()))
+                    .collect(),
+            });
+        }
+        moments
+    });
+    let listed = stories.by_customer.iter().map(|(customer, story)| {
+        let stay = current(story, |_| true);
+        StageCustomer {
+            customer: customer.clone(),
+            stage: stay.map(|(stage, _)| model.stages()[stage].clone()),
+            since: stay.map(|(_, since)| moment(since)),
+        }
+    });
+    StageCountsReport {
+        model: model.name().to_owned(),
+        stages: (0..model.stages().len())
+            .map(|stage| StageCount {
+                stage: model.stages()[stage].clone(),
+                customers: in_stage(stage, &|_| true),
+                share: Rate::new(in_stage(stage, &|_| true), customers),
+            })
+            .collect(),
+        without_stage: stories.by_customer.values().filter(|story| current(story, |_| true).is_none()).count() as u64,
+        over_time,
+        customers: Some(listed.collect()),
+    }
+}
+
+/// The first moment of a period, found by going back hour by hour.
+fn start_of(period: Period, at: DateTime<Utc>) -> DateTime<Utc> {
+    use chrono::{Datelike, DurationRound, TimeDelta, Timelike, Weekday};
+    let mut start = at.duration_trunc(TimeDelta::hours(1)).expect("a moment of a world");
+    let is_start = |at: DateTime<Utc>| match period {
+        Period::Hour => true,
+        Period::Day => at.hour() == 0,
+        Period::Week => at.hour() == 0 && at.weekday() == Weekday::Mon,
+        Period::Month => at.hour() == 0 && at.day() == 1,
+    };
+    while !is_start(start) {
+        start -= TimeDelta::hours(1);
+    }
+    start
+}
+
+/// The first moment after a period, found by going ahead hour by hour.
+fn end_of(period: Period, start: DateTime<Utc>) -> DateTime<Utc> {
+    let mut end = start + chrono::TimeDelta::hours(1);
+    while start_of(period, end) == start {
+        end += chrono::TimeDelta::hours(1);
+    }
+    end
+}

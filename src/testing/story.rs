@@ -1,0 +1,144 @@
+//! What a scope sees of a world: one story for each customer, each event with the stage it bears.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::conditions::holds;
+use crate::{Condition, CustomerId, DurationSummary, Event, JourneyModel, Nth, Scope, Seq};
+
+/// One event of a story.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) seq: u64,
+    /// Microseconds since 1970.
+    pub(super) at: i64,
+    pub(super) event: &'a Event,
+    /// The place of the stage it bears.
+    pub(super) stage: Option<usize>,
+}
+
+/// What a scope sees.
+#[derive(Debug)]
+pub(super) struct Stories<'a> {
+    pub(super) by_customer: BTreeMap<CustomerId, Vec<Told<'a>>>,
+    pub(super) from: Option<i64>,
+    pub(super) to: Option<i64>,
+    /// The end of observation.
+    pub(super) end: i64,
+}
+
+/// A scope as its JSON says it.
+#[derive(Deserialize)]
+struct Said {
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    as_of: Option<DateTime<Utc>>,
+    known_at: Option<u64>,
+    filter: Option<Condition>,
+    customers: Option<Vec<CustomerId>>,
+}
+
+impl<'a> Stories<'a> {
+    pub(super) fn of(events: &'a [Event], model: &JourneyModel, scope: &Scope) -> Self {
+        let said: Said = serde_json::from_value(serde_json::to_value(scope).unwrap()).unwrap();
+        let micros = |moment: DateTime<Utc>| moment.timestamp_micros();
+        let mut log = in_log(events);
+        log.retain(|told| said.known_at.is_none_or(|known| told.seq <= known));
+        let last = log.iter().map(|told| told.at).max();
+        let end = said.as_of.map(micros).or(last).unwrap_or(i64::MIN);
+        log.retain(|told| told.at <= end);
+        log.retain(|told| said.customers.as_ref().is_none_or(|ids| ids.contains(told.event.customer())));
+        let mut by_customer = stories(log, model);
+        if let Some(filter) = &said.filter {
+            let seen = by_customer.into_values().flatten();
+            by_customer = stories(seen.filter(|told| holds(filter, told.event, told.stage, model)).collect(), model);
+        }
+        Self { by_customer, from: said.from.map(micros), to: said.to.map(micros), end }
+    }
+
+    /// Whether an entry at this moment counts.
+    pub(super) fn counts(&self, at: i64) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
+    }
+}
+
+/// The events with their sequences, without those whose id came before.
+fn in_log(events: &[Event]) -> Vec<Told<'_>> {
+    let mut ids = BTreeSet::new();
+    let fresh = events.iter().filter(|event| event.id().is_none_or(|id| ids.insert(id.as_str())));
+    fresh
+        .zip(1..)
+        .map(|(event, seq)| Told { seq, at: event.occurred_at().timestamp_micros(), event, stage: None })
+        .collect()
+}
+
+fn stories<'a>(events: Vec<Told<'a>>, model: &JourneyModel) -> BTreeMap<CustomerId, Vec<Told<'a>>> {
+    let mut by_customer: BTreeMap<CustomerId, Vec<Told<'a>>> = BTreeMap::new();
+    for told in events {
+        by_customer.entry(told.event.customer().clone()).or_default().push(told);
+    }
+    for story in by_customer.values_mut() {
+        story.sort_by_key(|told| (told.at, told.seq));
+        for place in 0..story.len() {
+            story[place].stage = stage_of(story, place, model);
+        }
+    }
+    by_customer
+}
+
+/// The stage that an event of a story bears: its own, if the model has it; else that of the first rule that holds.
+fn stage_of(story: &[Told<'_>], place: usize, model: &JourneyModel) -> Option<usize> {
+    let own = story[place].event.stage().and_then(|stage| model.position(stage.as_str()));
+    let by_rule = || {
+        let rule = model.rules().iter().find(|rule| {
+            let is = |told: &Told<'_>| holds(&rule.when, told.event, None, model);
+            let count = story[..=place].iter().filter(|told| is(told)).count();
+            is(&story[place])
+                && match rule.nth {
+                    None => true,
+                    Some(Nth::Only(nth)) => count == nth as usize,
+                    Some(Nth::From { from }) => count >= from as usize,
+                }
+        });
+        model.position(rule?.stage.as_str())
+    };
+    own.or_else(by_rule)
+}
+
+/// The events that a scope sees, by their places in the log.
+pub fn seen(events: &[Event], model: &JourneyModel, scope: &Scope) -> Vec<Seq> {
+    let mut seqs: Vec<Seq> =
+        Stories::of(events, model, scope).by_customer.values().flatten().map(|told| Seq(told.seq)).collect();
+    seqs.sort_unstable();
+    seqs
+}
+
+/// The events that a scope sees and for which a condition holds, by their places in the log.
+pub fn holding(condition: &Condition, events: &[Event], model: &JourneyModel, scope: &Scope) -> Vec<Seq> {
+    let stories = Stories::of(events, model, scope);
+    let held = stories.by_customer.values().flatten().filter(|told| holds(condition, told.event, told.stage, model));
+    let mut seqs: Vec<Seq> = held.map(|told| Seq(told.seq)).collect();
+    seqs.sort_unstable();
+    seqs
+}
+
+/// Lengths of time in microseconds, in short.
+pub(super) fn summary(mut lengths: Vec<i128>) -> Option<DurationSummary> {
+    lengths.sort_unstable();
+    let count = lengths.len();
+    // The first length that at least a share of q tenths of all do not exceed.
+    let quantile = |tenths: usize| {
+        let found = lengths.iter().enumerate().find(|(i, _)| (i + 1) * 10 >= tenths * count);
+        found.map_or(0.0, |(_, length)| *length as f64 / 1e6)
+    };
+    Some(DurationSummary {
+        count: count as u64,
+        mean: lengths.iter().sum::<i128>() as f64 / count as f64 / 1e6,
+        median: quantile(5),
+        p90: quantile(9),
+        max: *lengths.last()? as f64 / 1e6,
+        relative_error: 0.0,
+    })
+}

@@ -1,0 +1,206 @@
+//! Worlds by hand and by the thousand.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fastrand::Rng;
+use journeylog::{
+    Analysis, Binder, Bound, Condition, CustomerId, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel,
+    Journeys, Masks, Names, Nth, Scope, Seq, Ties,
+    testing::{World, any_condition, as_json, shrink},
+};
+
+/// Midnight of a day counted from 1970; days may be fractions.
+#[expect(clippy::cast_possible_truncation, reason = "days of tests are few")]
+pub(crate) fn day(day: f64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::microseconds((day * 86_400e6).round() as i64)
+}
+
+/// Events in their order of arrival, each a line of customer, day and touchpoint: `ann 0.5 view`.
+pub(crate) fn given(lines: &[&str]) -> Vec<Event> {
+    let event = |line: &&str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        Event::at(day(words[1].parse().unwrap()), words[0], words[2]).build().unwrap()
+    };
+    lines.iter().map(event).collect()
+}
+
+pub(crate) fn journeys(events: &[Event]) -> Journeys {
+    Journeys::of(events.iter().cloned().map(EventBuilder::from)).unwrap()
+}
+
+/// Tries many seeds; shows the first that fails with the smallest world that still does.
+pub(crate) fn each_world(
+    count: u64,
+    make: impl Fn(u64) -> Vec<Event>,
+    check: impl Fn(u64, &[Event]) -> Result<(), String>,
+) {
+    for seed in 0..count {
+        let events = make(seed);
+        if check(seed, &events).is_err() {
+            let small = shrink(&events, |events| check(seed, events).is_err());
+            let why = check(seed, &small).unwrap_err();
+            panic!("seed {seed}, shrunk to\n{}{why}", as_json(&small));
+        }
+    }
+}
+
+/// The places in the log of the events for which a condition holds.
+#[derive(Debug)]
+pub(crate) struct Holding(pub(crate) Condition);
+
+#[derive(Debug)]
+pub(crate) struct BoundHolding(Masks);
+
+impl Analysis for Holding {
+    type Bound = BoundHolding;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundHolding, InvalidPlan> {
+        binder.need_seqs();
+        Ok(BoundHolding(binder.masks(std::slice::from_ref(&self.0))?))
+    }
+}
+
+impl Bound for BoundHolding {
+    type State = Vec<Seq>;
+    type Report = Vec<Seq>;
+
+    fn start(&self) -> Vec<Seq> {
+        Vec::new()
+    }
+
+    fn visit(&self, state: &mut Vec<Seq>, journey: &Journey<'_>) {
+        let words = self.0.of(journey);
+        state.extend((0..journey.len()).filter(|&i| words[i] == 1).filter_map(|i| journey.seq(i)));
+    }
+
+    fn merge(&self, state: &mut Vec<Seq>, mut other: Vec<Seq>) {
+        state.append(&mut other);
+    }
+
+    fn finish(&self, mut state: Vec<Seq>, _: &Names) -> journeylog::Result<Vec<Seq>> {
+        state.sort_unstable();
+        Ok(state)
+    }
+}
+
+/// Every event that a scope sees.
+pub(crate) fn everything() -> Holding {
+    Holding(Condition::All(Vec::new()))
+}
+
+/// A small world for the funnel: at most four events of a customer share an instant, since an oracle tries all orders.
+pub(crate) fn tied_world(seed: u64) -> Vec<Event> {
+    let mut rng = Rng::with_seed(seed);
+    let world = World::new(seed)
+        .customers(rng.usize(1..=3))
+        .events(rng.usize(1..=11))
+        .touchpoints(rng.usize(2..=4))
+        .instants(rng.u32(1..=6))
+        .span(TimeDelta::days(5));
+    let world = if rng.bool() { world.plain() } else { world };
+    let world = if rng.u8(..20) == 0 { world.extreme_times() } else { world };
+    let mut tied: HashMap<(CustomerId, DateTime<Utc>), usize> = HashMap::new();
+    let mut events = world.make();
+    events.retain(|event| {
+        let tied = tied.entry((event.customer().clone(), event.occurred_at())).or_default();
+        *tied += 1;
+        *tied <= 4
+    });
+    events
+}
+
+/// A scope in which each part is there or not.
+pub(crate) fn any_scope(seed: u64) -> Scope {
+    let mut rng = Rng::with_seed(seed ^ 0x5c0);
+    let start = DateTime::<Utc>::from_timestamp_micros(1_772_323_200_000_000).unwrap();
+    let moment =
+        |rng: &mut Rng| start + TimeDelta::hours(rng.i64(-1..11) * 12) + TimeDelta::microseconds(rng.i64(-1..2));
+    let mut scope = Scope::all();
+    if rng.u8(..3) == 0 {
+        scope = scope.from(moment(&mut rng));
+    }
+    if rng.u8(..3) == 0 {
+        let to = moment(&mut rng) + TimeDelta::days(6);
+        scope = scope.to(to - TimeDelta::days(rng.i64(0..6)));
+    }
+    if rng.u8(..3) == 0 {
+        scope = scope.as_of(moment(&mut rng));
+    }
+    if rng.u8(..4) == 0 {
+        scope = scope.known_at(Seq(rng.u64(..12)));
+    }
+    if rng.u8(..4) == 0 {
+        scope = scope.filter(any_condition(rng.u64(..), 2));
+    }
+    if rng.u8(..6) == 0 {
+        let ids = ["c0", "c2", "nobody"].into_iter().filter(|_| rng.bool());
+        scope = scope.customers(ids.map(|id| CustomerId::new(id).unwrap()).collect::<Vec<_>>());
+    }
+    // A range that ends before it begins cannot be asked; then the whole log is.
+    if journeys(&[]).query().scope(scope.clone()).run(everything()).is_err() { Scope::all() } else { scope }
+}
+
+/// The standard model, or a small one with allowed moves, other spellings and nth rules.
+pub(crate) fn any_model(seed: u64) -> JourneyModel {
+    let at = |name: &str| Condition::touchpoint(name).unwrap();
+    match seed % 3 {
+        0 => JourneyModel::standard(),
+        1 => JourneyModel::builder("small", ["purchase", "awareness"])
+            .alias("browsing", "awareness")
+            .rule_nth(at("product_view"), Nth::Only(2), "purchase")
+            .rule(any_plain_condition(seed), "awareness")
+            .moves([("purchase", "awareness")])
+            .build()
+            .unwrap(),
+        _ => JourneyModel::builder("back", ["retention", "consideration", "awareness"])
+            .rule_nth(any_plain_condition(seed), Nth::From { from: 2 }, "awareness")
+            .rule(at("purchase").or(at("product_view")), "retention")
+            .rule(at("add_to_cart"), "consideration")
+            .build()
+            .unwrap(),
+    }
+}
+
+/// A condition that asks for no stage.
+fn any_plain_condition(seed: u64) -> Condition {
+    (seed..).map(|seed| any_condition(seed, 1)).find(|c| !format!("{c:?}").contains("Stage")).unwrap()
+}
+
+/// A funnel of up to four steps, which often share events, with every option.
+pub(crate) fn any_funnel(seed: u64) -> Funnel {
+    let mut rng = Rng::with_seed(seed ^ 0xf0);
+    let at = |rng: &mut Rng| {
+        Condition::touchpoint(rng.choice(["product_view", "add_to_cart", "purchase"]).unwrap()).unwrap()
+    };
+    let step = |rng: &mut Rng| match rng.u8(..10) {
+        0..=6 => at(rng),
+        7 | 8 => at(rng).or(at(rng)),
+        _ => any_condition(rng.u64(..), 1),
+    };
+    let count = rng.usize(1..=4);
+    let steps: Vec<Condition> = (0..count).map(|_| step(&mut rng)).collect();
+    let strict = rng.u8(..3) == 0;
+    let mut funnel = if strict { Funnel::strict(&steps) } else { Funnel::ordered(&steps) };
+    if rng.u8(..4) == 0 {
+        funnel = funnel.ties(Ties::LaterOnly);
+    }
+    if rng.u8(..3) > 0 {
+        // The instants of a world are often whole days apart: a window is exactly that, or a microsecond off.
+        let window = TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
+        funnel = funnel.within(window.max(TimeDelta::zero()));
+    }
+    if !strict && count > 1 {
+        for _ in 0..rng.usize(..3) {
+            let after = rng.usize(1..count);
+            funnel = match rng.u8(..3) {
+                0 => funnel.exclude(step(&mut rng)),
+                _ => funnel.exclude_between(step(&mut rng), after, rng.usize(after + 1..=count)),
+            };
+        }
+    }
+    if rng.bool() {
+        funnel = funnel.list_customers();
+    }
+    funnel.build().unwrap()
+}

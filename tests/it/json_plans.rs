@@ -1,0 +1,171 @@
+//! Questions and answers as JSON: the forms that outsiders rely on.
+
+use chrono::TimeDelta;
+use journeylog::{
+    Answer, Condition, Event, Funnel, JourneyModel, Question, Report, Scope, StageCounts, Transitions,
+    testing::{World, differences},
+};
+use serde_json::{Value, json};
+
+use crate::given::{any_funnel, any_model, any_scope, day, given, journeys};
+
+#[test]
+fn the_event_of_the_contract() {
+    let line = r#"{"id":"e-1","customer":"c-42","touchpoint":"product_view","channel":"web","occurred_at":"2026-03-01T09:30:00.250Z","stage":"consideration","value":{"amount":"19.90","currency":"EUR"},"feedback":{"nps":9},"properties":{"campaign":"spring"}}"#;
+    let event: Event = serde_json::from_str(line).unwrap();
+    assert_eq!(serde_json::to_string(&event).unwrap(), line);
+    let least: Event =
+        serde_json::from_str(r#"{"customer":"c","touchpoint":"t","occurred_at":"2026-03-01T09:30:00Z"}"#).unwrap();
+    assert_eq!(least.channel().as_str(), "web");
+}
+
+#[test]
+fn the_plan_of_the_contract() {
+    let text = r#"{"funnel":{"steps":[{"touchpoint":"product_view"},{"touchpoint":"add_to_cart","channel":"web"},{"stage":"purchase"}],"window":"7d","order":"ordered"},"scope":{"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z"}}"#;
+    let questions = Question::read(text).unwrap();
+    let at = |name| Condition::touchpoint(name).unwrap();
+    let web: Condition = serde_json::from_value(json!({"channel": "web"})).unwrap();
+    let steps = [at("product_view"), web.and(at("add_to_cart")), Condition::stage("purchase").unwrap()];
+    let funnel = Funnel::ordered(&steps).within(TimeDelta::days(7)).build().unwrap();
+    let (from, to) = ("2026-03-01T00:00:00Z".parse().unwrap(), "2026-04-01T00:00:00Z".parse().unwrap());
+    // Several keys in one object are all of them, taken in alphabetical order.
+    let [question] = questions.as_slice() else { panic!("one question") };
+    assert_eq!(question.scope, Scope::all().between(from..to));
+    assert_eq!(question.model, None);
+    let asked = serde_json::to_value(question).unwrap();
+    assert_eq!(asked["funnel"]["window"], "7d");
+    assert_eq!(asked["funnel"]["steps"][0], json!({"touchpoint": "product_view"}));
+    let run = |question: Question| {
+        journeys(&given(&["ann 0 product_view"])).query().ask(&[question]).unwrap().remove(0).report
+    };
+    assert_eq!(run(question.clone()), run(Question::new(funnel).scope(Scope::all().between(from..to))));
+}
+
+#[test]
+fn every_kind_of_question_in_a_list() {
+    let model = serde_json::to_value(any_model(1)).unwrap();
+    let text = json!([
+        {"funnel": {"steps": [{"touchpoint": "a"}], "order": "strict", "ties": "later_only", "customers": true}},
+        {"transitions": {}},
+        {"transitions": {"model": model}, "scope": {"known_at": 17}},
+        {"stages": {"every": "week", "customers": true}, "model": model},
+        {"funnel": {"steps": [{"touchpoint": "a"}, {"touchpoint": "b"}],
+            "exclude": [{"when": {"touchpoint": "x"}, "between": [1, 2]}]},
+            "scope": {"as_of": "2026-03-01T00:00:00Z", "filter": {"channel": "web"}, "customers": ["c-42"]}},
+    ]);
+    let questions = Question::read(&text.to_string()).unwrap();
+    assert_eq!(questions.len(), 5);
+    let written = serde_json::to_value(&questions).unwrap();
+    assert_eq!(written[2], text[2]);
+    assert_eq!(written[3]["stages"], text[3]["stages"]);
+    assert_eq!(Question::read(&written.to_string()).unwrap(), questions);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place() {
+    for (text, expected) in [
+        (r#"{"funnle":{"steps":[{"touchpoint":"a"}]}}"#, "funnle"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"windows":"7d"}}"#, "windows"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"},{"touchpiont":"b"}]}}"#, "funnel.steps[1]: touchpiont"),
+        (r#"{"funnel":{"steps":[{"any":[{"touchpoint":"a"},{"x":1}]}]}}"#, "funnel.steps[0]: any[1].x"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"window":"7 days"}}"#, "funnel.window"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"order":"loose"}}"#, "loose"),
+        (r#"{"funnel":{"steps":[]}}"#, "funnel.steps: has 0 steps"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"exclude":[{"when":{"touchpoint":"x"}}]}}"#, "funnel.exclude[0]"),
+        (r#"{"funnel":{}}"#, "steps"),
+        (r#"{"transitions":{"modle":{}}}"#, "modle"),
+        (r#"{"stages":{"every":"decade"}}"#, "decade"),
+        (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
+        (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
+        (r#"{"stages":{},"scope":{"filter":{"chanel":"web"}}}"#, "scope.filter: chanel"),
+        (r#"{"stages":{},"scope":{"from":"2026-03-02T00:00:00Z","to":"2026-03-01T00:00:00Z"}}"#, "scope: the range"),
+        (
+            r#"{"stages":{},"model":{"name":"m","stages":["a"],"rules":[{"when":{"touchpoint":"x"},"stage":"b"}]}}"#,
+            "model.rules[0]: b is no stage",
+        ),
+        (r#"{"stages":{},"transitions":{}}"#, "found: stages, transitions"),
+        ("{}", "needs one of"),
+        ("7", "is not an object"),
+        ("{", "JSON"),
+        (r#"[{"stages":{}},{"stages":{"evry":"day"}}]"#, "[1]."),
+    ] {
+        let refused = Question::read(text).expect_err(text).to_string();
+        assert!(refused.contains(expected), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn an_error_says_its_place_once() {
+    let place = |text: &str| Question::read(text).unwrap_err().to_string();
+    let model =
+        r#"{"stages":{},"model":{"name":"m","stages":["a"],"rules":[{"when":{"touchpoint":"x"},"stage":"b"}]}}"#;
+    assert_eq!(place(model), "model: model.rules[0]: b is no stage of the model");
+    assert_eq!(place(r#"{"funnel":{"steps":[]}}"#), "funnel: funnel.steps: has 0 steps, 1 to 32 are allowed");
+}
+
+#[test]
+fn an_answer_echoes_its_plan() {
+    let events = given(&["ann 0 ad_click", "ann 1 cart"]);
+    let text = r#"[{"stages":{}},{"transitions":{},"scope":{"as_of":"1970-01-01T12:00:00Z"}},{"funnel":{"steps":[{"touchpoint":"ad_click"},{"touchpoint":"cart"}]}}]"#;
+    let answers = journeys(&events).query().ask(&Question::read(text).unwrap()).unwrap();
+    let json: Value = serde_json::to_value(&answers).unwrap();
+    assert_eq!(json[0]["plan"], json!({"stages": {}}));
+    assert_eq!(json[1]["plan"]["scope"]["as_of"], "1970-01-01T12:00:00Z");
+    assert_eq!(json[1]["report"]["transitions"]["advances"], 0);
+    assert_eq!(json[2]["report"]["funnel"]["converted"], 1);
+    assert_eq!(json[2]["plan"]["funnel"]["steps"][1], json!({"touchpoint": "cart"}));
+    let again: Vec<Answer> = serde_json::from_value(json).unwrap();
+    assert_eq!(again, answers);
+}
+
+#[test]
+fn a_questions_model_reads_its_stages() {
+    let events = given(&["ann 0 a", "ann 1 b"]);
+    let text = r#"{"funnel":{"steps":[{"stage":"low"},{"stage":"high"}]},"model":{"name":"m","stages":["low","high"],"rules":[{"when":{"touchpoint":"a"},"stage":"low"},{"when":{"touchpoint":"b"},"stage":"high"}]}}"#;
+    let answers = journeys(&events).query().ask(&Question::read(text).unwrap()).unwrap();
+    assert!(matches!(&answers[0].report, Report::Funnel(report) if report.converted == 1));
+}
+
+/// Questions with different scopes and models are asked in groups; each answer is that of its question alone.
+#[test]
+fn many_questions_are_answered_as_if_each_were_alone() {
+    for seed in 0..300 {
+        let events = World::new(seed).customers(3).events(20).make();
+        let question = |n: u64| {
+            let plan = match (seed + n) % 3 {
+                0 => Question::new(any_funnel(seed + n)),
+                1 => Question::new(Transitions::of_question()),
+                _ => Question::new(StageCounts::of_question()),
+            };
+            let plan = plan.scope(any_scope(seed + n / 2));
+            if n % 2 == 0 { plan } else { plan.model(any_model(seed + n / 3)) }
+        };
+        let questions: Vec<Question> = (0..6).map(question).collect();
+        let query = journeys(&events).query();
+        let together = query.ask(&questions).unwrap();
+        let apart: Vec<Answer> =
+            questions.iter().map(|q| query.ask(std::slice::from_ref(q)).unwrap().remove(0)).collect();
+        for (one, other) in together.iter().zip(&apart) {
+            assert_eq!(one, other, "seed {seed}");
+        }
+        let asked: Vec<&Question> = together.iter().map(|answer| &answer.question).collect();
+        assert_eq!(asked, questions.iter().collect::<Vec<_>>(), "seed {seed}");
+        let text = serde_json::to_string(&together).unwrap();
+        let again: Vec<Answer> = serde_json::from_str(&text).unwrap();
+        differences(&together, &again).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+    }
+}
+
+#[test]
+fn plans_and_models_survive_json() {
+    for seed in 0..500 {
+        let question = Question::new(any_funnel(seed)).scope(any_scope(seed)).model(any_model(seed));
+        let text = serde_json::to_string(&question).unwrap();
+        assert_eq!(Question::read(&text).unwrap_or_else(|e| panic!("{text}: {e}")), [question], "{text}");
+    }
+    let model = serde_json::to_string(&JourneyModel::standard()).unwrap();
+    assert_eq!(serde_json::from_str::<JourneyModel>(&model).unwrap(), JourneyModel::standard());
+    let moment = Scope::all().as_of(day(0.000_000_001));
+    let text = serde_json::to_string(&moment).unwrap();
+    assert_eq!(serde_json::from_str::<Scope>(&text).unwrap(), moment);
+}

@@ -1,0 +1,18 @@
+//! What journeylog promises, tried from outside: one file for each promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "a test stops at once, and exact numbers are compared exactly"
+)]
+
+mod conditions;
+mod funnel;
+mod given;
+mod json_plans;
+mod laws;
+mod scope;
+mod stages;
+mod transitions;

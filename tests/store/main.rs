@@ -1,0 +1,30 @@
+//! What the store promises, one file per promise.
+
+mod append;
+mod index;
+mod model;
+mod recovery;
+mod snapshot;
+
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use journeylog::{Durability, Event, EventBuilder, Store, StoreOptions};
+
+/// A moment, in seconds after the beginning of 2026.
+pub fn at(seconds: i64) -> DateTime<Utc> {
+    "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(seconds)
+}
+
+pub fn event(customer: &str, touchpoint: &str, seconds: i64) -> EventBuilder {
+    Event::at(at(seconds), customer, touchpoint)
+}
+
+pub fn built(customer: impl std::fmt::Display, touchpoint: &str, seconds: i64) -> Event {
+    event(&customer.to_string(), touchpoint, seconds).build().unwrap()
+}
+
+/// A store that seals after a few events, so that small tests reach files, merges and folding.
+pub fn small_seals(folder: &Path) -> Store {
+    StoreOptions::new().fresh_events(50).durability(Durability::Flushed).open(folder).unwrap()
+}
