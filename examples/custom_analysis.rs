@@ -136,7 +136,8 @@ impl fmt::Display for BeforePurchaseReport {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("journeylog-custom-analysis-{}", std::process::id()));
     let store = Store::open(&folder)?;
-    store.append_batch(events()?)?;
+    let stored = store.append_batch(events()?)?.stored();
+    println!("{stored} events stored\n");
 
     // The own plan goes where a built-in one would, alone or beside others in a tuple.
     let plan = BeforePurchase { purchase: Condition::touchpoint("purchase")? };

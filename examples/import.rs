@@ -22,7 +22,7 @@ use std::{
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use journeylog::{
-    Event, Store,
+    Durability, Event, Store, StoreOptions,
     import::{BadLine, CsvMapping, Delimiter, ImportError, NdjsonReader, Source, TimeFormat},
 };
 
@@ -47,7 +47,7 @@ struct Args {
     /// CSV: when.
     #[arg(long, value_name = "COLUMN", default_value = "occurred_at")]
     time: String,
-    /// CSV: rfc3339, unix_s, unix_ms, unix_us, or a pattern such as %d.%m.%Y.
+    /// CSV: `rfc3339`, `unix_s`, `unix_ms`, `unix_us`, or a pattern such as `%d.%m.%Y`.
     #[arg(long, value_name = "FORMAT", default_value = "rfc3339")]
     time_format: TimeFormat,
     /// CSV: through what; web if left out.
@@ -77,9 +77,9 @@ struct Args {
     /// Where bad lines are kept [default: FILE with .bad before its extension, beside the store].
     #[arg(long, value_name = "FILE")]
     bad: Option<PathBuf>,
-    /// Events stored in one step.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    batch: u32,
+    /// Events stored in one step, at most 2000: so many fit, however large they are.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u16).range(1..=2_000))]
+    batch: u16,
 }
 
 fn main() -> ExitCode {
@@ -110,8 +110,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut done = Done::default();
 
     let start = Instant::now();
-    let store = Store::open(&args.store)?;
-    let batch_size = usize::try_from(args.batch)?;
+    // What a power cut takes is stored when the import is run again, so the disk need not be waited for at each batch.
+    let store = StoreOptions::new().durability(Durability::Flushed).open(&args.store)?;
+    let batch_size = usize::from(args.batch);
     let mut batch = Vec::with_capacity(batch_size);
     let mut failed = None;
     for line in lines {

@@ -7,7 +7,7 @@
 use std::{error::Error, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use journeylog::{Channel, CustomerId, Event, Funnel, JourneyModel, Money, StageCounts, Store, Transitions};
+use journeylog::{Channel, Event, Funnel, JourneyModel, Money, StageCounts, StageName, Store, Transitions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // A store is a folder.
@@ -33,15 +33,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (stages_now, moves, funnel) = snapshot.query().run((&stages, &moves, &funnel))?;
     println!("{stages_now}\n{moves}\n{funnel}");
 
-    // One customer: in which stage now, and in which a week after the start?
-    let customer = CustomerId::new("c-3")?;
-    let of_one = snapshot.query().customers([customer]);
-    for (when, question) in [("now", of_one.clone()), ("after a week", of_one.as_of(start() + TimeDelta::days(7)))] {
-        let report = question.run(stages.clone().list_customers())?;
-        for one in report.customers.into_iter().flatten() {
-            let stage = one.stage.map_or("no stage".to_owned(), |stage| stage.to_string());
-            println!("{} is in {stage} {when}", one.customer.as_str());
+    // One customer's story, and the stage they were in before they bought.
+    let model = JourneyModel::standard();
+    if let Some(customer) = snapshot.customer("c-78")? {
+        println!("The journey of {}", customer.id().as_str());
+        for logged in customer.journey() {
+            println!("  {}  {}", logged.event.occurred_at().format("%Y-%m-%d %H:%M"), logged.event.touchpoint());
         }
+        let stage = |stage: Option<StageName>| stage.map_or("no stage".to_owned(), |stage| stage.to_string());
+        let then = start() + TimeDelta::days(14);
+        println!(
+            "  now in {}, on {} in {}",
+            stage(customer.stage(&model)?),
+            then.date_naive(),
+            stage(customer.stage_as_of(&model, then)?)
+        );
     }
 
     store.close()?;
@@ -59,16 +65,16 @@ struct Shop {
 }
 
 impl Shop {
-    const CUSTOMERS: u64 = 2_000;
+    const CUSTOMERS: u32 = 2_000;
 
     fn new() -> Self {
         Self { random: 42 }
     }
 
     /// A number below the limit.
-    fn below(&mut self, limit: u64) -> u64 {
+    fn below(&mut self, limit: u32) -> u32 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) % limit
+        u32::try_from(self.random >> 33).unwrap_or_default() % limit
     }
 
     fn events(&mut self) -> Result<Vec<Event>, Box<dyn Error>> {
@@ -85,13 +91,13 @@ impl Shop {
         let mut events = Vec::new();
         for customer in 0..Self::CUSTOMERS {
             let customer = format!("c-{customer}");
-            let mut when = start() + TimeDelta::minutes(self.below(30 * 24 * 60).cast_signed());
+            let mut when = start() + TimeDelta::minutes(self.below(30 * 24 * 60).into());
             events.push(Event::at(when, &customer, "ad_click").channel(Channel::Social).build()?);
             for (touchpoint, percent) in steps {
                 if self.below(100) >= percent {
                     break;
                 }
-                when += TimeDelta::minutes(self.below(4 * 24 * 60).cast_signed());
+                when += TimeDelta::minutes(self.below(4 * 24 * 60).into());
                 let channel = channels.get(self.below(3) as usize).cloned().unwrap_or_default();
                 let mut event = Event::at(when, &customer, touchpoint).channel(channel);
                 if touchpoint == "purchase" {

@@ -83,6 +83,6 @@ pub use model::{
 pub use query::{Answer, CustomerMove, Journeys, Query, Question};
 pub use store::{
     Customer, Durability, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent, OpenReport, Receipt, Snapshot, Store,
-    StoreOptions,
+    StoreOptions, StoreStats,
 };
 pub use table::{Cell, Table, Tables};

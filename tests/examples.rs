@@ -5,6 +5,7 @@
 mod programs;
 
 use std::{
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
@@ -36,6 +37,8 @@ fn quickstart_gives_the_tour() {
         "| awareness     |       584 | 29.2 % |",
         "| consideration | purchase      | advance |   379 |       379 |  26.8 % |        5.9 d |     8.8 d |",
         "| 4 purchase     |       144 |      7.2 % |",
+        "The journey of c-78\n  2026-03-09 21:16  ad_click\n",
+        "  now in advocacy, on 2026-03-15 in consideration\n",
     ] {
         assert!(ran.out.contains(line), "{line}\n{}", ran.out);
     }
@@ -55,7 +58,7 @@ Before the first purchase
 |                  4 |         3 |                      3.29 |
 |      (no purchase) |         6 |                         - |
 ";
-    assert_eq!(ran.out.trim_end(), expected.trim_end());
+    assert_eq!(ran.out.trim_end(), format!("42 events stored\n\n{}", expected.trim_end()));
 }
 
 #[test]
@@ -164,7 +167,8 @@ fn rows(count: usize) -> String {
     let mut text = "user,event,at\n".to_owned();
     for row in 0..count {
         let event = ["view", "view", "cart", "pay"][random.usize(..4)];
-        text += &format!("customer-{:06},{event},{}\n", random.usize(..count / 8), 1_770_000_000 + row * 60);
+        let customer = random.usize(..count / 8);
+        writeln!(text, "customer-{customer:06},{event},{}", 1_770_000_000 + row * 60).unwrap();
     }
     text
 }

@@ -24,7 +24,9 @@ impl MaskPlan {
             let bit = 1_u64 << (i % 64);
             match test.by_touchpoint(touchpoints) {
                 Some(holds) => {
-                    plan.by_touchpoint.iter_mut().zip(holds).for_each(|(word, holds)| *word |= u64::from(holds) * bit)
+                    for (word, holds) in plan.by_touchpoint.iter_mut().zip(holds) {
+                        *word |= u64::from(holds) * bit;
+                    }
                 }
                 None => plan.by_row.push((bit, test)),
             }

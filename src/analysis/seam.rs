@@ -73,8 +73,8 @@ impl<A: Analysis + ?Sized> Analysis for &A {
     }
 }
 
-impl<A: Analysis> Analysis for Vec<A> {
-    type Bound = Vec<A::Bound>;
+impl<P: Analysis> Analysis for Vec<P> {
+    type Bound = Vec<P::Bound>;
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<Self::Bound, InvalidPlan> {
         self.iter().map(|plan| plan.bind(binder)).collect()

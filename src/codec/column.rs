@@ -70,14 +70,16 @@ pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
     encoded
 }
 
+/// Numbers that fit in 32 bits, each made into what it stands for.
+fn small<T>(numbers: Option<Vec<u64>>, make: impl Fn(u32) -> T) -> Option<Vec<T>> {
+    numbers?.into_iter().map(|n| u32::try_from(n).ok().map(&make)).collect()
+}
+
 /// Fills one column of a block of at most `rows` rows; `None` if the bytes are none.
 pub(crate) fn decode_column(id: ColumnId, bytes: &[u8], rows: usize, columns: &mut Columns) -> Option<()> {
     // One more, since there is one more start than there are journeys.
     let most = rows.checked_add(1)?;
     let numbers = || Packed::new(bytes, most).map(|packed| packed.all());
-    fn small<T>(numbers: Option<Vec<u64>>, make: impl Fn(u32) -> T) -> Option<Vec<T>> {
-        numbers?.into_iter().map(|n| u32::try_from(n).ok().map(&make)).collect()
-    }
     match id {
         ColumnId::Customers => columns.customers = small(numbers(), CustomerNo)?,
         ColumnId::Starts => columns.starts = small(numbers(), |n| n)?,
@@ -87,7 +89,7 @@ pub(crate) fn decode_column(id: ColumnId, bytes: &[u8], rows: usize, columns: &m
         ColumnId::Channels => columns.channels = small(numbers(), ChannelNo)?,
         ColumnId::Stages => columns.stages = small(numbers(), |n| n.wrapping_sub(1))?,
         ColumnId::Values => columns.values = decode_values(bytes, most)?,
-        ColumnId::Feedback => columns.feedback = numbers()?.into_iter().map(decode_feedback).collect::<Option<_>>()?,
+        ColumnId::Feedback => columns.feedback = decode_feedback(&numbers()?)?,
         ColumnId::Property(property) => {
             columns.properties.insert(property, decode_property(bytes, most)?);
         }
@@ -95,11 +97,20 @@ pub(crate) fn decode_column(id: ColumnId, bytes: &[u8], rows: usize, columns: &m
     Some(())
 }
 
-fn decode_feedback(code: u64) -> Option<Option<(Survey, u8)>> {
-    let Some(code) = code.checked_sub(1) else { return Some(None) };
-    let survey = *Survey::ALL.get(usize::try_from(code / 16).ok()?)?;
-    let score = u8::try_from(code % 16).ok()?;
-    survey.scores().contains(&score).then_some(Some((survey, score)))
+/// The answers that codes stand for; 0 is no answer.
+fn decode_feedback(codes: &[u64]) -> Option<Vec<Option<(Survey, u8)>>> {
+    let mut answers = Vec::with_capacity(codes.len());
+    for code in codes {
+        answers.push(match code.checked_sub(1) {
+            None => None,
+            Some(code) => {
+                let survey = *Survey::ALL.get(usize::try_from(code / 16).ok()?)?;
+                let score = u8::try_from(code % 16).ok()?;
+                Some((survey, score)).filter(|_| survey.scores().contains(&score))
+            }
+        });
+    }
+    Some(answers)
 }
 
 /// Money in a block: each currency once, a code per row, and amounts as whole numbers of 10^scale nano-units.

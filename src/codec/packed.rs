@@ -64,10 +64,6 @@ impl<'a> Packed<'a> {
         Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bits })
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
     /// The numbers at these positions.
     pub(super) fn range(&self, positions: Range<usize>) -> Option<Vec<u64>> {
         if positions.end > self.count || positions.start > positions.end {
@@ -122,7 +118,7 @@ mod tests {
         for _ in 0..10_000 {
             let bytes: Vec<u8> = (0..random.usize(0..60)).map(|_| random.u8(..)).collect();
             if let Some(packed) = Packed::new(&bytes, 100) {
-                assert_eq!(packed.all().len(), packed.count());
+                assert_eq!(packed.all().len(), packed.count);
             }
         }
     }

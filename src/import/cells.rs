@@ -4,52 +4,14 @@ use csv::ByteRecord;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
-    CsvMapping, Source, TimeFormat,
-    mapping::{IdSource, Properties},
+    CsvMapping, TimeFormat,
+    columns::{Columns, Field},
+    source::{IdSource, Properties},
 };
 use crate::{
     error::InvalidValue,
     model::{Channel, CustomerId, Event, EventId, Feedback, Money, PropertyValue, StageName, Survey, Touchpoint},
 };
-
-/// A field of an event: where it comes from, and how errors call it.
-#[derive(Debug)]
-struct Field {
-    source: Place,
-    called: String,
-}
-
-#[derive(Debug)]
-enum Place {
-    Column(usize),
-    Constant(String),
-}
-
-impl Field {
-    /// The text of the field; `None` if the cell is empty.
-    fn text<'a>(&'a self, record: &'a ByteRecord) -> Result<Option<&'a str>, String> {
-        let text = match &self.source {
-            Place::Constant(text) => text,
-            Place::Column(column) => {
-                let cell = record.get(*column).unwrap_or_default();
-                str::from_utf8(cell).map_err(|_| self.says("is not UTF-8"))?.trim()
-            }
-        };
-        Ok((!text.is_empty()).then_some(text))
-    }
-
-    fn needed<'a>(&'a self, record: &'a ByteRecord) -> Result<&'a str, String> {
-        self.text(record)?.ok_or_else(|| self.says("is empty"))
-    }
-
-    fn says(&self, reason: &str) -> String {
-        format!("{}: {reason}", self.called)
-    }
-
-    fn refuses(&self) -> impl Fn(InvalidValue) -> String {
-        |refused| self.says(refused.reason())
-    }
-}
 
 /// A mapping bound to the columns of one file.
 #[derive(Debug)]
@@ -123,7 +85,7 @@ impl Bound {
             Properties::Others => columns.others()?,
         };
         Ok(Self {
-            cells: if mapping.header { first.len() } else { columns.used.iter().max().map_or(0, |last| last + 1) },
+            cells: if mapping.header { first.len() } else { columns.needed() },
             header: mapping.header,
             customer,
             touchpoint,
@@ -260,74 +222,5 @@ fn inferred(text: &str) -> PropertyValue {
         Ok(serde_json::Value::Number(n)) if n.is_f64() && !text.contains(['.', 'e', 'E']) => text.into(),
         Ok(serde_json::Value::Number(number)) => PropertyValue::Number(number),
         _ => text.into(),
-    }
-}
-
-/// The columns of a file, and which of them the mapping names.
-struct Columns {
-    names: Option<Vec<String>>,
-    count: usize,
-    used: Vec<usize>,
-}
-
-impl Columns {
-    fn new(header: bool, first: &ByteRecord) -> Self {
-        let names = header.then(|| first.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect());
-        Self { names, count: first.len(), used: Vec::new() }
-    }
-
-    fn optional(&mut self, field: &str, source: Option<&Source>) -> Result<Option<Field>, InvalidValue> {
-        source.map(|source| self.field(field, source)).transpose()
-    }
-
-    fn field(&mut self, field: &str, source: &Source) -> Result<Field, InvalidValue> {
-        let refused = |reason: String| Err(InvalidValue::new(field, reason));
-        let column = match source {
-            Source::Constant(text) => {
-                return Ok(Field { source: Place::Constant(text.clone()), called: format!("{field} (constant)") });
-            }
-            Source::Numbered(number) => match (*number as usize).checked_sub(1) {
-                None => return refused("columns are numbered from 1".to_owned()),
-                Some(column) if column >= self.count => {
-                    return refused(format!("there is no column {number}, there are {}", self.count));
-                }
-                Some(column) => column,
-            },
-            Source::Named(name) => {
-                let Some(names) = &self.names else {
-                    return refused(format!("there is no header to find column {name} in; give its number"));
-                };
-                let mut found = names.iter().enumerate().filter(|(_, known)| *known == name);
-                match (found.next(), found.next()) {
-                    (Some((column, _)), None) => column,
-                    (Some(_), Some(_)) => return refused(format!("there are two columns {name}; give its number")),
-                    (None, _) => {
-                        return refused(format!("there is no column {name}; the columns are {}", names.join(", ")));
-                    }
-                }
-            }
-        };
-        self.used.push(column);
-        let name = match &self.names {
-            Some(names) => names.get(column).cloned().unwrap_or_default(),
-            None => (column + 1).to_string(),
-        };
-        Ok(Field { source: Place::Column(column), called: format!("{field} (column {name})") })
-    }
-
-    /// All columns that no field names, as properties.
-    fn others(&self) -> Result<Vec<(String, Field)>, InvalidValue> {
-        let mut others: Vec<(String, Field)> = Vec::new();
-        for column in (0..self.count).filter(|column| !self.used.contains(column)) {
-            let number = || format!("column_{}", column + 1);
-            let name = self.names.as_ref().and_then(|names| names.get(column)).cloned().unwrap_or_default();
-            let name = if name.is_empty() { number() } else { name };
-            if others.iter().any(|(other, _)| *other == name) {
-                return Err(InvalidValue::new("properties", format!("there are two columns {name}")));
-            }
-            let called = format!("property (column {name})");
-            others.push((name, Field { source: Place::Column(column), called }));
-        }
-        Ok(others)
     }
 }

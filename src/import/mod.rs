@@ -27,6 +27,8 @@
 #[cfg(feature = "csv")]
 mod cells;
 #[cfg(feature = "csv")]
+mod columns;
+#[cfg(feature = "csv")]
 mod csv;
 mod lines;
 #[cfg(feature = "csv")]
@@ -35,6 +37,8 @@ mod ndjson;
 #[cfg(feature = "csv")]
 mod records;
 #[cfg(feature = "csv")]
+mod source;
+#[cfg(feature = "csv")]
 mod time_format;
 
 use std::{fmt, io};
@@ -42,8 +46,10 @@ use std::{fmt, io};
 #[cfg(feature = "csv")]
 pub use csv::CsvReader;
 #[cfg(feature = "csv")]
-pub use mapping::{CsvMapping, Delimiter, Source};
+pub use mapping::CsvMapping;
 pub use ndjson::NdjsonReader;
+#[cfg(feature = "csv")]
+pub use source::{Delimiter, Source};
 #[cfg(feature = "csv")]
 pub use time_format::TimeFormat;
 
@@ -63,7 +69,7 @@ pub struct BadLine {
 }
 
 impl BadLine {
-    pub(super) fn new(line: u64, reason: impl Into<String>, raw: &[u8]) -> Self {
+    fn new(line: u64, reason: impl Into<String>, raw: &[u8]) -> Self {
         Self { line, reason: reason.into(), raw: raw.to_vec() }
     }
 

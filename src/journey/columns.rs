@@ -45,6 +45,7 @@ pub(crate) struct Columns {
 
 /// Which columns a question reads. Customers, times and touchpoints are always there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each column is needed or not, independently")]
 pub(crate) struct Needs {
     pub(crate) seqs: bool,
     pub(crate) channels: bool,
@@ -201,18 +202,6 @@ impl Columns {
             && self.starts.last() == Some(&offset(rows))
             && self.starts.is_sorted_by(|a, b| a < b)
             && self.customers.is_sorted_by(|a, b| a < b)
-    }
-
-    /// The bytes it takes in memory, roughly.
-    pub(crate) fn size(&self) -> usize {
-        let fixed = self.customers.len() * 8 + self.rows() * (8 + 4 + 8 + 4);
-        let optional = self.stages.len() * 4 + self.values.len() * 32 + self.feedback.len() * 2;
-        let properties: usize = self
-            .properties
-            .values()
-            .map(|column| column.codes.len() * 4 + column.values.iter().map(|v| v.size() + 32).sum::<usize>())
-            .sum();
-        fixed + optional + properties
     }
 }
 

@@ -87,7 +87,7 @@ impl Tables {
     }
 
     /// The names of a kind from a number on, in order.
-    pub(crate) fn from_number(&self, kind: NameKind, first: usize) -> impl Iterator<Item = &Arc<str>> {
+    pub(crate) fn starting_at(&self, kind: NameKind, first: usize) -> impl Iterator<Item = &Arc<str>> {
         self.table(kind).iter().skip(first)
     }
 

@@ -252,10 +252,9 @@ impl TryFrom<&str> for Condition {
     }
 }
 
-impl TryFrom<&Condition> for Condition {
-    type Error = std::convert::Infallible;
-    fn try_from(condition: &Condition) -> Result<Self, Self::Error> {
-        Ok(condition.clone())
+impl From<&Condition> for Condition {
+    fn from(condition: &Condition) -> Self {
+        condition.clone()
     }
 }
 

@@ -22,7 +22,7 @@ pub use feedback::{Feedback, Survey};
 pub(crate) use money::nanos;
 pub use money::{Currency, Money};
 pub(crate) use name::check_name;
-pub use property::{PropertyValue, compare_numbers};
+pub use property::PropertyValue;
 pub use seq::Seq;
 pub use stage::{JourneyModel, JourneyModelBuilder, MoveKind, Nth, Rule, Stage, StageName};
 pub use time::{Micros, Period, Window};

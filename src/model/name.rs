@@ -66,10 +66,9 @@ macro_rules! name_type {
             }
         }
 
-        impl TryFrom<&$name> for $name {
-            type Error = std::convert::Infallible;
-            fn try_from(name: &$name) -> Result<Self, Self::Error> {
-                Ok(name.clone())
+        impl From<&$name> for $name {
+            fn from(name: &$name) -> Self {
+                name.clone()
             }
         }
 

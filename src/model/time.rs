@@ -91,10 +91,6 @@ impl Window {
     pub(crate) fn micros(self) -> i64 {
         self.0
     }
-
-    pub(crate) const fn from_micros(micros: u32) -> Self {
-        Self(micros as i64)
-    }
 }
 
 fn out_of_range() -> InvalidValue {

@@ -67,6 +67,12 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// The bytes of all files in a folder.
+pub(crate) fn size_of_folder(dir: &Path) -> Result<u64> {
+    let io = |e| Error::io("listing", dir, e);
+    fs::read_dir(dir).map_err(io)?.map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(io)?.len())).sum()
+}
+
 /// Removes a file, if it is there.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {

@@ -7,7 +7,7 @@ use super::{
     witness::Head,
 };
 use crate::{
-    codec::{Block, LogEntry, encode_blocks},
+    codec::{Block, Chain, LogEntry, encode_blocks, frame, unframe},
     error::{Error, ErrorKind, Result},
 };
 
@@ -30,9 +30,19 @@ fn key(seq: u64) -> Vec<u8> {
 /// After the key of every block.
 const END: [u8; 1] = [BLOCK + 1];
 
+/// Where the log's own format mark stands, apart from that of the folder: the log may be moved, and is the truth.
+const MARK: [u8; 1] = [b'f'];
+const MARK_KIND: [u8; 4] = *b"JLLG";
+const VERSION: u32 = 1;
+
 impl Log {
-    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
-        Self(engine)
+    /// The log in an engine; a new one is marked with its format.
+    pub(crate) fn open(engine: Arc<dyn Engine>) -> Result<Self> {
+        match engine.get(&MARK)? {
+            Some(mark) => drop(unframe("the log", MARK_KIND, VERSION, &mark)?),
+            None => engine.apply(vec![Change::Put(MARK.to_vec(), frame(MARK_KIND, VERSION, &[]))])?,
+        }
+        Ok(Self(engine))
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
@@ -56,7 +66,7 @@ impl Log {
             let block = self.block_of(witness.seq)?;
             let up_to =
                 usize::try_from(witness.seq.saturating_sub(block.first).saturating_add(1)).unwrap_or(usize::MAX);
-            let chain = block.entries.iter().take(up_to).fold(block.before, |chain, entry| chain.then(entry));
+            let chain = block.entries.iter().take(up_to).fold(block.before, Chain::then);
             if chain != witness.chain {
                 let what = format!("the log up to sequence {}", witness.seq);
                 return Err(Error::damaged(what, "its entries are not the ones that were written"));
@@ -158,7 +168,7 @@ mod tests {
     }
 
     fn filled(appends: i64) -> (Log, Head) {
-        let log = Log::new(Arc::new(MemoryEngine::new()));
+        let log = Log::open(Arc::new(MemoryEngine::new())).unwrap();
         let mut head = Head::default();
         for i in 0..appends {
             let (changes, next) = Log::appending(head, &entries(i, 1));
@@ -197,7 +207,7 @@ mod tests {
         let (log, head) = filled(10);
         let (shorter, _) = filled(9);
         assert!(matches!(shorter.check(head).unwrap_err().kind(), ErrorKind::Lost { acknowledged: 10, found: 9 }));
-        let other = Log::new(Arc::new(MemoryEngine::new()));
+        let other = Log::open(Arc::new(MemoryEngine::new())).unwrap();
         let (changes, _) = Log::appending(Head::default(), &entries(1, 10));
         other.engine().apply(changes).unwrap();
         assert!(other.check(head).unwrap_err().is_corrupt());

@@ -31,4 +31,4 @@ pub use options::{Durability, StoreOptions};
 pub use receipt::Receipt;
 pub(crate) use scan::Scan;
 pub use snapshot::{LoggedEvent, Snapshot};
-pub use store::{OpenReport, Store};
+pub use store::{OpenReport, Store, StoreStats};

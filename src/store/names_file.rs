@@ -31,7 +31,7 @@ pub(crate) fn write(path: &Path, names: &Names, from: Counts) -> Result<Option<C
     let mut counts = from;
     let mut parts = Vec::new();
     for (kind, count) in NameKind::ALL.into_iter().zip(&mut counts) {
-        let names: Vec<String> = tables.from_number(kind, *count).map(|name| name.as_ref().to_owned()).collect();
+        let names: Vec<String> = tables.starting_at(kind, *count).map(|name| name.as_ref().to_owned()).collect();
         if !names.is_empty() {
             parts.push(Part { kind, first: u32::try_from(*count).unwrap_or(u32::MAX), names });
         }

@@ -22,8 +22,11 @@ pub(crate) struct Scan {
     /// The customers of each chunk, by their numbers.
     chunks: Vec<Range<u64>>,
     /// For each segment the blocks read last.
-    kept: Vec<Mutex<Vec<(usize, Arc<Columns>)>>>,
+    kept: Vec<Mutex<Kept>>,
 }
+
+/// Blocks of one segment, by their places.
+type Kept = Vec<(usize, Arc<Columns>)>;
 
 impl Scan {
     pub(crate) fn new(segments: Vec<Arc<Segment>>, fresh: Vec<Arc<Columns>>) -> Self {
@@ -80,12 +83,7 @@ impl Scan {
     }
 }
 
-fn load_kept(
-    segment: &Segment,
-    kept: &Mutex<Vec<(usize, Arc<Columns>)>>,
-    block: usize,
-    needs: &Needs,
-) -> Result<Arc<Columns>> {
+fn load_kept(segment: &Segment, kept: &Mutex<Kept>, block: usize, needs: &Needs) -> Result<Arc<Columns>> {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, columns)) = kept.iter().find(|(known, _)| *known == block) {
         return Ok(Arc::clone(columns));

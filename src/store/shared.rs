@@ -114,6 +114,7 @@ impl Writer {
 }
 
 impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "each part of a store is made by its own file")]
     pub(super) fn new(
         dir: PathBuf,
         options: StoreOptions,

@@ -64,6 +64,10 @@ impl Snapshot {
         self.len() == 0
     }
 
+    pub(super) fn segments(&self) -> usize {
+        self.view.segments.len()
+    }
+
     pub(crate) fn names(&self) -> &Names {
         &self.names
     }

@@ -18,13 +18,15 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    journey::{Names, code},
+    journey::{NameKind, Names, code},
     model::Seq,
     store::ids::fingerprint,
 };
 
 /// Fewer fresh events than this are not sealed at close; the next open reads them from the log.
 const SEAL_AT_CLOSE: usize = 4096;
+/// The folder of the journey index.
+const INDEX: &str = "index";
 
 /// A store of journey events: a folder on disk, open for this process alone.
 ///
@@ -54,6 +56,26 @@ struct Handle {
     shared: Arc<Shared>,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
     report: OpenReport,
+}
+
+/// How large a store is, and of what it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Events in the log.
+    pub events: u64,
+    /// Distinct customers.
+    pub customers: u64,
+    /// Distinct touchpoints.
+    pub touchpoints: u64,
+    /// Segments of the journey index.
+    pub segments: usize,
+    /// Events that are in no segment yet, but in memory.
+    pub fresh_events: u64,
+    /// Bytes that the log takes on disk.
+    pub log_bytes: u64,
+    /// Bytes that the journey index takes on disk.
+    pub index_bytes: u64,
 }
 
 /// What opening a store found and did.
@@ -89,12 +111,12 @@ impl Store {
         files::make_folder(&log_dir)?;
         let (engine, mended) = SledEngine::open(&log_dir)?;
         report.mended = mended.0;
-        let log = Log::new(Arc::new(engine));
+        let log = Log::open(Arc::new(engine))?;
         let mut witness = Witness::open(dir)?;
         let head = check_head(&log, &mut witness, options, &mut report)?;
 
         let names = Names::default();
-        let index_dir = dir.join("index");
+        let index_dir = dir.join(INDEX);
         let mut index = match open_index(&index_dir, &names, &log, head, options) {
             Ok(index) => index,
             Err(error) if error.is_corrupt() => {
@@ -152,6 +174,24 @@ impl Store {
     /// `Damaged` or `Io` if the index could not be read.
     pub fn customer(&self, id: &str) -> Result<Option<Customer>> {
         self.snapshot().customer(id)
+    }
+
+    /// How large the store is, and of what it is made.
+    ///
+    /// # Errors
+    /// `Io` if the files could not be looked at.
+    pub fn stats(&self) -> Result<StoreStats> {
+        let shared = &self.0.shared;
+        let snapshot = self.snapshot();
+        Ok(StoreStats {
+            events: snapshot.len(),
+            customers: shared.names.count(NameKind::Customer) as u64,
+            touchpoints: shared.names.count(NameKind::Touchpoint) as u64,
+            segments: snapshot.segments(),
+            fresh_events: shared.writer().fresh.events() as u64,
+            log_bytes: shared.log.engine().size_on_disk()?,
+            index_bytes: files::size_of_folder(&shared.dir.join(INDEX))?,
+        })
     }
 
     /// Makes everything appended so far power-safe, whatever the store's durability.

@@ -6,7 +6,8 @@ use fastrand::Rng;
 
 use super::world::any_property;
 use crate::{
-    Channel, Comparison, Condition, Currency, Event, JourneyModel, PropertyValue, StageName, Survey, Touchpoint,
+    Channel, Comparison, Condition, Currency, Event, Feedback, JourneyModel, PropertyValue, StageName, Survey,
+    Touchpoint,
 };
 
 /// Whether a condition holds for an event that bears a stage (its place in the model).
@@ -28,7 +29,7 @@ pub(super) fn holds(condition: &Condition, event: &Event, stage: Option<usize>, 
         }
         Condition::Feedback { survey, test } => {
             let answer = event.feedback().filter(|answer| survey.is_none_or(|wanted| answer.survey() == wanted));
-            compares(answer.map(|answer| answer.score()).as_ref(), test, |a, b| Some(a.cmp(b)))
+            compares(answer.map(Feedback::score).as_ref(), test, |a, b| Some(a.cmp(b)))
         }
         Condition::All(list) => list.iter().all(inner),
         Condition::Any(list) => list.iter().any(inner),

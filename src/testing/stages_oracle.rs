@@ -1,6 +1,6 @@
 //! Transitions and stages, read off each customer's story.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Timelike, Utc, Weekday};
 
 use super::story::{Stories, Told, summary};
 use crate::{
@@ -160,17 +160,19 @@ pub fn stages(events: &[Event], model: &JourneyModel, every: Option<Period>, sco
     }
 }
 
-/// The first moment of a period, found by going back hour by hour.
-fn start_of(period: Period, at: DateTime<Utc>) -> DateTime<Utc> {
-    use chrono::{Datelike, DurationRound, TimeDelta, Timelike, Weekday};
-    let mut start = at.duration_trunc(TimeDelta::hours(1)).expect("a moment of a world");
-    let is_start = |at: DateTime<Utc>| match period {
+fn is_start(period: Period, at: DateTime<Utc>) -> bool {
+    match period {
         Period::Hour => true,
         Period::Day => at.hour() == 0,
         Period::Week => at.hour() == 0 && at.weekday() == Weekday::Mon,
         Period::Month => at.hour() == 0 && at.day() == 1,
-    };
-    while !is_start(start) {
+    }
+}
+
+/// The first moment of a period, found by going back hour by hour.
+fn start_of(period: Period, at: DateTime<Utc>) -> DateTime<Utc> {
+    let mut start = at.duration_trunc(TimeDelta::hours(1)).expect("a moment of a world");
+    while !is_start(period, start) {
         start -= TimeDelta::hours(1);
     }
     start
@@ -178,9 +180,9 @@ fn start_of(period: Period, at: DateTime<Utc>) -> DateTime<Utc> {
 
 /// The first moment after a period, found by going ahead hour by hour.
 fn end_of(period: Period, start: DateTime<Utc>) -> DateTime<Utc> {
-    let mut end = start + chrono::TimeDelta::hours(1);
-    while start_of(period, end) == start {
-        end += chrono::TimeDelta::hours(1);
+    let mut end = start + TimeDelta::hours(1);
+    while !is_start(period, end) {
+        end += TimeDelta::hours(1);
     }
     end
 }

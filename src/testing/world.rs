@@ -1,5 +1,7 @@
 //! Worlds of events from a seed.
 
+use std::fmt::Write;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use serde::Serialize;
@@ -288,6 +290,6 @@ fn compare(at: &str, expected: &Value, found: &Value, lines: &mut String) {
             }
         }
         _ if expected == found => {}
-        _ => *lines += &format!("at {at}: expected {expected}, got {found}\n"),
+        _ => writeln!(lines, "at {at}: expected {expected}, got {found}").unwrap(),
     }
 }

@@ -89,6 +89,16 @@ pub(crate) fn everything() -> Holding {
     Holding(Condition::All(Vec::new()))
 }
 
+/// In how many orders the tied events of the customer with most of them may be put.
+pub(crate) fn orders(events: &[Event]) -> u64 {
+    let mut tied: HashMap<&CustomerId, HashMap<DateTime<Utc>, u64>> = HashMap::new();
+    for event in events {
+        *tied.entry(event.customer()).or_default().entry(event.occurred_at()).or_default() += 1;
+    }
+    let of = |instants: &HashMap<_, u64>| instants.values().map(|&tied| (1..=tied).product::<u64>()).product();
+    tied.values().map(of).max().unwrap_or(1)
+}
+
 /// A small world for the funnel: at most four events of a customer share an instant, since an oracle tries all orders.
 pub(crate) fn tied_world(seed: u64) -> Vec<Event> {
     let mut rng = Rng::with_seed(seed);
@@ -164,7 +174,7 @@ pub(crate) fn any_model(seed: u64) -> JourneyModel {
 
 /// A condition that asks for no stage.
 fn any_plain_condition(seed: u64) -> Condition {
-    (seed..).map(|seed| any_condition(seed, 1)).find(|c| !format!("{c:?}").contains("Stage")).unwrap()
+    (seed..seed + 1_000).map(|seed| any_condition(seed, 1)).find(|c| !format!("{c:?}").contains("Stage")).unwrap()
 }
 
 /// A funnel of up to four steps, which often share events, with every option.

@@ -138,7 +138,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
-            if n % 2 == 0 { plan } else { plan.model(any_model(seed + n / 3)) }
+            if n.is_multiple_of(2) { plan } else { plan.model(any_model(seed + n / 3)) }
         };
         let questions: Vec<Question> = (0..6).map(question).collect();
         let query = journeys(&events).query();

@@ -13,12 +13,12 @@ fn world(seed: u64) -> Vec<journeylog::Event> {
 
 #[test]
 fn funnels_keep_the_laws() {
-    each_world(150, world, |seed, events| check_laws(&any_funnel(seed), events).map_err(|e| e.to_string()));
+    each_world(60, world, |seed, events| check_laws(&any_funnel(seed), events).map_err(|e| e.to_string()));
 }
 
 #[test]
 fn transitions_and_stages_keep_the_laws() {
-    each_world(150, world, |seed, events| {
+    each_world(60, world, |seed, events| {
         let stages = StageCounts::of(any_model(seed)).every(Period::Day).list_customers();
         check_laws(&(Transitions::of(any_model(seed)), stages), events).map_err(|e| e.to_string())
     });

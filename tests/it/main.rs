@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::float_cmp,
+    clippy::needless_pass_by_value,
     reason = "a test stops at once, and exact numbers are compared exactly"
 )]
 

@@ -18,13 +18,13 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// What a program left behind.
-pub struct Ran {
+pub(crate) struct Ran {
     /// Its exit code.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// What it printed.
-    pub out: String,
+    pub(crate) out: String,
     /// What it complained of.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Ran {
@@ -37,26 +37,26 @@ impl From<Output> for Ran {
 impl Ran {
     /// The same, if the program went well.
     #[track_caller]
-    pub fn well(self) -> Self {
+    pub(crate) fn well(self) -> Self {
         assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
         self
     }
 
     /// The number behind a word at the start of a line, as the summary of an import has it.
     #[track_caller]
-    pub fn count(&self, word: &str) -> u64 {
+    pub(crate) fn count(&self, word: &str) -> u64 {
         let rest = self.out.lines().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("{}", self.out));
         rest.split_whitespace().next().unwrap().parse().unwrap()
     }
 }
 
 /// Runs an example to its end.
-pub fn run<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> Ran {
+pub(crate) fn run<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> Ran {
     Command::new(program(name)).args(args).output().unwrap().into()
 }
 
 /// Begins an import of a pipe that is called `name`, lets it read these bytes but not the end, and kills it.
-pub fn kill_import_amid(folder: &Path, name: &str, bytes: &[u8], args: &[&str]) {
+pub(crate) fn kill_import_amid(folder: &Path, name: &str, bytes: &[u8], args: &[&str]) {
     let pipe = folder.join("pipe").join(name);
     std::fs::create_dir_all(pipe.parent().unwrap()).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -70,7 +70,7 @@ pub fn kill_import_amid(folder: &Path, name: &str, bytes: &[u8], args: &[&str]) 
 }
 
 /// Asks a store by the `query` example; the plan is on the standard input.
-pub fn ask(store: &Path, plan: &str, options: &[&str]) -> Ran {
+pub(crate) fn ask(store: &Path, plan: &str, options: &[&str]) -> Ran {
     let mut query = Command::new(program("query"));
     query.arg(store).arg("-").args(options);
     let mut query = query.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -80,7 +80,7 @@ pub fn ask(store: &Path, plan: &str, options: &[&str]) -> Ran {
 
 /// The customers of each step of a funnel of touchpoints.
 #[track_caller]
-pub fn funnel(store: &Path, steps: &[&str], window: Option<&str>, options: &[&str]) -> Vec<u64> {
+pub(crate) fn funnel(store: &Path, steps: &[&str], window: Option<&str>, options: &[&str]) -> Vec<u64> {
     let steps: Vec<_> = steps.iter().map(|step| serde_json::json!({ "touchpoint": step })).collect();
     let mut plan = serde_json::json!({ "funnel": { "steps": steps } });
     if let Some(window) = window {

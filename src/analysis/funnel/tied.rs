@@ -97,16 +97,13 @@ impl Matching<'_> {
 pub(super) fn thin_out(events: &mut Vec<Seen>, steps: usize) {
     let mut kinds: Vec<(u64, u64, usize)> = Vec::new();
     events.retain(|seen| {
-        match kinds.iter_mut().find(|(serves, rests, _)| (*serves, *rests) == (seen.serves, seen.rests)) {
-            Some((_, _, count)) => {
-                *count += 1;
-                *count <= steps + 1
-            }
-            None => {
-                kinds.push((seen.serves, seen.rests, 1));
-                true
-            }
+        let kind = kinds.iter_mut().find(|(serves, rests, _)| (*serves, *rests) == (seen.serves, seen.rests));
+        if let Some((_, _, count)) = kind {
+            *count += 1;
+            return *count <= steps + 1;
         }
+        kinds.push((seen.serves, seen.rests, 1));
+        true
     });
 }
 

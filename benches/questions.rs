@@ -1,0 +1,41 @@
+//! Questions over a store, by size: events per second.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a bench stops at once")]
+
+use std::hint::black_box;
+
+use chrono::TimeDelta;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use journeylog::{Durability, Funnel, JourneyModel, StageCounts, Store, StoreOptions, Transitions, testing::World};
+
+fn filled(events: usize) -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StoreOptions::new().durability(Durability::Flushed).open(dir.path()).unwrap();
+    for batch in World::shop(42, events / 20, events).chunks(10_000) {
+        assert_eq!(store.append_batch(batch.to_vec()).unwrap().duplicates().len(), 0);
+    }
+    (dir, store)
+}
+
+fn questions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("questions");
+    group.sample_size(10);
+    for events in [10_000, 200_000] {
+        let (_dir, store) = filled(events);
+        group.throughput(Throughput::Elements(events as u64));
+        let steps = ["product_view", "add_to_cart", "checkout", "purchase"];
+        let funnel = Funnel::ordered(steps).within(TimeDelta::days(7)).build().unwrap();
+        let moves = Transitions::of(JourneyModel::standard());
+        let stages = StageCounts::of(JourneyModel::standard());
+        let id = |name| BenchmarkId::new(name, events);
+        group.bench_function(id("funnel"), |b| b.iter(|| black_box(store.query().run(&funnel).unwrap())));
+        group.bench_function(id("transitions"), |b| b.iter(|| black_box(store.query().run(&moves).unwrap())));
+        group.bench_function(id("stages"), |b| b.iter(|| black_box(store.query().run(&stages).unwrap())));
+        group.bench_function(id("all three in one scan"), |b| {
+            b.iter(|| black_box(store.query().run((&funnel, &moves, &stages)).unwrap()));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, questions);
+criterion_main!(benches);
