@@ -16,7 +16,7 @@ use std::{
 };
 
 use clap::Parser;
-use journeylog::{Question, Store};
+use journeylog::{Question, StoreOptions};
 
 /// Asks a store a question that stands in a JSON file.
 #[derive(Parser)]
@@ -66,10 +66,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         }
     }
 
-    if !args.store.is_dir() {
-        return Err(format!("there is no store at {}", args.store.display()).into()); // opening would make one
-    }
-    let store = Store::open(&args.store)?;
+    let store = StoreOptions::new().must_exist().open(&args.store)?;
     let mut query = store.query();
     if let Some(threads) = args.threads {
         query = query.threads(threads);

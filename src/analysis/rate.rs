@@ -38,7 +38,10 @@ impl Rate {
         let scale = 1.0 + Z * Z / n;
         let centre = (p + Z * Z / (2.0 * n)) / scale;
         let half = Z / scale * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).max(0.0).sqrt();
-        Self { some, of, share: Some(p), low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
+        // At the ends the interval reaches them exactly, which the arithmetic may miss by a hair.
+        let low = if some == 0 { 0.0 } else { (centre - half).max(0.0) };
+        let high = if some == of { 1.0 } else { (centre + half).min(1.0) };
+        Self { some, of, share: Some(p), low, high }
     }
 }
 
@@ -55,5 +58,8 @@ mod tests {
             assert!((rate.high - high).abs() < 1e-5, "{some}/{of}: {}", rate.high);
         }
         assert_eq!(Rate::new(0, 0).share, None);
+        for n in 1..5_000 {
+            assert!(Rate::new(n, n).high == 1.0 && Rate::new(0, n).low == 0.0, "{n}");
+        }
     }
 }

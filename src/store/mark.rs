@@ -24,11 +24,16 @@ struct Mark {
 /// Locks a folder for this process, making it if it is missing.
 ///
 /// Anything else in the folder means that it is not a store: nothing is written then.
-pub(crate) fn claim(dir: &Path) -> Result<File> {
+pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<File> {
     if dir.is_file() {
         return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason: "it is a file".to_owned() }.into());
     }
     let marked = files::read(&dir.join(MARK))?;
+    if marked.is_none() && must_exist {
+        return Err(
+            ErrorKind::NotAStore { path: dir.to_owned(), reason: "it has no JOURNEYLOG mark".to_owned() }.into()
+        );
+    }
     if marked.is_none() && !is_empty_enough(dir)? {
         let reason = "it has other files and no JOURNEYLOG mark".to_owned();
         return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason }.into());
@@ -96,28 +101,33 @@ mod tests {
     fn a_folder_is_claimed_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("a.journey");
-        let lock = claim(&store).unwrap();
-        assert!(claim(&store).unwrap_err().is_locked());
+        let lock = claim(&store, false).unwrap();
+        assert!(claim(&store, false).unwrap_err().is_locked());
         drop(lock);
-        claim(&store).unwrap();
+        claim(&store, true).unwrap();
+        assert!(matches!(claim(&dir.path().join("b"), true).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
+        assert!(!dir.path().join("b").exists());
     }
 
     #[test]
     fn other_folders_are_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("letter.txt"), "dear").unwrap();
-        assert!(matches!(claim(dir.path()).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
+        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        assert!(matches!(claim(&dir.path().join("letter.txt")).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
+        assert!(matches!(
+            claim(&dir.path().join("letter.txt"), false).unwrap_err().kind(),
+            ErrorKind::NotAStore { .. }
+        ));
     }
 
     #[test]
     fn a_newer_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        drop(claim(dir.path()).unwrap());
+        drop(claim(dir.path(), false).unwrap());
         fs::write(dir.path().join(MARK), r#"{"journeylog":2}"#).unwrap();
-        assert!(matches!(claim(dir.path()).unwrap_err().kind(), ErrorKind::NewerFormat { found: 2, .. }));
+        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 2, .. }));
         fs::write(dir.path().join(MARK), "?").unwrap();
-        assert!(matches!(claim(dir.path()).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
+        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
     }
 }

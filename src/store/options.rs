@@ -36,11 +36,18 @@ pub struct StoreOptions {
     pub(super) fresh_events: usize,
     pub(super) rebuild_index: bool,
     pub(super) accept_loss: bool,
+    pub(super) must_exist: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { durability: Durability::Synced, fresh_events: 256 * 1024, rebuild_index: false, accept_loss: false }
+        Self {
+            durability: Durability::Synced,
+            fresh_events: 256 * 1024,
+            rebuild_index: false,
+            accept_loss: false,
+            must_exist: false,
+        }
     }
 }
 
@@ -73,6 +80,13 @@ impl StoreOptions {
     /// [`ErrorKind::Lost`](crate::ErrorKind::Lost). The default is to fail.
     pub fn accept_loss(mut self) -> Self {
         self.accept_loss = true;
+        self
+    }
+
+    /// Refuses to make a store: a folder that holds none is [`ErrorKind::NotAStore`](crate::ErrorKind::NotAStore). The
+    /// default is to make one.
+    pub fn must_exist(mut self) -> Self {
+        self.must_exist = true;
         self
     }
 

@@ -4,7 +4,6 @@ use crate::{model::Seq, store::Durability};
 
 /// What became of the events of one append.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a receipt says which events were duplicates"]
 pub struct Receipt {
     pub(super) first: u64,
     pub(super) stored: u64,

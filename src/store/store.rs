@@ -105,7 +105,7 @@ impl Store {
     }
 
     pub(super) fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self> {
-        let lock = mark::claim(dir)?;
+        let lock = mark::claim(dir, options.must_exist)?;
         let mut report = OpenReport::default();
         let log_dir = dir.join("log");
         files::make_folder(&log_dir)?;
