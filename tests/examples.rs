@@ -224,7 +224,7 @@ fn query_refuses_a_bad_plan_and_says_where() {
     assert!(ran.err.contains("plan.json: [1].funnel.steps[0]: touchpiont: is an unknown key"), "{}", ran.err);
     fs::write(&plan, r#"{"stages":{}}"#).unwrap();
     let ran = run("query", [&store, &plan]);
-    assert!(ran.code == Some(1) && ran.err.contains("there is no store at"), "{}", ran.err);
+    assert!(ran.code == Some(1) && ran.err.contains("is not a journeylog store"), "{}", ran.err);
     assert!(!store.exists());
     assert_eq!(run("query", [&store, &folder.path().join("none.json")]).code, Some(1));
 }

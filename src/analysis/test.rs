@@ -86,7 +86,12 @@ impl Test {
             Self::Property(number, test) => property_rows(number.and_then(|n| columns.properties.get(&n)), test, rows),
             Self::Value(currency, test) => {
                 present_rows(&columns.values, rows, test.holds_for_missing(), |(amount, of)| {
-                    currency.is_none_or(|wanted| wanted == of) && test.holds(|other| Some(amount.cmp(other)), |_| false)
+                    let asked = currency.is_none_or(|wanted| wanted == of);
+                    if asked {
+                        test.holds(|other| Some(amount.cmp(other)), |_| false)
+                    } else {
+                        test.holds_for_missing()
+                    }
                 })
             }
             Self::Feedback(survey, test) => {

@@ -29,13 +29,15 @@ pub(crate) fn journeys(events: &[Event]) -> Journeys {
     Journeys::of(events.iter().cloned().map(EventBuilder::from)).unwrap()
 }
 
-/// Tries many seeds; shows the first that fails with the smallest world that still does.
+/// Tries many seeds; shows the first that fails with the smallest world that still does. `JOURNEYLOG_WORLDS=10` in the
+/// environment tries ten times as many.
 pub(crate) fn each_world(
     count: u64,
     make: impl Fn(u64) -> Vec<Event>,
     check: impl Fn(u64, &[Event]) -> Result<(), String>,
 ) {
-    for seed in 0..count {
+    let times: u64 = std::env::var("JOURNEYLOG_WORLDS").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    for seed in 0..count * times {
         let events = make(seed);
         if check(seed, &events).is_err() {
             let small = shrink(&events, |events| check(seed, events).is_err());

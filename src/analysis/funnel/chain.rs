@@ -56,7 +56,7 @@ pub(super) struct Walk<T> {
     pub(super) open: Option<Micros>,
     /// The first event that may serve the first step.
     pub(super) first_entry: Option<Micros>,
-    /// Whether the furthest chain was stopped by an exclusion, or broken in a strict funnel.
+    /// Whether the latest of the furthest chains was stopped by an exclusion, or broken in a strict funnel.
     pub(super) stopped: bool,
 }
 
@@ -92,7 +92,7 @@ impl Rules {
             rules: self,
             alive: vec![None; self.steps],
             reached: Vec::new(),
-            stopped: vec![false; self.steps],
+            attempts: vec![None; self.steps],
         };
         let mut first_entry = None;
         let mut group: Vec<Seen> = Vec::new();
@@ -118,8 +118,15 @@ struct Walker<'a, T> {
     /// For each level below the last: the chain that began last and can go on from there. Level 0 is not begun.
     alive: Vec<Option<Chain<T>>>,
     reached: Vec<Reached<T>>,
-    /// For each level: whether the last chain there was stopped within its window.
-    stopped: Vec<bool>,
+    /// For each level below the last: the latest entry of all chains that came this far, and whether one of these can
+    /// still go on, or was only ended by its window.
+    attempts: Vec<Option<Attempt>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    entry: Micros,
+    free: bool,
 }
 
 impl<T: Trail> Walker<'_, T> {
@@ -144,7 +151,8 @@ impl<T: Trail> Walker<'_, T> {
             if let Some(chain) = &longer {
                 self.reach(level, at, chain);
             }
-            self.settle(level, at, longer, seen.rests >> level & 1 == 1);
+            let reached = longer.as_ref().map(|chain| chain.entry);
+            self.settle(level, at, reached, longer, seen.rests >> level & 1 == 1);
         }
     }
 
@@ -184,7 +192,8 @@ impl<T: Trail> Walker<'_, T> {
         }
         for level in 1..steps {
             let longer = longer.get_mut(level).and_then(Option::take);
-            self.settle(level, at, longer, rests.get(level).copied().unwrap_or(true));
+            let reached = reached.get(level).and_then(Option::as_ref).map(|chain| chain.entry);
+            self.settle(level, at, reached, longer, rests.get(level).copied().unwrap_or(true));
         }
     }
 
@@ -205,22 +214,35 @@ impl<T: Trail> Walker<'_, T> {
     }
 
     /// Decides which chain stays at a level: the one that came, or the one that was there if the events let it rest.
-    fn settle(&mut self, level: usize, at: Micros, came: Option<Chain<T>>, rests: bool) {
-        let (Some(there), Some(stopped)) = (self.alive.get_mut(level), self.stopped.get_mut(level)) else { return };
-        if !rests && let Some(chain) = there.take() {
-            *stopped |= self.rules.in_window(chain.entry, at);
+    /// `reached` is the entry of a chain that came this far, whether or not the events let it go on.
+    fn settle(&mut self, level: usize, at: Micros, reached: Option<Micros>, came: Option<Chain<T>>, rests: bool) {
+        let (Some(there), Some(attempt)) = (self.alive.get_mut(level), self.attempts.get_mut(level)) else { return };
+        if !rests
+            && let Some(chain) = there.take()
+            && let Some(attempt) = attempt
+            && self.rules.in_window(chain.entry, at)
+        {
+            attempt.free = false;
         }
-        if let Some(came) = came {
-            *stopped = false;
-            if there.as_ref().is_none_or(|chain| chain.entry < came.entry) {
-                *there = Some(came);
+        if let Some(entry) = reached {
+            let free = came.as_ref().is_some_and(|chain| chain.entry == entry);
+            match attempt {
+                Some(last) if last.entry > entry => {}
+                Some(last) if last.entry == entry => last.free |= free,
+                _ => *attempt = Some(Attempt { entry, free }),
             }
+        }
+        if let Some(came) = came
+            && there.as_ref().is_none_or(|chain| chain.entry < came.entry)
+        {
+            *there = Some(came);
         }
     }
 
     fn finish(self, first_entry: Option<Micros>) -> Walk<T> {
         let open = self.alive.iter().skip(1).flatten().map(|chain| chain.entry).max();
-        let stopped = self.stopped.get(self.reached.len()).copied().unwrap_or_default();
+        let last = self.attempts.get(self.reached.len()).copied().flatten();
+        let stopped = last.is_some_and(|attempt| !attempt.free);
         Walk { reached: self.reached, open, first_entry, stopped }
     }
 }
