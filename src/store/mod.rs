@@ -5,6 +5,8 @@ mod customer;
 mod engine;
 #[cfg(test)]
 mod failing;
+#[cfg(test)]
+mod faults;
 mod files;
 mod fresh;
 mod ids;

@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::{
-    Customer, Snapshot, StoreOptions, files,
+    Customer, Snapshot, StoreOptions,
+    engine::Engine,
+    files,
     index::Index,
     log::Log,
     maintain, mark,
@@ -105,13 +107,24 @@ impl Store {
     }
 
     pub(super) fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self> {
+        Self::open_on(dir, options, || {
+            let log_dir = dir.join("log");
+            files::make_folder(&log_dir)?;
+            let (engine, mended) = SledEngine::open(&log_dir)?;
+            Ok((Arc::new(engine), mended.0))
+        })
+    }
+
+    /// Opens the store on an engine, which is opened when the folder is ours; it says what it had to mend.
+    pub(super) fn open_on(
+        dir: &Path,
+        options: &StoreOptions,
+        engine: impl FnOnce() -> Result<(Arc<dyn Engine>, Vec<String>)>,
+    ) -> Result<Self> {
         let lock = mark::claim(dir, options.must_exist)?;
-        let mut report = OpenReport::default();
-        let log_dir = dir.join("log");
-        files::make_folder(&log_dir)?;
-        let (engine, mended) = SledEngine::open(&log_dir)?;
-        report.mended = mended.0;
-        let log = Log::open(Arc::new(engine))?;
+        let (engine, mended) = engine()?;
+        let mut report = OpenReport { mended, ..OpenReport::default() };
+        let log = Log::open(engine)?;
         let mut witness = Witness::open(dir)?;
         let head = check_head(&log, &mut witness, options, &mut report)?;
 
