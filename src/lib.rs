@@ -55,6 +55,18 @@
 //!
 //! [sled]: https://docs.rs/sled
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::float_cmp,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::manual_is_multiple_of,
+        reason = "tests compare exact numbers, and small ones"
+    )
+)]
+
 mod analysis;
 mod codec;
 mod error;

@@ -1,5 +1,5 @@
 //! The drawing of the house, compared with the code: arrows only point down.
-#![allow(clippy::unwrap_used, reason = "a test stops at once")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::items_after_statements, reason = "a test stops at once")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     fs,
+    hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -47,6 +48,9 @@ pub(crate) struct Index {
     dir: PathBuf,
     through: Head,
     next_file: u64,
+    /// Part of every name given while the index is open. An index begun anew counts from the start again, and must not
+    /// give a name that an old snapshot still holds, and deletes when it goes.
+    opening: u32,
     pub(crate) segments: Vec<Arc<Segment>>,
     names_files: Vec<String>,
     names_counts: Counts,
@@ -58,6 +62,7 @@ impl Index {
     ///
     /// # Errors
     /// `Damaged` if anything in it is; it can be rebuilt then.
+    #[expect(clippy::cast_possible_truncation, reason = "half of a random number is as random")]
     pub(crate) fn open(dir: &Path, names: &Names) -> Result<Self> {
         files::make_folder(dir)?;
         let manifest: Manifest = match files::read(&dir.join(MANIFEST))? {
@@ -78,6 +83,7 @@ impl Index {
             dir: dir.to_owned(),
             through: manifest.through,
             next_file: manifest.next_file,
+            opening: RandomState::new().hash_one(dir) as u32,
             segments: segments.collect::<Result<_>>()?,
             names_counts: names_file::counts(names),
             names_files: manifest.names,
@@ -102,7 +108,7 @@ impl Index {
 
     fn new_file(&mut self, ending: &str) -> PathBuf {
         self.next_file += 1;
-        self.dir.join(format!("{:08}.{ending}", self.next_file))
+        self.dir.join(format!("{:08}-{:08x}.{ending}", self.next_file, self.opening))
     }
 
     /// Takes in fresh journeys and ids: everything after the old head, up to this one.

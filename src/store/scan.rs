@@ -75,7 +75,7 @@ impl Scan {
             .collect();
         if let [only] = parts.as_slice()
             && only.journeys.len() == only.columns.customers.len()
-            && let Some(columns) = sources.iter().find(|columns| std::ptr::eq(&raw const ***columns, only.columns))
+            && let Some(columns) = sources.iter().find(|columns| std::ptr::eq(columns.as_ref(), only.columns))
         {
             return Ok(Arc::clone(columns));
         }

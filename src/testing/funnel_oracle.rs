@@ -29,7 +29,7 @@ impl FunnelTruth {
     /// Compares a report: everything must be equal, and each listed chain be one of those that may be.
     ///
     /// # Errors
-    /// Where they differ, as [`differences`](crate::testing::differences) says it.
+    /// Where they differ, as [`differences`] says it.
     pub fn agrees(&self, report: &FunnelReport) -> Result<(), String> {
         let mut expected = self.report.clone();
         for (here, there) in expected.customers.iter_mut().flatten().zip(report.customers.iter().flatten()) {

@@ -1,4 +1,13 @@
 //! What the store promises, one file per promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::semicolon_if_nothing_returned,
+    missing_docs,
+    reason = "a test stops at once, and its numbers are small"
+)]
 
 mod append;
 mod index;
