@@ -98,3 +98,8 @@ pub use store::{
     StoreOptions, StoreStats,
 };
 pub use table::{Cell, Table, Tables};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
