@@ -72,13 +72,15 @@ impl Scope {
         self
     }
 
-    /// Only events for which this holds are seen at all, as if the log held no others.
+    /// Only events for which this holds are seen, as if journeys had no others. Observation still ends with the last
+    /// event of the log, unless [`as_of`](Self::as_of) says otherwise. A condition on a stage is read by the question's
+    /// model.
     pub fn filter(mut self, filter: Condition) -> Self {
         self.filter = Some(filter);
         self
     }
 
-    /// Only these customers.
+    /// Only these customers. Observation still ends with the last event of the log.
     pub fn customers(mut self, customers: impl IntoIterator<Item = CustomerId>) -> Self {
         self.customers = Some(customers.into_iter().collect());
         self

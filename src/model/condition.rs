@@ -37,7 +37,7 @@ const LIMIT_DEPTH: usize = 32;
 /// | `{"feedback":{"survey":"nps","ge":9}}` | it answers that survey and compares so; `{"feedback":{"exists":true}}`: it answers any |
 /// | `{"any":[..]}`, `{"all":[..]}`, `{"not":..}` | one of them, each of them, not it |
 ///
-/// Several keys in one object must all hold. A missing property, value or answer compares with nothing: only
+/// Several keys in one object must all hold. A nested property counts as missing. A missing property, value or answer compares with nothing: only
 /// `{"exists":false}` holds for it. Values of different kinds are not equal and have no order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "serde_json::Value", into = "serde_json::Value")]

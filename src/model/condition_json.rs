@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{Channel, Comparison, Condition, Currency, Money, PropertyValue, StageName, Survey, Touchpoint};
 use crate::error::InvalidValue;
 
+/// The keys of a condition, in the order in which several in one object are named again.
+const ORDER: [&str; 8] = ["touchpoint", "channel", "stage", "value", "feedback", "any", "all", "not"];
 const COMPARISONS: [&str; 9] = ["eq", "ne", "lt", "le", "gt", "ge", "in", "contains", "exists"];
 const KEYS: &str = "touchpoint, channel, stage, property (with eq, ne, lt, le, gt, ge, in, contains, exists), value, feedback, any, all, not";
 
@@ -27,18 +29,21 @@ fn read(value: Value) -> Refused<Condition> {
     let tests = take_tests(&mut object);
     let property = object.remove("property");
     let mut all = Vec::new();
-    for (key, value) in object {
-        all.push(match key.as_str() {
-            "touchpoint" => Condition::Touchpoint(Touchpoint::new(text(&key, &value)?)?),
-            "channel" => Condition::Channel(Channel::new(text(&key, &value)?)?),
-            "stage" => Condition::Stage(StageName::new(text(&key, &value)?)?),
+    for key in ORDER {
+        let Some(value) = object.remove(key) else { continue };
+        all.push(match key {
+            "touchpoint" => Condition::Touchpoint(Touchpoint::new(text(key, &value)?)?),
+            "channel" => Condition::Channel(Channel::new(text(key, &value)?)?),
+            "stage" => Condition::Stage(StageName::new(text(key, &value)?)?),
             "value" => read_value(value)?,
             "feedback" => read_feedback(value)?,
-            "any" => Condition::Any(list(&key, value)?),
-            "all" => Condition::All(list(&key, value)?),
-            "not" => Condition::Not(Box::new(read(value).map_err(|e| e.within("not"))?)),
-            other => return Err(InvalidValue::new(other, format!("is an unknown key; expected {KEYS}"))),
+            "any" => Condition::Any(list(key, value)?),
+            "all" => Condition::All(list(key, value)?),
+            _ => Condition::Not(Box::new(read(value).map_err(|e| e.within("not"))?)),
         });
+    }
+    if let Some(key) = object.keys().next() {
+        return Err(InvalidValue::new(key, format!("is an unknown key; expected {KEYS}")));
     }
     match property {
         Some(name) => {

@@ -72,7 +72,8 @@ impl Source {
         }
     }
 
-    /// The time of the last event that a scope sees: the end of observation, if it names none.
+    /// The end of observation: the one that a scope names, else the time of the last event that was known by then. A
+    /// filter does not move it.
     fn last_time_seen(&self, scope: &Scope) -> Result<Option<Micros>> {
         let Some(known) = scope.known().filter(|_| scope.end().is_none()) else { return Ok(self.last_time()) };
         let needs = Needs { seqs: true, ..Needs::default() };

@@ -84,7 +84,12 @@ fn part<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, InvalidPlan> {
             (at, path) if path.starts_with('[') => format!("{at}{path}"),
             (at, path) => format!("{at}.{path}"),
         };
-        InvalidPlan::new(at, e.inner().to_string())
+        // A plan that refuses itself names the place already, from the same key on.
+        let text = e.inner().to_string();
+        match text.split_once(": ") {
+            Some((place, reason)) if place.starts_with(&at) => InvalidPlan::new(place, reason),
+            _ => InvalidPlan::new(at, text),
+        }
     })
 }
 

@@ -2,14 +2,14 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use super::{
     Durability, Receipt, Store,
     ids::fingerprint,
     log::Log,
-    shared::{Shared, Writer},
+    shared::{Pending, Shared, Writer, lock},
 };
 use crate::{
     codec::LogEntry,
@@ -22,13 +22,6 @@ use crate::{
 pub const LIMIT_BATCH_EVENTS: usize = 100_000;
 /// The most bytes of one batch, as the limit of an event counts them.
 pub const LIMIT_BATCH_BYTES: usize = 32 << 20;
-
-/// An append that waits for its turn.
-#[derive(Debug)]
-pub(super) struct Pending {
-    events: Vec<Event>,
-    answer: Arc<Mutex<Option<Result<Receipt>>>>,
-}
 
 impl Store {
     /// Appends one event. What `Ok` guarantees is said by the store's [`Durability`].
@@ -182,8 +175,4 @@ impl Shared {
     fn queue(&self) -> MutexGuard<'_, Vec<Pending>> {
         lock(&self.queue)
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     path::PathBuf,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,8 +12,7 @@ use std::{
 use chrono::Utc;
 
 use super::{
-    Snapshot, StoreOptions,
-    append::{Pending, lock},
+    Receipt, Snapshot, StoreOptions,
     fresh::Fresh,
     ids::Ids,
     index::Index,
@@ -25,7 +24,7 @@ use super::{
 use crate::{
     error::Result,
     journey::{Names, Row},
-    model::Micros,
+    model::{Event, Micros},
 };
 
 /// So many times the events of a seal may be fresh; then appends wait.
@@ -51,6 +50,13 @@ pub(super) struct Shared {
     is_dirty: AtomicBool,
     /// Held as long as the store is open.
     folder_lock: Mutex<Option<File>>,
+}
+
+/// An append that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) events: Vec<Event>,
+    pub(super) answer: Arc<Mutex<Option<Result<Receipt>>>>,
 }
 
 /// What appending changes.
@@ -173,7 +179,7 @@ impl Shared {
     pub(super) fn wait_for_room(&self, mut writer: MutexGuard<'_, Writer>) {
         let limit = self.options.fresh_events.saturating_mul(ROOM);
         while writer.fresh.events() >= limit && writer.seal_failed.is_none() && !lock(&self.work).stop {
-            writer = self.room.wait(writer).unwrap_or_else(std::sync::PoisonError::into_inner);
+            writer = self.room.wait(writer).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -192,11 +198,10 @@ impl Shared {
                 return Work { stop: work.stop, seal };
             }
             if self.is_dirty.load(Ordering::Relaxed) {
-                let (guard, timeout) =
-                    self.bell.wait_timeout(work, SOON).unwrap_or_else(std::sync::PoisonError::into_inner);
+                let (guard, timeout) = self.bell.wait_timeout(work, SOON).unwrap_or_else(PoisonError::into_inner);
                 (work, waited) = (guard, timeout.timed_out());
             } else {
-                work = self.bell.wait(work).unwrap_or_else(std::sync::PoisonError::into_inner);
+                work = self.bell.wait(work).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -228,4 +233,9 @@ impl Shared {
         }
         lock(&self.witness).note(head)
     }
+}
+
+/// Locks, also after a panic of another thread: what our locks guard is changed in one step, or checked before use.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,7 +14,7 @@ use super::{
     index::Index,
     log::Log,
     maintain, mark,
-    shared::{Shared, Writer},
+    shared::{Shared, Writer, lock},
     sled::SledEngine,
     witness::{Head, Witness},
 };
@@ -282,7 +282,7 @@ fn replay(log: &Log, index: &mut Index, writer: &mut Writer, names: &Names, opti
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        let Some(thread) = super::append::lock(&self.thread).take() else { return Ok(()) };
+        let Some(thread) = lock(&self.thread).take() else { return Ok(()) };
         self.shared.stop();
         // A panic of the thread has been printed; what it left undone is done at the next open.
         let _ = thread.join();

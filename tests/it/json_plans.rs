@@ -99,8 +99,8 @@ fn an_error_says_its_place_once() {
     let place = |text: &str| Question::read(text).unwrap_err().to_string();
     let model =
         r#"{"stages":{},"model":{"name":"m","stages":["a"],"rules":[{"when":{"touchpoint":"x"},"stage":"b"}]}}"#;
-    assert_eq!(place(model), "model: model.rules[0]: b is no stage of the model");
-    assert_eq!(place(r#"{"funnel":{"steps":[]}}"#), "funnel: funnel.steps: has 0 steps, 1 to 32 are allowed");
+    assert_eq!(place(model), "model.rules[0]: b is no stage of the model");
+    assert_eq!(place(r#"{"funnel":{"steps":[]}}"#), "funnel.steps: has 0 steps, 1 to 32 are allowed");
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod conditions;
 mod funnel;
 mod given;
+mod golden;
 mod json_plans;
 mod laws;
 mod scope;

@@ -58,15 +58,19 @@ pub struct Exclusion {
 /// is theirs, and among those the one that began last. The time to reach step k is that of the same funnel cut after
 /// step k.
 ///
-/// Events at the same instant may serve in either order ([`Ties::Either`]). A scope's range limits the first step only.
+/// Events at the same instant may serve in either order ([`Ties::Either`]), so the answer does not depend on the order of
+/// arrival, as long as no condition asks for a stage: stages follow the order of the journey, in which such events are
+/// ordered by sequence. A scope's range limits the first step only.
 ///
-/// A customer who did not convert, but has a chain whose window is still open at the end of observation, is *pending*,
-/// not dropped. Rates are given of all who entered, and of those whose window is over; without a window nobody is
-/// pending.
+/// A customer who did not convert, but has any chain, of whatever level, that can still go on and whose window ends after
+/// the end of observation, is *pending* at their highest level, not dropped. Rates are given of all who entered, and of
+/// those whose window is over (for a converted customer: the window of their chain); without a window nobody is pending.
 ///
-/// An exclusion stops a chain if it lies strictly between the chain's events of two steps; the customer stays at the
-/// level reached unless another chain comes further. At the same instant as a step it counts only if no order of the
-/// tie avoids it. An event that meets an exclusion cannot serve a step between its two.
+/// An exclusion between steps a and b stops every chain that has its event of step a, and not yet that of step b, within
+/// the chain's window; the customer stays at the level reached unless another chain comes further. At the same instant
+/// as a step it counts only if no order of the tie avoids it. An event that meets an exclusion cannot serve a step
+/// strictly between its two. A dropped customer is *stopped* if, of their chains of the highest level, each of those that
+/// began last was stopped.
 ///
 /// # Worked example
 /// Steps `view`, `cart`, `pay` within 7 days. Ann: view (day 0), cart (day 1), view (day 5), pay (day 9). Her chain
