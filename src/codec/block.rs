@@ -1,6 +1,9 @@
 //! Blocks of the log: entries in order of sequence, with their names written out, so that each block can be read alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -37,11 +40,47 @@ pub(crate) struct Chain(pub(crate) u64);
 impl Chain {
     /// The chain after one more entry.
     pub(crate) fn then(self, entry: &LogEntry) -> Self {
-        let mut texts = Texts::default();
-        let mut alone = Body::default();
-        alone.push(&mut texts, entry);
-        alone.texts = texts.list;
-        Self(xxh3_64_with_seed(&postcard::to_stdvec(&alone).unwrap_or_default(), self.0))
+        let mut bytes = Vec::with_capacity(256);
+        write_alone(entry, &mut bytes);
+        Self(xxh3_64_with_seed(&bytes, self.0))
+    }
+}
+
+/// An entry's content, for the chain: each part after its length or a byte that says whether it is there, so that no
+/// two entries have the same bytes.
+fn write_alone(entry: &LogEntry, bytes: &mut Vec<u8>) {
+    fn text(text: &str, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    fn maybe<T>(part: Option<T>, bytes: &mut Vec<u8>, write: impl FnOnce(T, &mut Vec<u8>)) {
+        bytes.push(u8::from(part.is_some()));
+        if let Some(part) = part {
+            write(part, bytes);
+        }
+    }
+    let LogEntry { recorded_at, event } = entry;
+    let Event { id, customer, touchpoint, channel, occurred_at, stage, value, feedback, properties } = event;
+    bytes.extend_from_slice(&recorded_at.0.to_le_bytes());
+    bytes.extend_from_slice(&occurred_at.0.to_le_bytes());
+    for name in [customer.as_str(), touchpoint.as_str(), channel.as_str()] {
+        text(name, bytes);
+    }
+    maybe(id.as_ref(), bytes, |id, bytes| text(id.as_str(), bytes));
+    maybe(stage.as_ref(), bytes, |stage, bytes| text(stage.as_str(), bytes));
+    maybe(*value, bytes, |money, bytes| {
+        bytes.extend_from_slice(&money.amount().mantissa().to_le_bytes());
+        bytes.extend_from_slice(&money.amount().scale().to_le_bytes());
+        bytes.extend_from_slice(money.currency().as_str().as_bytes());
+    });
+    maybe(feedback.as_ref(), bytes, |feedback, bytes| {
+        bytes.extend_from_slice(&[feedback.survey() as u8, feedback.score()]);
+        maybe(feedback.comment(), bytes, text);
+    });
+    bytes.extend_from_slice(&(properties.len() as u64).to_le_bytes());
+    for (name, value) in properties {
+        text(name, bytes);
+        text(&serde_json::Value::from(value.clone()).to_string(), bytes);
     }
 }
 
@@ -67,52 +106,50 @@ pub(crate) struct Block {
 
 /// Columns of entries. Columns that few entries have name their rows, as the distance from the row before.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Body {
-    texts: Vec<String>,
+struct Body<'a> {
+    #[serde(borrow)]
+    texts: Vec<&'a str>,
     occurred: Vec<i64>,
     recorded: Vec<i64>,
     customers: Vec<u32>,
     touchpoints: Vec<u32>,
     channels: Vec<u32>,
-    ids: Vec<(u32, String)>,
+    ids: Vec<(u32, &'a str)>,
     stages: Vec<(u32, u32)>,
-    values: Vec<(u32, i128, u32, u32)>,
-    feedback: Vec<(u32, Survey, u8, Option<String>)>,
-    properties: Vec<(u32, u32, Property)>,
+    values: Vec<(u32, i128, u32, Currency)>,
+    feedback: Vec<(u32, Survey, u8, Option<&'a str>)>,
+    properties: Vec<(u32, u32, Property<'a>)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Property {
+enum Property<'a> {
     Null,
     Bool(bool),
     Whole(i64),
     Large(u64),
     Float(f64),
     Text(u32),
-    Json(String),
+    Json(#[serde(borrow)] Cow<'a, str>),
 }
 
 /// Texts with their places.
 #[derive(Default)]
-struct Texts {
-    list: Vec<String>,
-    places: HashMap<String, u32>,
+struct Texts<'a> {
+    list: Vec<&'a str>,
+    places: HashMap<&'a str, u32, foldhash::fast::RandomState>,
 }
 
-impl Texts {
-    fn place(&mut self, text: &str) -> u32 {
-        if let Some(&place) = self.places.get(text) {
-            return place;
-        }
-        let place = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        self.list.push(text.to_owned());
-        self.places.insert(text.to_owned(), place);
-        place
+impl<'a> Texts<'a> {
+    fn place(&mut self, text: &'a str) -> u32 {
+        *self.places.entry(text).or_insert_with(|| {
+            self.list.push(text);
+            u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX)
+        })
     }
 }
 
-impl Body {
-    fn push(&mut self, texts: &mut Texts, entry: &LogEntry) {
+impl<'a> Body<'a> {
+    fn push(&mut self, texts: &mut Texts<'a>, entry: &'a LogEntry) {
         let LogEntry { recorded_at, event } = entry;
         let row = u32::try_from(self.occurred.len()).unwrap_or(u32::MAX);
         self.occurred.push(event.occurred_at.0);
@@ -121,17 +158,16 @@ impl Body {
         self.touchpoints.push(texts.place(event.touchpoint.as_str()));
         self.channels.push(texts.place(event.channel.as_str()));
         if let Some(id) = &event.id {
-            self.ids.push((row, id.as_str().to_owned()));
+            self.ids.push((row, id.as_str()));
         }
         if let Some(stage) = &event.stage {
             self.stages.push((row, texts.place(stage.as_str())));
         }
         if let Some(money) = event.value {
-            let currency = texts.place(money.currency().as_str());
-            self.values.push((row, money.amount().mantissa(), money.amount().scale(), currency));
+            self.values.push((row, money.amount().mantissa(), money.amount().scale(), money.currency()));
         }
         if let Some(feedback) = &event.feedback {
-            self.feedback.push((row, feedback.survey(), feedback.score(), feedback.comment().map(str::to_owned)));
+            self.feedback.push((row, feedback.survey(), feedback.score(), feedback.comment()));
         }
         for (name, value) in &event.properties {
             let value = match value {
@@ -144,7 +180,7 @@ impl Body {
                     .or_else(|| n.as_f64().map(Property::Float))
                     .unwrap_or(Property::Null),
                 PropertyValue::Text(text) => Property::Text(texts.place(text)),
-                PropertyValue::Nested(json) => Property::Json(json.to_string()),
+                PropertyValue::Nested(json) => Property::Json(json.to_string().into()),
             };
             self.properties.push((row, texts.place(name), value));
         }
@@ -162,7 +198,7 @@ impl Body {
     }
 
     fn entries(self, count: usize) -> Option<Vec<LogEntry>> {
-        let text = |place: u32| self.texts.get(place as usize).map(String::as_str);
+        let text = |place: u32| self.texts.get(place as usize).copied();
         let columns = [self.recorded.len(), self.customers.len(), self.touchpoints.len(), self.channels.len()];
         if self.occurred.len() != count || columns.iter().any(|len| *len != count) {
             return None;
@@ -192,12 +228,12 @@ impl Body {
         }
         for &(row, mantissa, scale, currency) in &self.values {
             let amount = Decimal::try_from_i128_with_scale(mantissa, scale).ok()?;
-            let money = Money::from_decimal(amount, Currency::new(text(currency)?).ok()?).ok()?;
+            let money = Money::from_decimal(amount, currency).ok()?;
             entries.get_mut(row as usize)?.event.value = Some(money);
         }
         for (row, survey, score, comment) in &self.feedback {
             let answer = Feedback::new(*survey, *score).ok()?;
-            let answer = comment.as_ref().map_or(Some(answer.clone()), |comment| answer.with_comment(comment).ok())?;
+            let answer = comment.map_or(Some(answer.clone()), |comment| answer.with_comment(comment).ok())?;
             entries.get_mut(*row as usize)?.event.feedback = Some(answer);
         }
         for (row, name, value) in &self.properties {
@@ -313,7 +349,7 @@ impl Block {
             return None;
         }
         let plain = super::decompress(packed, header.body as usize)?;
-        let mut body: Body = postcard::from_bytes(&plain).ok()?;
+        let mut body: Body<'_> = postcard::from_bytes(&plain).ok()?;
         body.distances(Sign::Add);
         let entries = body.entries(header.count as usize)?;
         Some(Self { first: header.first, before: header.before, after: header.after, entries })

@@ -80,10 +80,18 @@ pub(crate) fn merge(parts: &[Part<'_>]) -> Columns {
 
 /// Orders the rows of one customer from several sources by (time, sequence), keeping runs together.
 fn interleave(parts: &[Part<'_>], same: &mut Vec<Span>, spans: &mut Vec<Span>) {
-    let key = |span: &Span| {
-        let columns = parts.get(span.source)?.columns;
-        Some((*columns.times.get(span.rows.start)?, columns.seqs.get(span.rows.start).copied().unwrap_or_default()))
+    let key_at = |source: usize, row: usize| {
+        let columns = parts.get(source)?.columns;
+        Some((*columns.times.get(row)?, columns.seqs.get(row).copied().unwrap_or_default()))
     };
+    let key = |span: &Span| key_at(span.source, span.rows.start);
+    // Sources are often of different times: then the spans only have to be put in order.
+    same.sort_unstable_by_key(key);
+    let last = |span: &Span| key_at(span.source, span.rows.end.saturating_sub(1));
+    if same.is_sorted_by(|a, b| last(a) <= key(b)) {
+        spans.append(same);
+        return;
+    }
     let mut heap: BinaryHeap<Reverse<_>> =
         same.iter().enumerate().filter_map(|(i, span)| Some(Reverse((key(span)?, i)))).collect();
     while let Some(Reverse((_, i))) = heap.pop() {

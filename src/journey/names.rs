@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
@@ -52,18 +53,21 @@ impl NameKind {
     pub(crate) const ALL: [Self; 5] = [Self::Customer, Self::Touchpoint, Self::Channel, Self::Stage, Self::Property];
 }
 
+/// Names in the order of their numbers.
+type Table = IndexSet<Arc<str>, RandomState>;
+
 /// The tables of names. Numbers are only ever added.
 #[derive(Default)]
 pub(crate) struct Tables {
-    customers: IndexSet<Arc<str>>,
-    touchpoints: IndexSet<Arc<str>>,
-    channels: IndexSet<Arc<str>>,
-    stages: IndexSet<Arc<str>>,
-    properties: IndexSet<Arc<str>>,
+    customers: Table,
+    touchpoints: Table,
+    channels: Table,
+    stages: Table,
+    properties: Table,
 }
 
 impl Tables {
-    fn table(&self, kind: NameKind) -> &IndexSet<Arc<str>> {
+    fn table(&self, kind: NameKind) -> &Table {
         match kind {
             NameKind::Customer => &self.customers,
             NameKind::Touchpoint => &self.touchpoints,

@@ -4,7 +4,8 @@ use journeylog::{Journeys, Question, import::NdjsonReader};
 
 #[test]
 fn reports_are_what_they_were() {
-    let events = NdjsonReader::new(&include_bytes!("../golden/events.ndjson")[..]).collect::<Result<Vec<_>, _>>().unwrap();
+    let events =
+        NdjsonReader::new(&include_bytes!("../golden/events.ndjson")[..]).collect::<Result<Vec<_>, _>>().unwrap();
     let plans = Question::read(include_str!("../golden/plans.json")).unwrap();
     let answers = Journeys::of(events).unwrap().query().ask(&plans).unwrap();
     let json = serde_json::to_string_pretty(&answers).unwrap();
