@@ -29,7 +29,7 @@ pub(crate) struct Row {
 ///
 /// The columns from `stages` on are empty if no event has anything there; all that are not always needed are also
 /// empty if they were not asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Columns {
     pub(crate) customers: Vec<CustomerNo>,
     pub(crate) starts: Vec<u32>,
@@ -86,6 +86,12 @@ impl Properties {
 impl Needs {
     pub(crate) fn everything() -> Self {
         Self { seqs: true, channels: true, stages: true, values: true, feedback: true, properties: Properties::All }
+    }
+}
+
+impl std::fmt::Debug for Columns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Columns").field("customers", &self.customers.len()).field("rows", &self.rows()).finish()
     }
 }
 

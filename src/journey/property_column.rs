@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::model::PropertyValue;
 
 /// Values in the order of first appearance; a code of 0 is "missing", k is the k-th value.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PropertyColumn {
     pub(crate) values: Vec<PropertyValue>,
     pub(crate) codes: Vec<u32>,

@@ -9,6 +9,7 @@
     reason = "a test stops at once, and exact numbers are compared exactly"
 )]
 
+mod api;
 mod conditions;
 mod funnel;
 mod given;
