@@ -91,7 +91,10 @@ impl Needs {
 
 impl std::fmt::Debug for Columns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Columns").field("customers", &self.customers.len()).field("rows", &self.rows()).finish()
+        f.debug_struct("Columns")
+            .field("customers", &self.customers.len())
+            .field("rows", &self.rows())
+            .finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,7 @@ mod receipt;
 mod scan;
 mod segment;
 mod shared;
-mod sled;
+mod sled_engine;
 mod snapshot;
 mod store;
 mod witness;

@@ -15,7 +15,7 @@ use super::{
     log::Log,
     maintain, mark,
     shared::{Shared, Writer, lock},
-    sled::SledEngine,
+    sled_engine::SledEngine,
     witness::{Head, Witness},
 };
 use crate::{
@@ -109,7 +109,6 @@ impl Store {
     pub(super) fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self> {
         Self::open_on(dir, options, || {
             let log_dir = dir.join("log");
-            files::make_folder(&log_dir)?;
             let (engine, mended) = SledEngine::open(&log_dir)?;
             Ok((Arc::new(engine), mended.0))
         })

@@ -21,7 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::engine::{Change, Engine, Pair, Poison, closed, measure};
+use super::{
+    engine::{Change, Engine, Pair, Poison, closed, measure},
+    files,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// sled's segment: the largest page that stays out of a blob file is a quarter of it. Fixed for the life of a folder.
@@ -70,12 +73,11 @@ struct Unsynced {
 pub(crate) struct Mended(pub(crate) Vec<String>);
 
 impl SledEngine {
-    /// Opens the folder, which is made if it is missing (its parent must exist), and makes what sled created power-safe.
-    /// Permissions are the caller's business: make the folder first to choose them.
+    /// Opens the folder, which is made if it is missing, and makes what sled created power-safe.
     ///
     /// The caller must hold a lock of its own on the folder: what another opener is just writing would be deleted here.
     pub(crate) fn open(dir: &Path) -> Result<(Self, Mended)> {
-        make_folder(dir)?;
+        files::make_folder(dir)?;
         let mut mended = Mended(remove_torn_snapshots(dir)?);
         refuse_blobs(dir)?;
         let had = fs::metadata(dir.join("db")).map_or(0, |log| log.len());
@@ -320,13 +322,6 @@ fn open_patiently(dir: &Path) -> Result<(sled::Db, bool)> {
     }
 }
 
-fn make_folder(dir: &Path) -> Result<()> {
-    match fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("making", dir, error)),
-        _ => Ok(()),
-    }
-}
-
 /// Deletes snapshots that sled was writing when its process died: with one of them it never opens again.
 /// Nothing is lost, as sled deletes the older snapshot only after the new one has its final name.
 fn remove_torn_snapshots(dir: &Path) -> Result<Vec<String>> {
@@ -359,8 +354,8 @@ fn sync_files(dir: &Path) -> Result<File> {
             open_and_sync(&path)?;
         }
     }
-    sync_folder(dir)?;
-    sync_folder(match dir.parent() {
+    files::sync_folder(dir)?;
+    files::sync_folder(match dir.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     })?;
@@ -371,17 +366,6 @@ fn open_and_sync(path: &Path) -> Result<File> {
     // Open for writing, without which some systems refuse to sync.
     let sync = |file: File| file.sync_all().map(|()| file);
     File::options().read(true).write(true).open(path).and_then(sync).map_err(|error| Error::io("syncing", path, error))
-}
-
-#[cfg(unix)]
-fn sync_folder(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|file| file.sync_all()).map_err(|error| Error::io("syncing", dir, error))
-}
-
-/// Folders cannot be synced here, and names are safe without it.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> Result<()> {
-    Ok(())
 }
 
 fn list(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -414,12 +398,8 @@ mod tests {
 
     /// Bytes that no compression makes smaller.
     fn noise(length: usize, seed: u64) -> Vec<u8> {
-        let mut state = seed.wrapping_mul(2).wrapping_add(1);
-        let step = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state.to_be_bytes()
-        };
-        std::iter::repeat_with(step).flat_map(|[a, b, ..]| [a, b]).take(length).collect()
+        let mut random = fastrand::Rng::with_seed(seed);
+        std::iter::repeat_with(|| random.u8(..)).take(length).collect()
     }
 
     fn is_poisoned(result: Result<()>) -> bool {
