@@ -1,7 +1,7 @@
 //! What can go wrong, in two families: a value or plan that cannot be ([`InvalidValue`],
 //! [`InvalidPlan`]; pure, no input or output), and a store that cannot do what was asked ([`Error`]).
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 /// The result of everything that touches a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -74,9 +74,22 @@ impl From<InvalidValue> for InvalidPlan {
 }
 
 /// Why a store could not do what was asked. [`kind`](Error::kind) tells the cases apart.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error(transparent)]
 pub struct Error(Box<ErrorKind>);
+
+/// As a program that ends with it prints it: what happened, and because of what.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            write!(f, ", because {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
 
 /// The cases of [`Error`].
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +114,7 @@ pub enum ErrorKind {
         supported: u32,
     },
     /// Another process, or another handle of this one, has the store open. Close it there, or share that handle.
-    #[error("{} is open elsewhere", path.display())]
+    #[error("{} is open in another process, or by another handle of this one", path.display())]
     Locked {
         /// The folder.
         path: PathBuf,
@@ -139,6 +152,9 @@ pub enum ErrorKind {
         /// The earlier failure.
         reason: String,
     },
+    /// The store has been closed. Open it again.
+    #[error("the store is closed")]
+    Closed,
     /// The operating system refused something.
     #[error("{action} {} failed", path.display())]
     Io {

@@ -88,10 +88,12 @@ pub use analysis::{
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Names, PropertyNo, TouchpointNo};
 pub use model::{
-    Channel, Comparison, Condition, Currency, CustomerId, Event, EventBuilder, EventId, Feedback, JourneyModel,
-    JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth, Period, PropertyValue,
-    RefusedName, Rule, Seq, Stage, StageName, Survey, Touchpoint, Window,
+    Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Event, EventBuilder, EventId, Feedback,
+    JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth, Period,
+    PropertyValue, RefusedName, Rule, Seq, Stage, StageName, Survey, Touchpoint, Window,
 };
+pub use rust_decimal::Decimal;
+
 pub use query::{Answer, CustomerMove, Journeys, Query, Question};
 pub use store::{
     Customer, Durability, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent, OpenReport, Receipt, Snapshot, Store,

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::InvalidPlan,
     journey::{Journey, NameKind, Names, Needs, PropertyNo},
-    model::{Condition, JourneyModel, Micros},
+    model::{Condition, JourneyModel, Micros, StageName},
 };
 
 /// What a plan asks for while it is bound: conditions, stages and columns, to be read from the events of one store.
@@ -57,7 +57,7 @@ impl<'a> Binder<'a> {
             Reader { scope: scope_bound, filter: None, needs, stages: Vec::new(), own_model: None, masks: Vec::new() };
         let mut binder = Self { names, model, reader, models: Vec::new() };
         if let Some(filter) = scope.filter_condition() {
-            binder.reader.filter = Some(binder.test(filter));
+            binder.reader.filter = Some(binder.test(filter)?);
         }
         Ok(binder)
     }
@@ -93,12 +93,19 @@ impl<'a> Binder<'a> {
     /// Registers up to 64 conditions.
     ///
     /// # Errors
-    /// [`InvalidPlan`] if there are more than 64, or one of them cannot be asked.
+    /// [`InvalidPlan`] if there are more than 64, or one of them cannot be asked: it names a stage that the question's
+    /// model does not have, for one.
     pub fn masks(&mut self, conditions: &[Condition]) -> Result<Masks, InvalidPlan> {
         if conditions.len() > 64 {
             return Err(InvalidPlan::new("conditions", format!("there are {}, the limit is 64", conditions.len())));
         }
-        let tests = conditions.iter().map(|c| c.check().map(|()| self.test(c))).collect::<Result<Vec<_>, _>>()?;
+        let tests = conditions
+            .iter()
+            .map(|c| {
+                c.check()?;
+                self.test(c)
+            })
+            .collect::<Result<Vec<_>, InvalidPlan>>()?;
         self.reader.masks.push(MaskPlan::new(tests, self.names.count(NameKind::Touchpoint)));
         Ok(Masks(self.reader.masks.len() - 1))
     }
@@ -152,11 +159,26 @@ impl<'a> Binder<'a> {
         self.reader.needs.feedback = true;
     }
 
-    fn test(&mut self, condition: &Condition) -> Test {
+    fn test(&mut self, condition: &Condition) -> Result<Test, InvalidPlan> {
+        self.check_stages(condition)?;
         if condition.asks_stage() && self.reader.own_model.is_none() {
             let StageReading(place) = self.stages(self.model);
             self.reader.own_model = Some(place);
         }
-        Test::bind(condition, self.names, self.model, &mut self.reader.needs)
+        Ok(Test::bind(condition, self.names, self.model, &mut self.reader.needs))
+    }
+
+    /// Refuses a stage that the question's model does not have: it could never hold.
+    fn check_stages(&self, condition: &Condition) -> Result<(), InvalidPlan> {
+        match condition {
+            Condition::Stage(stage) if self.model.position(stage.as_str()).is_none() => {
+                let known = self.model.stages().iter().map(StageName::as_str).collect::<Vec<_>>().join(", ");
+                let reason = format!("{stage} is no stage of the question's model {} ({known})", self.model.name());
+                Err(InvalidPlan::new("stage", reason))
+            }
+            Condition::All(list) | Condition::Any(list) => list.iter().try_for_each(|c| self.check_stages(c)),
+            Condition::Not(inner) => self.check_stages(inner),
+            _ => Ok(()),
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::InvalidPlan,
     journey::{CustomerNo, Names},
-    model::{Condition, CustomerId, Micros, Seq},
+    model::{Condition, CustomerId, Micros, Seq, read_maybe_time},
 };
 
 /// Which part of the log a question is about. The default is all of it, up to its last event.
@@ -16,17 +16,21 @@ use crate::{
 /// A range says which *entries* count: a funnel's first step, a transition's moment. What follows an entry is read
 /// beyond the range, up to the end of observation, and what came before is read too. A journey is never cut silently.
 ///
+/// Observation ends at [`as_of`](Self::as_of), else with the last event that was known at [`known_at`](Self::known_at), of
+/// any customer and whether or not the filter keeps it. One event dated in the future ends every window: ask with
+/// `as_of(now)` then.
+///
 /// In JSON: `{"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z","as_of":..,"known_at":17,"filter":{"channel":"web"},"customers":["c-42"]}`,
 /// each key optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use]
 pub struct Scope {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "read_maybe_time", skip_serializing_if = "Option::is_none")]
     from: Option<DateTime<Utc>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "read_maybe_time", skip_serializing_if = "Option::is_none")]
     to: Option<DateTime<Utc>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "read_maybe_time", skip_serializing_if = "Option::is_none")]
     as_of: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     known_at: Option<Seq>,

@@ -298,7 +298,7 @@ impl Tables for StageCountsReport {
         now.push(["(none)".into(), self.without_stage.into(), Cell::Empty]);
         let mut tables = vec![now];
         if let Some(moments) = &self.over_time {
-            let columns = std::iter::once("period").chain(self.stages.iter().map(|stage| stage.stage.as_str()));
+            let columns = std::iter::once("period from").chain(self.stages.iter().map(|stage| stage.stage.as_str()));
             let mut table = Table::new("Customers by stage at the end of each period", columns);
             for moment in moments {
                 let unfinished = if moment.finished { "" } else { " (not over)" };

@@ -168,6 +168,27 @@ impl Condition {
         StageName::new(name).map(Self::Stage)
     }
 
+    /// The event came through this channel.
+    pub fn channel(channel: Channel) -> Self {
+        Self::Channel(channel)
+    }
+
+    /// Its money is in this currency, and the amount compares so.
+    pub fn value(currency: Currency, test: Comparison<Decimal>) -> Self {
+        Self::Value { currency: Some(currency), test }
+    }
+
+    /// It answers this survey, and the score compares so.
+    pub fn feedback(survey: Survey, test: Comparison<u8>) -> Self {
+        Self::Feedback { survey: Some(survey), test }
+    }
+
+    /// This does not hold.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self::Not(Box::new(self))
+    }
+
     /// A property compares so.
     pub fn property(name: impl Into<String>, test: Comparison<PropertyValue>) -> Self {
         Self::Property { name: name.into(), test }

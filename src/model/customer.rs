@@ -5,7 +5,8 @@ use super::name::name_type;
 name_type!(
     /// The name of a customer, as its source gives it: a person, a household or a company.
     ///
-    /// 1 to 255 bytes of UTF-8 without control characters. `Debug` does not show it, since it may name a person.
+    /// 1 to 255 bytes of UTF-8 without control characters. `Debug` does not show it, since it may name a person,
+    /// and there is no `Display`: whoever wants to show it says so with [`as_str`](Self::as_str).
     ///
     /// ```
     /// use journeylog::CustomerId;

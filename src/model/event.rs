@@ -301,6 +301,7 @@ struct EventForm {
     touchpoint: Touchpoint,
     #[serde(default)]
     channel: Channel,
+    #[serde(deserialize_with = "super::time::read_time")]
     occurred_at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stage: Option<StageName>,
@@ -353,7 +354,7 @@ mod tests {
                 r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-01-01T00:00:00Z","shop":1}"#,
                 "unknown field `shop`",
             ),
-            (r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-13-01T00:00:00Z"}"#, "out of range"),
+            (r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-13-01T00:00:00Z"}"#, "RFC 3339"),
             (
                 r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-01-01T00:00:00Z","feedback":{"nps":11}}"#,
                 "feedback.nps",

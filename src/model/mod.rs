@@ -14,7 +14,7 @@ mod stage;
 mod time;
 mod touchpoint;
 
-pub use channel::Channel;
+pub use channel::{Channel, CustomChannel};
 pub use condition::{Comparison, Condition};
 pub use customer::CustomerId;
 pub use event::{Event, EventBuilder, EventId, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, RefusedName};
@@ -25,5 +25,6 @@ pub(crate) use name::check_name;
 pub use property::PropertyValue;
 pub use seq::Seq;
 pub use stage::{JourneyModel, JourneyModelBuilder, MoveKind, Nth, Rule, Stage, StageName};
+pub(crate) use time::read_maybe_time;
 pub use time::{Micros, Period, Window};
 pub use touchpoint::Touchpoint;

@@ -112,6 +112,23 @@ pub struct Rule {
     pub(crate) stage: StageName,
 }
 
+impl Rule {
+    /// The condition.
+    pub fn when(&self) -> &Condition {
+        &self.when
+    }
+
+    /// Which occurrence of it is meant; `None` for any.
+    pub fn nth(&self) -> Option<Nth> {
+        self.nth
+    }
+
+    /// The stage.
+    pub fn stage(&self) -> &StageName {
+        &self.stage
+    }
+}
+
 /// How a move from one stage to another is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -52,6 +52,18 @@ impl fmt::Display for Micros {
     }
 }
 
+/// Reads a time in JSON, and says what one looks like if it is none.
+pub(crate) fn read_time<'de, D: serde::Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
+    let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+    text.parse()
+        .map_err(|e| serde::de::Error::custom(format!("is not an RFC 3339 time such as 2026-03-01T09:30:00Z ({e})")))
+}
+
+/// The same for a time that may be left out.
+pub(crate) fn read_maybe_time<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    read_time(from).map(Some)
+}
+
 /// A length of time that is not negative, to the microsecond: `90s`, `30m`, `7d`.
 ///
 /// Units are `us`, `ms`, `s`, `m` (minutes), `h`, `d` (24 hours) and `w` (7 days).

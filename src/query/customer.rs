@@ -31,14 +31,17 @@ pub struct CustomerMove {
 }
 
 impl Customer {
-    /// Begins a question about this customer alone.
+    /// Begins a question about this customer alone. Observation ends where the snapshot's does: with the last event of
+    /// all customers.
     ///
     /// # Errors
     /// None today; the events have been checked.
     pub fn query(&self) -> Result<Query> {
         let mut events: Vec<_> = self.journey().iter().collect();
         events.sort_by_key(|logged| logged.seq);
-        Ok(Journeys::of(events.into_iter().map(|logged| logged.event.clone()))?.query())
+        Ok(Journeys::of(events.into_iter().map(|logged| logged.event.clone()))?
+            .observed_until(self.observed_until())
+            .query())
     }
 
     /// The stage the customer is in now, by a model; `None` if no event bears one.

@@ -34,6 +34,7 @@ pub struct Journeys {
     columns: Arc<Columns>,
     /// Where chunks begin in the list of customers, and its end.
     cuts: Arc<Vec<usize>>,
+    last_time: Option<Micros>,
 }
 
 impl Journeys {
@@ -81,7 +82,8 @@ impl Journeys {
         if cuts.last() != Some(&columns.customers.len()) {
             cuts.push(columns.customers.len());
         }
-        Ok(Self { names, columns: Arc::new(columns), cuts: Arc::new(cuts) })
+        let last_time = columns.time_range().map(|(_, last)| last);
+        Ok(Self { names, columns: Arc::new(columns), cuts: Arc::new(cuts), last_time })
     }
 
     /// Begins a question.
@@ -107,6 +109,11 @@ impl Journeys {
     }
 
     pub(super) fn last_time(&self) -> Option<Micros> {
-        self.columns.time_range().map(|(_, last)| last)
+        self.last_time
+    }
+
+    /// Lets observation end later than the last of these events: they are a part of others.
+    pub(super) fn observed_until(self, end: Option<Micros>) -> Self {
+        Self { last_time: self.last_time.max(end), ..self }
     }
 }

@@ -173,6 +173,16 @@ impl Query {
         self
     }
 
+    /// The end of observation: the scope's `as_of`, else the time of the last event known by then, of any customer and
+    /// whether or not a filter keeps it. One event dated in the future closes every window: ask with `as_of` then.
+    ///
+    /// # Errors
+    /// `Damaged` or `Io` if a store could not be read.
+    pub fn observation_end(&self) -> Result<Option<DateTime<Utc>>> {
+        let last = self.source.last_time_seen(&self.scope)?;
+        Ok(self.scope.end().or(last).map(Micros::to_datetime))
+    }
+
     /// Answers a plan, or several in one scan: a tuple of plans gives a tuple of reports.
     ///
     /// # Errors
@@ -204,10 +214,11 @@ impl Query {
             let together = |q: &Question| q.scope == *scope && q.model == *model;
             let plans: Vec<_> = questions.iter().filter(|q| together(q)).map(|q| &q.plan).collect();
             let query = self.clone().scope(scope.clone()).model(model.clone().unwrap_or_default());
+            let observed_until = query.observation_end()?;
             let mut reports = query.run(plans)?.into_iter();
             for (question, answer) in questions.iter().zip(&mut answers).filter(|(q, _)| together(q)) {
                 let report = reports.next().ok_or_else(|| InvalidPlan::new("plan", "has no report"))?;
-                *answer = Some(Answer { question: question.clone(), report });
+                *answer = Some(Answer { question: question.clone(), report, observed_until });
             }
         }
         Ok(answers.into_iter().flatten().collect())

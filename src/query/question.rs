@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -138,6 +139,9 @@ pub struct Answer {
     pub question: Question,
     /// What was found.
     pub report: Report,
+    /// The end of observation; `None` if there is no event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_until: Option<DateTime<Utc>>,
 }
 
 impl Tables for Answer {

@@ -1,7 +1,11 @@
 //! One customer: journey, stage, transitions.
 
 use super::{LoggedEvent, Snapshot};
-use crate::{error::Result, journey::Needs, model::CustomerId};
+use crate::{
+    error::Result,
+    journey::Needs,
+    model::{CustomerId, Micros},
+};
 
 /// One customer's events, as a snapshot holds them.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,6 +13,8 @@ use crate::{error::Result, journey::Needs, model::CustomerId};
 pub struct Customer {
     id: CustomerId,
     events: Vec<LoggedEvent>,
+    /// The end of observation: the last event of all customers.
+    observed_until: Option<Micros>,
 }
 
 impl Snapshot {
@@ -26,7 +32,7 @@ impl Snapshot {
         seqs.sort_unstable();
         let mut events = self.events(&seqs)?;
         events.sort_by_key(|logged| (logged.event.occurred_at, logged.seq));
-        Ok(Some(Customer { id: CustomerId::new(id)?, events }))
+        Ok(Some(Customer { id: CustomerId::new(id)?, events, observed_until: self.last_time() }))
     }
 }
 
@@ -34,6 +40,10 @@ impl Customer {
     /// Who.
     pub fn id(&self) -> &CustomerId {
         &self.id
+    }
+
+    pub(crate) fn observed_until(&self) -> Option<Micros> {
+        self.observed_until
     }
 
     /// The events in the order of the journey: by time, then by sequence.

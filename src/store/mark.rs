@@ -30,9 +30,8 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<File> {
     }
     let marked = files::read(&dir.join(MARK))?;
     if marked.is_none() && must_exist {
-        return Err(
-            ErrorKind::NotAStore { path: dir.to_owned(), reason: "it has no JOURNEYLOG mark".to_owned() }.into()
-        );
+        let reason = if dir.exists() { "it has no JOURNEYLOG mark" } else { "there is no such folder" }.to_owned();
+        return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason }.into());
     }
     if marked.is_none() && !is_empty_enough(dir)? {
         let reason = "it has other files and no JOURNEYLOG mark".to_owned();

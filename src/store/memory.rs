@@ -30,9 +30,9 @@ impl MemoryEngine {
         Self::default()
     }
 
-    fn map(&self, action: &'static str) -> Result<MutexGuard<'_, Map>> {
+    fn map(&self) -> Result<MutexGuard<'_, Map>> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(closed(action));
+            return Err(closed());
         }
         // Nothing that can panic runs in the middle of a change, so a poisoned lock guards a whole map.
         Ok(self.map.lock().unwrap_or_else(PoisonError::into_inner))
@@ -58,7 +58,7 @@ fn owned((key, value): (&Vec<u8>, &Vec<u8>)) -> Pair {
 impl Engine for MemoryEngine {
     fn apply(&self, batch: Vec<Change>) -> Result<()> {
         measure(&batch)?;
-        let mut map = self.map("applying a batch")?;
+        let mut map = self.map()?;
         for change in batch {
             match change {
                 Change::Put(key, value) => map.insert(key, value),
@@ -69,19 +69,19 @@ impl Engine for MemoryEngine {
     }
 
     fn flush(&self) -> Result<()> {
-        self.map("flushing").map(drop)
+        self.map().map(drop)
     }
 
     fn sync(&self) -> Result<()> {
-        self.map("syncing").map(drop)
+        self.map().map(drop)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.map("reading a key")?.get(key).cloned())
+        Ok(self.map()?.get(key).cloned())
     }
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>> {
-        let map = self.map("reading a range")?;
+        let map = self.map()?;
         if from >= to {
             // A map's own range would panic.
             return Ok(Vec::new());
@@ -90,7 +90,7 @@ impl Engine for MemoryEngine {
     }
 
     fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>> {
-        let map = self.map("reading the last key")?;
+        let map = self.map()?;
         if from >= to {
             return Ok(None);
         }
@@ -99,11 +99,11 @@ impl Engine for MemoryEngine {
 
     /// Nothing is on disk.
     fn size_on_disk(&self) -> Result<u64> {
-        self.map("measuring its size").map(|_| 0)
+        self.map().map(|_| 0)
     }
 
     fn close(&self) -> Result<()> {
-        self.map("closing").map(drop)?;
+        self.map().map(drop)?;
         self.closed.store(true, Ordering::Release);
         Ok(())
     }

@@ -27,7 +27,8 @@ impl Receipt {
         self.stored
     }
 
-    /// The positions (from 0) of the events that were not stored, because the log has their ids already.
+    /// The positions (from 0) of the events that were not stored, because the log, or an earlier event of the batch, has
+    /// their ids already.
     pub fn duplicates(&self) -> &[usize] {
         &self.duplicates
     }

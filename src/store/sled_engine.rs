@@ -100,7 +100,7 @@ impl SledEngine {
     /// Runs `run` with the open files. A panic in it becomes an error, and ends all writing.
     fn with<T>(&self, action: &'static str, run: impl FnOnce(&Files) -> Result<T, Failure>) -> Result<T> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(files) = files.as_ref() else { return Err(closed(action)) };
+        let Some(files) = files.as_ref() else { return Err(closed()) };
         caught(|| run(files)).map_err(|failure| {
             let panicked = matches!(failure, Failure::Panic(_));
             let error = failure.into_error(action, &self.dir);
@@ -112,12 +112,12 @@ impl SledEngine {
     }
 
     /// Waits for the other writers, and fails if the engine was closed meanwhile.
-    fn writing(&self, action: &'static str) -> Result<MutexGuard<'_, Unsynced>> {
+    fn writing(&self) -> Result<MutexGuard<'_, Unsynced>> {
         // The counts only say when to sync next, so they are sound whatever happened to their last holder.
         let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
         match *self.files.read().unwrap_or_else(PoisonError::into_inner) {
             Some(_) => Ok(unsynced),
-            None => Err(closed(action)),
+            None => Err(closed()),
         }
     }
 
@@ -134,7 +134,7 @@ impl SledEngine {
 impl Engine for SledEngine {
     fn apply(&self, batch: Vec<Change>) -> Result<()> {
         let bytes = measure(&batch)?;
-        let mut unsynced = self.writing("applying a batch")?;
+        let mut unsynced = self.writing()?;
         self.poison.guard(|| {
             self.with("applying a batch", |files| Ok(files.db.apply_batch(sled_batch(batch))?))?;
             unsynced.batches += 1;
@@ -147,7 +147,7 @@ impl Engine for SledEngine {
     }
 
     fn flush(&self) -> Result<()> {
-        let _writing = self.writing("flushing the log")?;
+        let _writing = self.writing()?;
         self.poison.guard(|| {
             self.with("flushing the log", |files| {
                 files.db.flush()?;
@@ -157,7 +157,7 @@ impl Engine for SledEngine {
     }
 
     fn sync(&self) -> Result<()> {
-        let mut unsynced = self.writing("syncing the log")?;
+        let mut unsynced = self.writing()?;
         self.poison.guard(|| self.sync_now(&mut unsynced))
     }
 
@@ -190,7 +190,7 @@ impl Engine for SledEngine {
     }
 
     fn close(&self) -> Result<()> {
-        let mut unsynced = self.writing("closing the log")?;
+        let mut unsynced = self.writing()?;
         let synced = self.poison.guard(|| self.sync_now(&mut unsynced));
         let files = self.files.write().unwrap_or_else(PoisonError::into_inner).take();
         match files {

@@ -100,7 +100,7 @@ fn any(rng: &mut Rng, depth: usize) -> Condition {
         }
         2 => Condition::Channel(Channel::new(rng.choice(["web", "email", "phone"]).unwrap()).unwrap()),
         3 => {
-            let name = rng.choice(["awareness", "consideration", "decision", "purchase", "retention", "browsing"]);
+            let name = rng.choice(["awareness", "consideration", "decision", "purchase", "retention"]);
             Condition::Stage(StageName::new(name.unwrap()).unwrap())
         }
         4 | 5 => {

@@ -234,6 +234,8 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
             .collect(),
     });
     let report = FunnelReport {
+        order: plan.order,
+        window: plan.window,
         entered: reached(1),
         converted: reached(last),
         conversion: Rate::new(reached(last), reached(1)),

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 use journeylog::{
-    Condition, Event, JourneyModel, Scope,
+    Condition, Event, Funnel, JourneyModel, Scope,
     testing::{World, any_condition, oracle},
 };
 use serde_json::{Value, json};
@@ -39,7 +39,19 @@ fn touchpoint_channel_and_stage() {
     assert!(holds(json!({"stage": "decision"}), &paid), "another spelling");
     assert!(!holds(json!({"stage": "awareness"}), &paid));
     assert!(holds(json!({"stage": "awareness"}), &event(json!({"stage": "awareness"}))), "its own stage wins");
-    assert!(!holds(json!({"stage": "unheard"}), &event(json!({"stage": "unheard"}))), "not a stage of the model");
+    assert!(!holds(json!({"not": {"stage": "awareness"}}), &event(json!({"stage": "awareness"}))));
+}
+
+#[test]
+fn a_stage_that_the_model_does_not_have_is_refused() {
+    let funnel = Funnel::ordered([Condition::stage("purchas").unwrap()]).build().unwrap();
+    let refused = journeys(&[]).query().run(&funnel).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("stage: purchas is no stage of the question's model standard (awareness, "),
+        "{refused}"
+    );
+    let filter = Condition::touchpoint("view").unwrap().or(Condition::stage("unheard").unwrap().negated());
+    assert!(journeys(&[]).query().filter(filter).run(&funnel).unwrap_err().is_invalid());
 }
 
 #[test]

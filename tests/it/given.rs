@@ -160,6 +160,9 @@ pub(crate) fn any_model(seed: u64) -> JourneyModel {
         0 => JourneyModel::standard(),
         1 => JourneyModel::builder("small", ["purchase", "awareness"])
             .alias("browsing", "awareness")
+            .alias("consideration", "awareness")
+            .alias("decision", "purchase")
+            .alias("retention", "purchase")
             .rule_nth(at("product_view"), Nth::Only(2), "purchase")
             .rule(any_plain_condition(seed), "awareness")
             .moves([("purchase", "awareness")])
@@ -169,6 +172,8 @@ pub(crate) fn any_model(seed: u64) -> JourneyModel {
             .rule_nth(any_plain_condition(seed), Nth::From { from: 2 }, "awareness")
             .rule(at("purchase").or(at("product_view")), "retention")
             .rule(at("add_to_cart"), "consideration")
+            .alias("decision", "retention")
+            .alias("purchase", "retention")
             .build()
             .unwrap(),
     }

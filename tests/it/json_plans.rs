@@ -25,10 +25,10 @@ fn the_plan_of_the_contract() {
     let questions = Question::read(text).unwrap();
     let at = |name| Condition::touchpoint(name).unwrap();
     let web: Condition = serde_json::from_value(json!({"channel": "web"})).unwrap();
-    let steps = [at("product_view"), web.and(at("add_to_cart")), Condition::stage("purchase").unwrap()];
+    let steps = [at("product_view"), at("add_to_cart").and(web), Condition::stage("purchase").unwrap()];
     let funnel = Funnel::ordered(&steps).within(TimeDelta::days(7)).build().unwrap();
     let (from, to) = ("2026-03-01T00:00:00Z".parse().unwrap(), "2026-04-01T00:00:00Z".parse().unwrap());
-    // Several keys in one object are all of them, taken in alphabetical order.
+    // Several keys in one object are all of them, taken in the order of the documentation.
     let [question] = questions.as_slice() else { panic!("one question") };
     assert_eq!(question.scope, Scope::all().between(from..to));
     assert_eq!(question.model, None);

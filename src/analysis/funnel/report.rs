@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::{DurationSummary, Rate},
-    model::{CustomerId, Seq},
+    analysis::{DurationSummary, Rate, funnel::Order},
+    model::{CustomerId, Seq, Window},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -15,6 +15,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunnelReport {
+    /// How the steps follow one another.
+    pub order: Order,
+    /// How long after the first step's event the last one's may be.
+    pub window: Option<Window>,
     /// Each step, in order.
     pub steps: Vec<FunnelStep>,
     /// Customers who reached the first step.
@@ -103,8 +107,24 @@ pub struct ServedEvent {
 
 impl Tables for FunnelReport {
     fn tables(&self) -> Vec<Table> {
-        let columns = ["step", "customers", "of entered", "95 %", "of previous", "dropped", "pending", "median", "p90"];
-        let mut steps = Table::new("Funnel", columns);
+        let columns = [
+            "step",
+            "customers",
+            "of entered",
+            "95 % interval",
+            "of previous",
+            "dropped",
+            "(stopped)",
+            "pending",
+            "median time",
+            "p90",
+        ];
+        let order = match self.order {
+            Order::Ordered => "ordered",
+            Order::Strict => "strict",
+        };
+        let window = self.window.map_or("no window".to_owned(), |window| format!("within {window}"));
+        let mut steps = Table::new(format!("Funnel ({order}, {window})"), columns);
         for step in &self.steps {
             let interval = format!("{:.1}-{:.1}", step.from_entry.low * 100.0, step.from_entry.high * 100.0);
             steps.push([
@@ -114,6 +134,7 @@ impl Tables for FunnelReport {
                 interval.into(),
                 Cell::share(step.from_previous.share),
                 step.dropped.into(),
+                step.stopped.into(),
                 step.pending.into(),
                 Cell::seconds(step.time_to_reach.map(|t| t.median)),
                 Cell::seconds(step.time_to_reach.map(|t| t.p90)),

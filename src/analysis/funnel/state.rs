@@ -196,6 +196,8 @@ impl Bound for BoundFunnel {
         let converted_settled = state.steps.last().map_or(0, |step| step.reached_settled);
         let customers = if self.plan.customers { Some(named(state.customers, names)?) } else { None };
         Ok(FunnelReport {
+            order: self.rules.order,
+            window: self.rules.window,
             entered,
             converted,
             conversion: Rate::new(converted, entered),
