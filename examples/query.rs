@@ -78,7 +78,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         if args.json {
             writeln!(out, "{}", serde_json::to_string(answer)?)?;
         } else {
-            writeln!(out, "{}{answer}", if i > 0 { "\n" } else { "" })?;
+            write!(out, "{}{answer}", if i > 0 { "\n" } else { "" })?;
+            if let Some(end) = answer.observed_until {
+                writeln!(out, "observed until {}", end.to_rfc3339())?;
+            }
         }
     }
     out.flush()?;
