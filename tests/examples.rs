@@ -103,7 +103,9 @@ fn import_of_csv_keeps_the_bad_lines_so_that_they_can_be_mended() {
         bob,view,2026-03-01 10:00:00,\n";
     let (folder, file, store) = folder("shop.csv", text);
     let first = import(&store, &file, &SHOP).well();
-    assert!(first.err.contains("running this again is safe"), "{}", first.err);
+    let note = "no id is mapped: each line's id is made of the file's name, the line's number and its content, so \
+        running the same file again is safe; a renamed, re-sorted or re-exported file is stored again (use --id-from)\n";
+    assert!(first.err.starts_with(note), "{}", first.err);
     for reason in [
         "line 5: customer (column user): is empty\n",
         "line 6: occurred_at (column at): is not a time of the format rfc3339\n",
@@ -119,7 +121,14 @@ fn import_of_csv_keeps_the_bad_lines_so_that_they_can_be_mended() {
     let bad = folder.path().join("shop.bad.csv");
     let kept = fs::read_to_string(&bad).unwrap();
     assert!(kept.starts_with("user,event,at,note\n,pay,2026-03-01 10:05:00,\n"), "{kept}");
-    fs::write(&bad, kept.replace("yesterday", "2026-02-28")).unwrap();
+    let second = folder.path().join("shop.bad.2.csv");
+    assert_eq!(fs::read_to_string(&second).unwrap(), kept);
+    assert!(again.out.contains("shop.bad.2.csv; all others are in the store)"), "{}", again.out);
+    let mended_text = kept.replace("yesterday", "2026-02-28");
+    fs::write(&bad, &mended_text).unwrap();
+    import(&store, &file, &SHOP).well();
+    assert!(folder.path().join("shop.bad.3.csv").exists());
+    assert_eq!(fs::read_to_string(&bad).unwrap(), mended_text, "what somebody mended must stay");
     let mended = import(&store, &bad, &SHOP).well();
     assert_eq!(["stored", "bad lines"].map(|word| mended.count(word)), [1, 3]);
 
@@ -159,6 +168,128 @@ fn import_says_what_does_not_fit() {
     assert!(!store.exists(), "nothing may be made before the mapping is known to fit");
     assert_eq!(import(&store, &folder.path().join("none.csv"), &[]).code, Some(1));
     assert!(import(&store, &folder.path().join("shop.xls"), &[]).err.contains("none of .ndjson"));
+}
+
+#[test]
+fn import_says_that_another_mapping_changes_nothing() {
+    let (_folder, file, store) = folder("shop.csv", "user,event,at,price\nann,pay,2026-03-01,5\n");
+    let told = "nothing stored: these lines are in the store already. An event is never changed; to import with \
+        another mapping, use a new store\n";
+    let first = import(&store, &file, &SHOP).well();
+    assert!(!first.out.contains("nothing stored"), "{}", first.out);
+    assert_eq!(["events", "customers", "touchpoints"].map(|word| first.count(word)), [1, 1, 1]);
+    assert!(first.out.contains("\nlog ") && first.out.contains("\nindex "), "{}", first.out);
+    let took_an_instant = first.out.contains("\ntime               0.");
+    assert!(!took_an_instant || !first.out.contains("events/s"), "a rate of an instant says nothing: {}", first.out);
+    let again = import(&store, &file, &[&SHOP[..], &["--amount", "price", "--currency", "=EUR"]].concat()).well();
+    assert!(again.count("stored") == 0 && again.out.ends_with(told), "{}", again.out);
+    fs::write(&file, "user,event,at,price\nann,pay,2026-03-01,5\nann,pay,2026-03-02,5\n").unwrap();
+    let more = import(&store, &file, &SHOP).well();
+    assert!(more.count("stored") == 1 && !more.out.contains("nothing stored"), "{}", more.out);
+}
+
+#[test]
+fn import_refuses_a_mapping_together_with_options_of_one() {
+    let (folder, map, store) = folder("map.json", r#"{"customer":"user","touchpoint":"event","occurred_at":"at"}"#);
+    let file = folder.path().join("shop.csv");
+    fs::write(&file, "user,event,at\nann,pay,2026-03-01\n").unwrap();
+    let mapping = ["--mapping", map.to_str().unwrap()];
+    for option in [
+        &["--customer", "user"][..],
+        &["--touchpoint", "event"],
+        &["--time", "at"],
+        &["--time-format", "rfc3339"],
+        &["--channel", "=web"],
+        &["--amount", "at", "--currency", "=EUR"],
+        &["--properties", "others"],
+        &["--id-from", "user,at"],
+        &["--delimiter", ","],
+        &["--no-header"],
+    ] {
+        let refused = import(&store, &file, &[&mapping[..], option].concat());
+        assert_eq!(refused.code, Some(2), "{option:?}");
+        assert!(refused.err.contains("cannot be used with") && refused.err.contains(option[0]), "{}", refused.err);
+    }
+    assert!(!store.exists());
+    let ran = import(&store, &file, &[&mapping[..], &["--no-ids"]].concat()).well();
+    assert!(ran.out.contains("1 events have no id"), "{}", ran.out);
+    fs::write(&map, r#"{"customer":"user","touchpoint":"event","occurred_at":"at","id":"line"}"#).unwrap();
+    let refused = import(&store, &file, &[&mapping[..], &["--no-ids"]].concat());
+    assert!(refused.code == Some(1) && refused.err.contains("maps an id: --no-ids does not"), "{}", refused.err);
+}
+
+#[test]
+fn import_without_one_good_line_fails_and_makes_no_store() {
+    let (folder, file, store) = folder("shop.csv", "user,event,at\nann,pay,soon\nann,pay,later\n");
+    let ran = import(&store, &file, &SHOP);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("shop.csv is good: nothing was stored, and no store was made\n"), "{}", ran.err);
+    assert_eq!(["read", "bad lines"].map(|word| ran.count(word)), [0, 2]);
+    assert!(folder.path().join("shop.bad.csv").exists() && !store.exists());
+
+    let good = folder.path().join("good.csv");
+    fs::write(&good, "user,event,at\nann,pay,2026-03-01\n").unwrap();
+    import(&store, &good, &SHOP).well();
+    let ran = import(&store, &file, &SHOP);
+    assert!(ran.code == Some(1) && ran.err.ends_with("shop.csv is good: nothing was stored\n"), "{}", ran.err);
+    assert_eq!(ran.count("events"), 1);
+
+    fs::write(&file, "user,event,at\n").unwrap();
+    assert_eq!(import(&store, &file, &SHOP).well().count("read"), 0);
+}
+
+#[test]
+fn import_refuses_a_json_array() {
+    let event = r#"{"customer":"ann","touchpoint":"view","occurred_at":"2026-03-01T10:00:00Z"}"#;
+    for start in ["[", "\u{feff}[", "  \n\t[\n"] {
+        let (folder, file, store) = folder("shop.json", format!("{start}{event},\n{event}\n]\n"));
+        let refused = import(&store, &file, &[]);
+        assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""));
+        let told = "shop.json: this is a JSON array; NDJSON has one object per line\n";
+        assert!(refused.err.ends_with(told), "{}", refused.err);
+        assert!(!store.exists() && !folder.path().join("shop.bad.json").exists());
+        fs::write(&file, format!("\n{event}\n[]\n")).unwrap();
+        let ran = import(&store, &file, &[]).well();
+        assert_eq!(["stored", "bad lines"].map(|word| ran.count(word)), [1, 1]);
+    }
+}
+
+#[test]
+fn import_counts_equal_lines() {
+    let row = "ann,pay,2026-03-01,1\n";
+    let text = format!("user,event,at,note\n{row}ann,pay,2026-03-01,2\n{row}ann,pay,2026-03-02,1\n{row}");
+    let (folder, file, store) = folder("shop.csv", text);
+    // With batches of one: equal lines need not be in one batch.
+    let ran = import(&store, &file, &[&SHOP[..], &["--batch", "1"]].concat()).well();
+    assert_eq!(["stored", "equal lines"].map(|word| ran.count(word)), [5, 2]);
+    assert!(ran.out.contains(" 2  (stored; --id-from drops them)\n"), "{}", ran.out);
+    let other = folder.path().join("other");
+    let ran = import(&other, &file, &[&SHOP[..], &["--id-from", "user,at,note"]].concat()).well();
+    assert_eq!(["stored", "duplicates"].map(|word| ran.count(word)), [3, 2]);
+    assert!(!ran.out.contains("equal lines"), "{}", ran.out);
+}
+
+#[test]
+fn import_says_what_was_probably_meant() {
+    let (_folder, file, store) = folder("shop.txt", "ann pay 2026-03-01 5\n");
+    let blanks = ["--delimiter", "blanks", "--no-header", "--customer", "1", "--touchpoint", "2", "--time", "3"];
+    let refused = import(&store, &file, &[&blanks[..], &["--amount", "4", "--currency", "USD"]].concat());
+    let told =
+        "value.currency: there is no header to find column USD in; give its number; for a fixed text write =USD\n";
+    assert!(refused.code == Some(1) && refused.err.ends_with(told), "{}", refused.err);
+    for (header, delimiter) in [("user;event;at", "';'"), ("user\tevent\tat", "tab"), ("user|event|at", "'|'")] {
+        fs::write(&file, header).unwrap();
+        let refused = import(&store, &file, &SHOP);
+        let told = format!("the columns are {header}; is it --delimiter {delimiter} ?\n");
+        assert!(refused.code == Some(1) && refused.err.ends_with(&told), "{}", refused.err);
+    }
+    for (format, told) in
+        [("YYYYMMDD", "a strftime pattern, such as %Y%m%d"), ("%Y%q%d", "cannot be read: it needs a whole date")]
+    {
+        let refused = import(&store, &file, &["--time-format", format]);
+        assert!(refused.code == Some(2) && refused.err.contains(told), "{}", refused.err);
+    }
+    assert!(!store.exists());
 }
 
 /// Rows of a shop, whose customers come back now and then.

@@ -113,7 +113,7 @@ impl Reader {
         let stages: Vec<Vec<u8>> = self.stages.iter().map(|plan| plan.codes(&columns)).collect();
         let own = self.own_model.and_then(|place| stages.get(place)).map_or(&[][..], Vec::as_slice);
         let masks = self.masks.iter().map(|plan| plan.words(&columns, own)).collect();
-        let readings = Readings { masks, stages };
+        let readings = Readings { needs: self.needs.clone(), masks, stages };
         Journey::all(&columns, &readings).for_each(|journey| visit(&journey));
     }
 

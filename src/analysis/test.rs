@@ -138,6 +138,12 @@ fn property_rows(
             |text| matches!(value, PropertyValue::Text(whole) if whole.contains(text)),
         )
     };
-    let table: Vec<bool> = std::iter::once(test.holds_for_missing()).chain(column.values.iter().map(holds)).collect();
-    column.codes.iter().map(|&code| table.get(code as usize).copied().unwrap_or_default()).collect()
+    let table: Vec<bool> = column.values.iter().map(holds).collect();
+    let mut found = vec![test.holds_for_missing(); rows];
+    for (row, code) in column.within(0..rows) {
+        if let (Some(found), Some(&holds)) = (found.get_mut(row), table.get(code as usize)) {
+            *found = holds;
+        }
+    }
+    found
 }

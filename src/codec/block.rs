@@ -7,6 +7,7 @@ use std::{
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{frame, unframe};
@@ -49,10 +50,6 @@ impl Chain {
 /// An entry's content, for the chain: each part after its length or a byte that says whether it is there, so that no
 /// two entries have the same bytes.
 fn write_alone(entry: &LogEntry, bytes: &mut Vec<u8>) {
-    fn text(text: &str, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(text.as_bytes());
-    }
     fn maybe<T>(part: Option<T>, bytes: &mut Vec<u8>, write: impl FnOnce(T, &mut Vec<u8>)) {
         bytes.push(u8::from(part.is_some()));
         if let Some(part) = part {
@@ -64,10 +61,10 @@ fn write_alone(entry: &LogEntry, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&recorded_at.0.to_le_bytes());
     bytes.extend_from_slice(&occurred_at.0.to_le_bytes());
     for name in [customer.as_str(), touchpoint.as_str(), channel.as_str()] {
-        text(name, bytes);
+        write_text(name, bytes);
     }
-    maybe(id.as_ref(), bytes, |id, bytes| text(id.as_str(), bytes));
-    maybe(stage.as_ref(), bytes, |stage, bytes| text(stage.as_str(), bytes));
+    maybe(id.as_ref(), bytes, |id, bytes| write_text(id.as_str(), bytes));
+    maybe(stage.as_ref(), bytes, |stage, bytes| write_text(stage.as_str(), bytes));
     maybe(*value, bytes, |money, bytes| {
         bytes.extend_from_slice(&money.amount().mantissa().to_le_bytes());
         bytes.extend_from_slice(&money.amount().scale().to_le_bytes());
@@ -75,13 +72,51 @@ fn write_alone(entry: &LogEntry, bytes: &mut Vec<u8>) {
     });
     maybe(feedback.as_ref(), bytes, |feedback, bytes| {
         bytes.extend_from_slice(&[feedback.survey() as u8, feedback.score()]);
-        maybe(feedback.comment(), bytes, text);
+        maybe(feedback.comment(), bytes, write_text);
     });
     bytes.extend_from_slice(&(properties.len() as u64).to_le_bytes());
     for (name, value) in properties {
-        text(name, bytes);
-        text(&serde_json::Value::from(value.clone()).to_string(), bytes);
+        write_text(name, bytes);
+        write_json(&value.clone().into(), bytes);
     }
+}
+
+/// A JSON value, for the chain: keys in order, however the map of this build keeps them.
+fn write_json(value: &Value, bytes: &mut Vec<u8>) {
+    match value {
+        Value::Null => bytes.push(0),
+        Value::Bool(b) => bytes.extend_from_slice(&[1, u8::from(*b)]),
+        Value::Number(n) => match (n.as_i64(), n.as_u64()) {
+            (Some(n), _) => [2].into_iter().chain(n.to_le_bytes()).for_each(|byte| bytes.push(byte)),
+            (None, Some(n)) => [3].into_iter().chain(n.to_le_bytes()).for_each(|byte| bytes.push(byte)),
+            (None, None) => {
+                let float = n.as_f64().unwrap_or_default();
+                [4].into_iter().chain(float.to_le_bytes()).for_each(|byte| bytes.push(byte));
+            }
+        },
+        Value::String(text) => {
+            bytes.push(5);
+            write_text(text, bytes);
+        }
+        Value::Array(list) => {
+            bytes.push(6);
+            bytes.extend_from_slice(&(list.len() as u64).to_le_bytes());
+            list.iter().for_each(|one| write_json(one, bytes));
+        }
+        Value::Object(map) => {
+            bytes.push(7);
+            bytes.extend_from_slice(&(map.len() as u64).to_le_bytes());
+            for (key, one) in map.iter().collect::<BTreeMap<_, _>>() {
+                write_text(key, bytes);
+                write_json(one, bytes);
+            }
+        }
+    }
+}
+
+fn write_text(text: &str, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
 }
 
 /// What stands before a block's compressed body.

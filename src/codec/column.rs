@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::packed::{Packed, pack};
 use crate::{
     journey::{ChannelNo, Columns, CustomerNo, Needs, PropertyColumn, TouchpointNo},
-    model::{Currency, Micros, PropertyValue, Survey},
+    model::{Currency, Micros, Survey},
 };
 
 /// Which column.
@@ -166,11 +166,14 @@ fn decode_values(bytes: &[u8], most: usize) -> Option<Vec<Option<(i128, Currency
     Packed::new(&form.codes, most)?.all().into_iter().map(&mut value).collect()
 }
 
-/// A property in a block: its distinct values as compressed JSON, and a code per row.
+/// A property in a block: its distinct values as compressed JSON, and for each row that has one, the distance to the row
+/// before, and the place of its value.
 #[derive(Serialize, Deserialize)]
 struct Property<'a> {
     #[serde(borrow)]
     values: Cow<'a, [u8]>,
+    #[serde(borrow)]
+    gaps: Cow<'a, [u8]>,
     #[serde(borrow)]
     codes: Cow<'a, [u8]>,
 }
@@ -178,19 +181,26 @@ struct Property<'a> {
 fn encode_property(column: &PropertyColumn) -> Vec<u8> {
     let json = serde_json::to_vec(&column.values).unwrap_or_default();
     let values = lz4_flex::compress_prepend_size(&json);
-    let codes = pack(&column.codes.iter().map(|&c| c.into()).collect::<Vec<_>>(), false);
-    postcard::to_stdvec(&Property { values: values.into(), codes: codes.into() }).unwrap_or_default()
+    let before = std::iter::once(0).chain(column.rows.iter().map(|row| row + 1));
+    let gaps: Vec<u64> = column.rows.iter().zip(before).map(|(row, before)| row.wrapping_sub(before).into()).collect();
+    let codes: Vec<u64> = column.codes.iter().map(|&c| c.into()).collect();
+    let form = Property { values: values.into(), gaps: pack(&gaps, false).into(), codes: pack(&codes, false).into() };
+    postcard::to_stdvec(&form).unwrap_or_default()
 }
 
 fn decode_property(bytes: &[u8], most: usize) -> Option<PropertyColumn> {
     let form: Property<'_> = postcard::from_bytes(bytes).ok()?;
     let (size, packed) = lz4_flex::block::uncompressed_size(&form.values).ok()?;
     let json = super::decompress(packed, size)?;
-    let values: Vec<PropertyValue> = serde_json::from_slice(&json).ok()?;
-    let known = values.len() as u64;
-    let code = |code: u64| u32::try_from(code).ok().filter(|_| code <= known);
-    let codes = Packed::new(&form.codes, most)?.all().into_iter().map(code).collect::<Option<_>>()?;
-    Some(PropertyColumn { values, codes })
+    let mut next = 0_u64;
+    let mut rows = Vec::new();
+    for gap in Packed::new(&form.gaps, most)?.all() {
+        let row = next.checked_add(gap)?;
+        rows.push(u32::try_from(row).ok()?);
+        next = row.checked_add(1)?;
+    }
+    let codes = small(Some(Packed::new(&form.codes, most)?.all()), |code| code)?;
+    Some(PropertyColumn { values: serde_json::from_slice(&json).ok()?, rows, codes })
 }
 
 #[cfg(test)]

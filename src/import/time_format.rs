@@ -1,6 +1,6 @@
 //! How a file writes its times.
 
-use std::str::FromStr;
+use std::{fmt::Write, str::FromStr};
 
 use chrono::{
     DateTime, FixedOffset, NaiveDate, NaiveTime, Utc,
@@ -17,7 +17,7 @@ use crate::error::InvalidValue;
 /// |---|---|
 /// | `rfc3339` | `2026-03-01T09:30:00.25+01:00`; the `T` may be a space, the zone may be missing, and so may the time of day. The default |
 /// | `unix_s`, `unix_ms`, `unix_us` | seconds, milliseconds, microseconds since 1970, perhaps with a fraction |
-/// | with a `%` | a pattern of chrono's `strftime`, such as `%d.%m.%Y %H:%M`; without a time of day it is midnight |
+/// | with a `%` | a pattern of chrono's `strftime`, such as `%d.%m.%Y %H:%M`; without a time of day it is midnight, and without a date it is refused |
 ///
 /// ```
 /// use journeylog::import::TimeFormat;
@@ -86,6 +86,26 @@ fn read_pattern(text: &str, items: &[Item<'_>]) -> Option<DateTime<Utc>> {
     Some(moment.and_utc())
 }
 
+/// A pattern is of use if a moment written by it can be read again: else each line of the file would be bad, or lose its
+/// time of day without a word.
+fn check_pattern(pattern: &str, items: &[Item<'_>]) -> Result<(), &'static str> {
+    const UNREADABLE: &str = "cannot be read: it needs a whole date, such as %Y%m%d, and with an hour the minute";
+    let loose = pattern.contains("%#z"); // which can be read, but not written
+    let strict = StrftimeItems::new(&pattern.replace("%#z", "%z")).parse_to_owned().map_err(|_| UNREADABLE)?;
+    let write = |moment: DateTime<Utc>| {
+        let mut text = String::new();
+        let items = if loose { strict.iter() } else { items.iter() };
+        write!(text, "{}", moment.format_with_items(items)).is_ok().then_some(text)
+    };
+    // 2026-11-23 14:35:46.25: afternoon, and no part of it is the default.
+    let written = DateTime::from_timestamp_millis(1_795_444_546_250).and_then(write).ok_or(UNREADABLE)?;
+    let read = read_pattern(&written, items).ok_or(UNREADABLE)?;
+    if write(read).is_some_and(|again| again == written) {
+        return Ok(());
+    }
+    Err("would lose the time of day: it needs an hour, and %I needs %p")
+}
+
 impl Default for TimeFormat {
     fn default() -> Self {
         Self(Form::Rfc3339)
@@ -102,12 +122,13 @@ impl FromStr for TimeFormat {
         if let Some((_, micros)) = UNIX.iter().find(|(name, _)| *name == text) {
             return Ok(Self(Form::Unix(*micros)));
         }
-        let refused =
-            || InvalidValue::new("time_format", "is none of rfc3339, unix_s, unix_ms, unix_us and a strftime pattern");
-        let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| refused())?;
+        let refused = |reason: &str| InvalidValue::new("time_format", reason);
         if !text.contains('%') {
-            return Err(refused());
+            return Err(refused("is none of rfc3339, unix_s, unix_ms, unix_us and a strftime pattern, such as %Y%m%d"));
         }
+        let parsed = StrftimeItems::new(text).parse_to_owned();
+        let items = parsed.map_err(|_| refused("is not a strftime pattern, such as %Y%m%d"))?;
+        check_pattern(text, &items).map_err(refused)?;
         Ok(Self(Form::Pattern(text.to_owned(), items)))
     }
 }
@@ -174,13 +195,57 @@ mod tests {
             ("unix_us", "now"),
             ("%Y%m%d", "19970199"),
             ("%Y%m%d", "19970101 "),
-            ("%H:%M", "09:30"),
         ] {
             assert_eq!(read(format, text), None, "{format} {text}");
         }
-        for format in ["", "iso", "unix", "%Q", "%Y-%"] {
-            assert!(format.parse::<TimeFormat>().is_err(), "{format}");
+    }
+
+    #[test]
+    fn a_format_that_could_read_nothing_is_refused() {
+        let strftime = "is not a strftime pattern, such as %Y%m%d";
+        let date = "cannot be read: it needs a whole date, such as %Y%m%d, and with an hour the minute";
+        let hour = "would lose the time of day: it needs an hour, and %I needs %p";
+        for (format, reason) in [
+            ("%Q", strftime),
+            ("%Y-%", strftime),
+            ("%%", date),
+            ("%H:%M", date),
+            ("%Y-%m", date),
+            ("%Y%q%d", date),
+            ("%Y-%m-%d %H", date),
+            ("%d.%m.%Y %I:%M", hour),
+            ("%d.%m.%Y :%M", hour),
+        ] {
+            assert_eq!(format.parse::<TimeFormat>().unwrap_err().reason(), reason, "{format}");
         }
+        for format in ["", "iso", "unix", "YYYYMMDD"] {
+            let refused = format.parse::<TimeFormat>().unwrap_err();
+            assert!(refused.reason().ends_with("a strftime pattern, such as %Y%m%d"), "{refused}");
+        }
+        for format in [
+            "%s",
+            "%s%.3f",
+            "%+",
+            "%c",
+            "%D %T",
+            "%F %R",
+            "%d/%b/%Y:%H:%M:%S %z",
+            "%Y-%m-%dT%H:%M:%S%#z",
+            "%Y%j",
+            "%G-W%V-%u",
+            "%a, %e %B %y %r",
+            "%Y-%m-%d %H:%M:%S UTC",
+            "%v %l:%M %P",
+            "%Y-%m-%d %k:%M:%S%.f %Z",
+            "%Y%m%d%H%M%S%3f",
+            "%C%y%m%d",
+            "%Y-%m-%d %q",
+            "%d.%m.%Y %H:%M",
+            "%Y-%m-%d %H:%M:%S %:z",
+        ] {
+            assert_eq!(format.parse::<TimeFormat>().err(), None, "{format}");
+        }
+        assert_eq!(read("%F %T%#z", "2026-03-01 09:30:00+01").as_deref(), Some("2026-03-01T08:30:00Z"));
     }
 
     #[test]

@@ -107,7 +107,6 @@ impl Columns {
         let any_stage = rows.iter().any(|row| row.stage != NO_STAGE);
         let any_value = rows.iter().any(|row| row.value.is_some());
         let any_feedback = rows.iter().any(|row| row.feedback.is_some());
-        let count = rows.len();
         for (number, row) in rows.into_iter().enumerate() {
             columns.open_journey(row.customer, number);
             columns.times.push(row.time);
@@ -130,8 +129,7 @@ impl Columns {
             }
         }
         columns.close_journeys();
-        columns.properties =
-            properties.into_iter().map(|(property, column)| (property, column.finish(count))).collect();
+        columns.properties = properties.into_iter().map(|(property, column)| (property, column.finish())).collect();
         columns
     }
 
@@ -187,25 +185,35 @@ impl Columns {
         kept.stages = retained(&self.stages, keep);
         kept.values = retained(&self.values, keep);
         kept.feedback = retained(&self.feedback, keep);
-        kept.properties = self
-            .properties
-            .iter()
-            .map(|(&property, column)| {
-                let column = PropertyColumn { values: column.values.clone(), codes: retained(&column.codes, keep) };
-                (property, column)
-            })
-            .collect();
+        if !self.properties.is_empty() {
+            kept.properties = self.retain_properties(keep);
+        }
         kept.close_journeys();
         kept
+    }
+
+    fn retain_properties(&self, keep: &[bool]) -> BTreeMap<u32, PropertyColumn> {
+        // The row that each kept row becomes.
+        let becomes: Vec<u32> =
+            keep.iter().scan(0_u32, |next, keep| Some(std::mem::replace(next, *next + u32::from(*keep)))).collect();
+        let retained = |column: &PropertyColumn| {
+            let mut kept = PropertyColumn { values: column.values.clone(), ..PropertyColumn::default() };
+            for (row, code) in column.within(0..keep.len()).filter(|(row, _)| keep.get(*row) == Some(&true)) {
+                kept.rows.push(becomes.get(row).copied().unwrap_or_default());
+                kept.codes.push(code);
+            }
+            kept
+        };
+        self.properties.iter().map(|(&property, column)| (property, retained(column))).collect()
     }
 
     /// Whether columns that were read fit together: that many rows, cut into journeys of customers in order.
     pub(crate) fn is_sound(&self, rows: usize) -> bool {
         let lengths = [self.seqs.len(), self.channels.len(), self.stages.len(), self.values.len(), self.feedback.len()];
-        let optional = lengths.into_iter().chain(self.properties.values().map(|column| column.codes.len()));
         self.times.len() == rows
             && self.touchpoints.len() == rows
-            && { optional }.all(|length| length == rows || length == 0)
+            && lengths.iter().all(|&length| length == rows || length == 0)
+            && self.properties.values().all(|column| column.is_sound(rows))
             && self.starts.len() == self.customers.len().saturating_add(1)
             && self.starts.first() == Some(&0)
             && self.starts.last() == Some(&offset(rows))

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-use super::{ChannelNo, Columns, CustomerNo, PropertyNo, TouchpointNo};
+use super::{ChannelNo, Columns, CustomerNo, Needs, PropertyNo, TouchpointNo};
 use crate::model::{Currency, Micros, PropertyValue, Seq, Survey};
 
 /// What plans read from the events of a set of columns, worked out once for all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
+    /// The columns that the plan asked for. What it did not ask for it does not see, even if it was read.
+    pub(crate) needs: Needs,
     /// Per registered list of conditions: bit i of a row's word is set if condition i holds.
     pub(crate) masks: Vec<Vec<u64>>,
     /// Per registered journey model: 0 for no stage, else the stage's place counted from 1.
@@ -63,27 +65,28 @@ impl<'a> Journey<'a> {
 
     /// Through what each event came; empty unless asked for.
     pub fn channels(&self) -> &'a [ChannelNo] {
-        self.part(&self.columns.channels)
+        if self.readings.needs.channels { self.part(&self.columns.channels) } else { &[] }
     }
 
     /// An event's place in the log, if asked for.
     pub fn seq(&self, event: usize) -> Option<Seq> {
-        self.part(&self.columns.seqs).get(event).copied().map(Seq)
+        self.part(&self.columns.seqs).get(event).filter(|_| self.readings.needs.seqs).copied().map(Seq)
     }
 
     /// An event's money in units of 10^-9 of its currency, if asked for.
     pub fn value(&self, event: usize) -> Option<(i128, Currency)> {
-        self.part(&self.columns.values).get(event).copied().flatten()
+        self.part(&self.columns.values).get(event).filter(|_| self.readings.needs.values).copied().flatten()
     }
 
     /// An event's answer to a survey, if asked for.
     pub fn feedback(&self, event: usize) -> Option<(Survey, u8)> {
-        self.part(&self.columns.feedback).get(event).copied().flatten()
+        self.part(&self.columns.feedback).get(event).filter(|_| self.readings.needs.feedback).copied().flatten()
     }
 
     /// An event's property, if asked for.
     pub fn property(&self, property: PropertyNo, event: usize) -> Option<&'a PropertyValue> {
-        self.columns.properties.get(&property.0)?.get(self.start.checked_add(event)?)
+        let asked = self.readings.needs.properties.contains(property.0);
+        self.columns.properties.get(&property.0).filter(|_| asked)?.get(self.start.checked_add(event)?)
     }
 
     pub(crate) fn mask_words(&self, list: usize) -> &'a [u64] {

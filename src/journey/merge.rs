@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use super::{Columns, CustomerNo, NO_STAGE, PropertyColumn, property_column::PropertyColumnBuilder};
+use super::{Columns, CustomerNo, NO_STAGE, Needs, PropertyColumn, property_column::PropertyColumnBuilder};
 
 /// Some whole journeys of one set of columns: `journeys` are positions in its list of customers.
 #[derive(Debug, Clone)]
@@ -43,9 +43,8 @@ struct Span {
     rows: Range<usize>,
 }
 
-/// Merges the parts. They must hold the columns that are to be in the result: a column that a part lacks is
-/// "nothing there" for its rows.
-pub(crate) fn merge(parts: &[Part<'_>]) -> Columns {
+/// Merges the columns of the parts that are needed; a column that a part lacks is "nothing there" for its rows.
+pub(crate) fn merge(parts: &[Part<'_>], needs: &Needs) -> Columns {
     let mut merged = Columns::default();
     let mut spans: Vec<Span> = Vec::new();
     let mut ahead: Vec<Part<'_>> = parts.to_vec();
@@ -73,7 +72,7 @@ pub(crate) fn merge(parts: &[Part<'_>]) -> Columns {
             interleave(parts, &mut same, &mut spans);
         }
     }
-    gather(parts, &spans, &mut merged);
+    gather(parts, &spans, needs, &mut merged);
     merged.close_journeys();
     merged
 }
@@ -113,17 +112,30 @@ fn interleave(parts: &[Part<'_>], same: &mut Vec<Span>, spans: &mut Vec<Span>) {
     same.clear();
 }
 
-fn gather(parts: &[Part<'_>], spans: &[Span], merged: &mut Columns) {
+fn gather(parts: &[Part<'_>], spans: &[Span], needs: &Needs, merged: &mut Columns) {
     merged.times = column(parts, spans, |c| &c.times, None);
     merged.touchpoints = column(parts, spans, |c| &c.touchpoints, None);
-    merged.seqs = column(parts, spans, |c| &c.seqs, None);
-    merged.channels = column(parts, spans, |c| &c.channels, None);
-    merged.stages = column(parts, spans, |c| &c.stages, Some(NO_STAGE));
-    merged.values = column(parts, spans, |c| &c.values, Some(None));
-    merged.feedback = column(parts, spans, |c| &c.feedback, Some(None));
+    if needs.seqs {
+        merged.seqs = column(parts, spans, |c| &c.seqs, None);
+    }
+    if needs.channels {
+        merged.channels = column(parts, spans, |c| &c.channels, None);
+    }
+    if needs.stages {
+        merged.stages = column(parts, spans, |c| &c.stages, Some(NO_STAGE));
+    }
+    if needs.values {
+        merged.values = column(parts, spans, |c| &c.values, Some(None));
+    }
+    if needs.feedback {
+        merged.feedback = column(parts, spans, |c| &c.feedback, Some(None));
+    }
     let properties: BTreeSet<u32> = parts.iter().flat_map(|part| part.columns.properties.keys().copied()).collect();
-    merged.properties =
-        properties.into_iter().map(|property| (property, property_column(parts, spans, property))).collect();
+    merged.properties = properties
+        .into_iter()
+        .filter(|property| needs.properties.contains(*property))
+        .map(|property| (property, property_column(parts, spans, property)))
+        .collect();
 }
 
 /// One column of the result. Sources without it are filled with `missing`, unless no source has it.
@@ -144,26 +156,30 @@ fn column<T: Copy>(parts: &[Part<'_>], spans: &[Span], of: impl Fn(&Columns) -> 
 }
 
 fn property_column(parts: &[Part<'_>], spans: &[Span], property: u32) -> PropertyColumn {
+    const UNSEEN: u32 = u32::MAX;
     let mut builder = PropertyColumnBuilder::default();
-    let sources: Vec<Option<(&PropertyColumn, Vec<u32>)>> = parts
+    // For each source its column, and the new places of its values, found when they first occur.
+    let mut sources: Vec<Option<(&PropertyColumn, Vec<u32>)>> = parts
         .iter()
-        .map(|part| {
-            let column = part.columns.properties.get(&property)?;
-            Some((column, column.values.iter().map(|value| builder.code(value)).collect()))
-        })
+        .map(|part| part.columns.properties.get(&property).map(|column| (column, vec![UNSEEN; column.values.len()])))
         .collect();
     let mut row = 0;
     for span in spans {
-        if let Some(Some((column, recoded))) = sources.get(span.source) {
-            for (i, &code) in column.codes.get(span.rows.clone()).unwrap_or_default().iter().enumerate() {
-                if let Some(&code) = (code as usize).checked_sub(1).and_then(|k| recoded.get(k)) {
-                    builder.set(row + i, code);
+        if let Some(Some((column, places))) = sources.get_mut(span.source) {
+            for (here, code) in column.within(span.rows.clone()) {
+                let (Some(place), Some(value)) = (places.get_mut(code as usize), column.values.get(code as usize))
+                else {
+                    continue;
+                };
+                if *place == UNSEEN {
+                    *place = builder.code(value);
                 }
+                builder.set(row + here - span.rows.start, *place);
             }
         }
         row += span.rows.len();
     }
-    builder.finish(row)
+    builder.finish()
 }
 
 #[cfg(test)]
@@ -204,7 +220,7 @@ mod tests {
                 dealt[random.usize(0..4)].push(row.clone());
             }
             let sources: Vec<Columns> = dealt.into_iter().map(Columns::from_rows).collect();
-            let merged = merge(&sources.iter().map(Part::whole).collect::<Vec<_>>());
+            let merged = merge(&sources.iter().map(Part::whole).collect::<Vec<_>>(), &Needs::everything());
             let expected = Columns::from_rows(rows);
             assert_eq!(merged.customers, expected.customers);
             assert_eq!(merged.starts, expected.starts);

@@ -12,6 +12,8 @@ use crate::error::InvalidValue;
 
 /// The most properties an event may have.
 pub const LIMIT_PROPERTIES: usize = 256;
+/// Arrays and objects in a property nest at most this deep.
+const LIMIT_NESTING: usize = 32;
 /// The most bytes an event may take: all its texts, and a little for each field.
 pub const LIMIT_EVENT_BYTES: usize = 16 * 1024;
 
@@ -157,8 +159,11 @@ impl Event {
             let reason = format!("has {} entries, the limit is {LIMIT_PROPERTIES}", self.properties.len());
             return Err(InvalidValue::new("properties", reason));
         }
-        for name in self.properties.keys() {
+        for (name, value) in &self.properties {
             check_name("property name", name)?;
+            if value.is_deeper_than(LIMIT_NESTING) {
+                return Err(InvalidValue::new("properties", format!("nests deeper than {LIMIT_NESTING}")));
+            }
         }
         if self.size() > LIMIT_EVENT_BYTES {
             let reason = format!("takes {} bytes, the limit is {LIMIT_EVENT_BYTES}", self.size());
@@ -332,6 +337,8 @@ impl From<Event> for EventForm {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn read(text: &str) -> Result<Event, serde_json::Error> {
@@ -386,6 +393,16 @@ mod tests {
         let room = LIMIT_EVENT_BYTES - 64 - 2 - 3 - 9;
         assert!(long(room).is_ok());
         assert_eq!(long(room + 1).unwrap_err().field(), "event");
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let nested = |n: usize| {
+            (0..n).fold(Value::from(1), |inner, i| if i % 2 == 0 { json!([inner]) } else { json!({"a": inner}) })
+        };
+        let event = |n| Event::at(DateTime::UNIX_EPOCH, "a", "t").property("p", nested(n)).build();
+        assert!(event(LIMIT_NESTING).is_ok());
+        assert_eq!(event(LIMIT_NESTING + 1).unwrap_err().reason(), "nests deeper than 32");
     }
 
     #[test]

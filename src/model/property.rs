@@ -37,6 +37,19 @@ impl PropertyValue {
         }
     }
 
+    /// True if it nests deeper than `limit` arrays and objects.
+    pub(crate) fn is_deeper_than(&self, limit: usize) -> bool {
+        fn deeper(value: &serde_json::Value, limit: usize) -> bool {
+            let Some(below) = limit.checked_sub(1) else { return value.is_array() || value.is_object() };
+            match value {
+                serde_json::Value::Array(list) => list.iter().any(|one| deeper(one, below)),
+                serde_json::Value::Object(map) => map.values().any(|one| deeper(one, below)),
+                _ => false,
+            }
+        }
+        matches!(self, Self::Nested(value) if deeper(value, limit))
+    }
+
     /// The bytes it takes, roughly; for the limit on an event's size.
     pub(crate) fn size(&self) -> usize {
         match self {

@@ -31,23 +31,17 @@ pub struct CustomerMove {
 }
 
 impl Customer {
-    /// Begins a question about this customer alone. Observation ends where the snapshot's does: with the last event of
-    /// all customers.
-    ///
-    /// # Errors
-    /// None today; the events have been checked.
-    pub fn query(&self) -> Result<Query> {
-        let mut events: Vec<_> = self.journey().iter().collect();
-        events.sort_by_key(|logged| logged.seq);
-        Ok(Journeys::of(events.into_iter().map(|logged| logged.event.clone()))?
-            .observed_until(self.observed_until())
-            .query())
+    /// Begins a question about this customer alone. Sequences are those of the log, and observation ends where the
+    /// snapshot's does: with the last event of all customers.
+    pub fn query(&self) -> Query {
+        let events = self.journey().iter().map(|logged| (logged.seq.get(), &logged.event));
+        Journeys::numbered(events, usize::MAX).observed_until(self.observed_until()).query()
     }
 
     /// The stage the customer is in now, by a model; `None` if no event bears one.
     ///
     /// # Errors
-    /// Those of [`query`](Self::query).
+    /// Those of [`Query::run`].
     pub fn stage(&self, model: &JourneyModel) -> Result<Option<StageName>> {
         Ok(self.moves_in(model, Scope::all())?.pop().map(|last| last.to))
     }
@@ -55,7 +49,7 @@ impl Customer {
     /// The stage the customer was in at a moment.
     ///
     /// # Errors
-    /// Those of [`query`](Self::query).
+    /// Those of [`Query::run`].
     pub fn stage_as_of(&self, model: &JourneyModel, at: DateTime<Utc>) -> Result<Option<StageName>> {
         Ok(self.moves_in(model, Scope::all().as_of(at))?.pop().map(|last| last.to))
     }
@@ -63,13 +57,13 @@ impl Customer {
     /// All moves between stages, in order.
     ///
     /// # Errors
-    /// Those of [`query`](Self::query).
+    /// Those of [`Query::run`].
     pub fn transitions(&self, model: &JourneyModel) -> Result<Vec<CustomerMove>> {
         self.moves_in(model, Scope::all())
     }
 
     fn moves_in(&self, model: &JourneyModel, scope: Scope) -> Result<Vec<CustomerMove>> {
-        self.query()?.scope(scope).run(&Moves(model))
+        self.query().scope(scope).run(&Moves(model))
     }
 }
 

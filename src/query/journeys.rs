@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use super::Query;
 use crate::{
     error::{InvalidValue, Result},
-    journey::{Columns, Names, Part, code, merge},
+    journey::{Columns, Names, Needs, Part, code, merge},
     model::{Event, Micros},
 };
 
@@ -59,16 +59,22 @@ impl Journeys {
         E: TryInto<Event>,
         E::Error: Into<InvalidValue>,
     {
-        let names = Names::default();
-        let mut tables = names.write();
         let mut ids = HashSet::new();
-        let mut rows = Vec::new();
+        let mut kept = Vec::new();
         for event in events {
             let event = event.try_into().map_err(Into::into)?;
             if event.id().is_none_or(|id| ids.insert(id.clone())) {
-                rows.push(code(&event, rows.len() as u64 + 1, &mut tables));
+                kept.push((kept.len() as u64 + 1, event));
             }
         }
+        Ok(Self::numbered(kept.iter().map(|(seq, event)| (*seq, event)), chunk_rows))
+    }
+
+    /// The journeys of events that have their sequences already.
+    pub(super) fn numbered<'a>(events: impl IntoIterator<Item = (u64, &'a Event)>, chunk_rows: usize) -> Self {
+        let names = Names::default();
+        let mut tables = names.write();
+        let rows = events.into_iter().map(|(seq, event)| code(event, seq, &mut tables)).collect();
         drop(tables);
         let columns = Columns::from_rows(rows);
         let mut cuts = vec![0];
@@ -83,7 +89,7 @@ impl Journeys {
             cuts.push(columns.customers.len());
         }
         let last_time = columns.time_range().map(|(_, last)| last);
-        Ok(Self { names, columns: Arc::new(columns), cuts: Arc::new(cuts), last_time })
+        Self { names, columns: Arc::new(columns), cuts: Arc::new(cuts), last_time }
     }
 
     /// Begins a question.
@@ -99,10 +105,10 @@ impl Journeys {
         self.cuts.len() - 1
     }
 
-    pub(super) fn load(&self, chunk: usize) -> Arc<Columns> {
+    pub(super) fn load(&self, chunk: usize, needs: &Needs) -> Arc<Columns> {
         match self.cuts.get(chunk..=chunk + 1) {
             Some(&[from, to]) if self.chunks() > 1 => {
-                Arc::new(merge(&[Part { columns: &self.columns, journeys: from..to }]))
+                Arc::new(merge(&[Part { columns: &self.columns, journeys: from..to }], needs))
             }
             _ => Arc::clone(&self.columns),
         }

@@ -104,7 +104,7 @@ impl Chunks<'_> {
 
     fn load(&self, chunk: usize, needs: &Needs) -> Result<Arc<Columns>> {
         match self {
-            Self::Journeys(journeys) => Ok(journeys.load(chunk)),
+            Self::Journeys(journeys) => Ok(journeys.load(chunk, needs)),
             Self::Scan(scan) => scan.load(chunk, needs),
         }
     }

@@ -21,7 +21,7 @@ use crate::{
 /// The most events of one batch.
 pub const LIMIT_BATCH_EVENTS: usize = 100_000;
 /// The most bytes of one batch, as the limit of an event counts them.
-pub const LIMIT_BATCH_BYTES: usize = 32 << 20;
+pub const LIMIT_BATCH_BYTES: usize = 16 << 20;
 
 impl Store {
     /// Appends one event. What `Ok` guarantees is said by the store's [`Durability`].
@@ -46,7 +46,7 @@ impl Store {
     /// Those of [`append`](Self::append), and `Limit` if there are more than [`LIMIT_BATCH_EVENTS`] events or
     /// [`LIMIT_BATCH_BYTES`] bytes.
     pub fn append_batch(&self, events: impl IntoIterator<Item = Event>) -> Result<Receipt> {
-        let events: Vec<Event> = events.into_iter().collect();
+        let events: Vec<Event> = events.into_iter().take(LIMIT_BATCH_EVENTS.saturating_add(1)).collect();
         if events.len() > LIMIT_BATCH_EVENTS {
             let (found, limit) = (events.len() as u64, LIMIT_BATCH_EVENTS as u64);
             return Err(ErrorKind::Limit { what: "events of one batch", found, limit }.into());
@@ -71,11 +71,12 @@ impl Shared {
             let mut group = Vec::new();
             let mut size = 0;
             for pending in waiting {
-                if size > 0 && size + pending.events.len() > LIMIT_BATCH_EVENTS {
+                let bytes: usize = pending.events.iter().map(Event::size).sum();
+                if size > 0 && size + bytes > LIMIT_BATCH_BYTES {
                     self.commit(&mut writer, mem::take(&mut group));
                     size = 0;
                 }
-                size += pending.events.len();
+                size += bytes;
                 group.push(pending);
             }
             self.commit(&mut writer, group);
@@ -131,6 +132,7 @@ impl Shared {
         let first = writer.head.seq + entries.len() as u64 + 1;
         let mut duplicates = Vec::new();
         let stored_before = entries.len();
+        self.check_room(writer)?;
         for (position, event) in events.into_iter().enumerate() {
             if let Some(id) = event.id() {
                 let id = fingerprint(id);
@@ -166,7 +168,8 @@ impl Shared {
         let first = writer.head.seq + 1;
         let rows = (first..).zip(entries).map(|(seq, entry)| code(&entry.event, seq, &mut names)).collect();
         drop(names);
-        writer.take_in(head, rows);
+        let bytes = entries.iter().map(|entry| entry.event.size()).sum();
+        writer.take_in(head, rows, bytes);
         self.publish(writer);
         self.wake_if_needed(writer);
         Ok(())

@@ -70,7 +70,16 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 /// The bytes of all files in a folder.
 pub(crate) fn size_of_folder(dir: &Path) -> Result<u64> {
     let io = |e| Error::io("listing", dir, e);
-    fs::read_dir(dir).map_err(io)?.map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(io)?.len())).sum()
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir).map_err(io)? {
+        match entry.and_then(|entry| entry.metadata()) {
+            Ok(file) => bytes += file.len(),
+            // A merge has just removed it.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(io(e)),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Removes a file, if it is there.

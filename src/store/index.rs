@@ -15,7 +15,7 @@ use super::{
     ids::IdRun,
     names_file::{self, Counts},
     scan::Scan,
-    segment::{Segment, SegmentWriter},
+    segment::{Segment, SegmentWriter, UNSOUND},
     witness::Head,
 };
 use crate::{
@@ -42,19 +42,43 @@ struct Manifest {
     ids: Vec<String>,
 }
 
+impl Manifest {
+    fn read(dir: &Path) -> Result<Self> {
+        let what = "the manifest of the index";
+        let Some(bytes) = files::read(&dir.join(MANIFEST))? else { return Ok(Self::default()) };
+        let payload = unframe(what, KIND, VERSION, &bytes)?;
+        serde_json::from_slice(payload).map_err(|e| Error::damaged(what, e.to_string()))
+    }
+}
+
+/// How far the log must at least go, since an index was made of it: a second witness. Of a damaged manifest nothing is
+/// known.
+pub(crate) fn witnessed(dir: &Path) -> Result<Head> {
+    match Manifest::read(dir) {
+        Err(error) if error.is_corrupt() => Ok(Head::default()),
+        manifest => Ok(manifest?.through),
+    }
+}
+
 /// The index of a store.
 #[derive(Debug)]
 pub(crate) struct Index {
     dir: PathBuf,
-    through: Head,
     next_file: u64,
     /// Part of every name given while the index is open. An index begun anew counts from the start again, and must not
     /// give a name that an old snapshot still holds, and deletes when it goes.
     opening: u32,
-    pub(crate) segments: Vec<Arc<Segment>>,
-    names_files: Vec<String>,
+    state: State,
+}
+
+/// The files that count, opened, and how far in the log they go.
+#[derive(Debug, Clone, Default)]
+struct State {
+    through: Head,
+    segments: Vec<Arc<Segment>>,
+    names_files: Vec<PathBuf>,
     names_counts: Counts,
-    pub(crate) ids: Vec<Arc<IdRun>>,
+    ids: Vec<Arc<IdRun>>,
 }
 
 impl Index {
@@ -65,30 +89,25 @@ impl Index {
     #[expect(clippy::cast_possible_truncation, reason = "half of a random number is as random")]
     pub(crate) fn open(dir: &Path, names: &Names) -> Result<Self> {
         files::make_folder(dir)?;
-        let manifest: Manifest = match files::read(&dir.join(MANIFEST))? {
-            None => Manifest::default(),
-            Some(bytes) => {
-                let payload = unframe("the manifest of the index", KIND, VERSION, &bytes)?;
-                serde_json::from_slice(payload)
-                    .map_err(|e| Error::damaged("the manifest of the index", e.to_string()))?
-            }
-        };
+        if dir.join(UNSOUND).exists() {
+            return Err(Error::damaged("the journey index", "a question found a part of it damaged"));
+        }
+        let manifest = Manifest::read(dir)?;
         remove_leftovers(dir, &manifest)?;
         for name in &manifest.names {
             names_file::read(&dir.join(name), names)?;
         }
         let segments = manifest.segments.iter().map(|name| Segment::open(&dir.join(name)).map(Arc::new));
         let ids = manifest.ids.iter().map(|name| IdRun::open(&dir.join(name)).map(Arc::new));
-        Ok(Self {
-            dir: dir.to_owned(),
+        let state = State {
             through: manifest.through,
-            next_file: manifest.next_file,
-            opening: RandomState::new().hash_one(dir) as u32,
             segments: segments.collect::<Result<_>>()?,
             names_counts: names_file::counts(names),
-            names_files: manifest.names,
+            names_files: manifest.names.iter().map(|name| dir.join(name)).collect(),
             ids: ids.collect::<Result<_>>()?,
-        })
+        };
+        let opening = RandomState::new().hash_one(dir) as u32;
+        Ok(Self { dir: dir.to_owned(), next_file: manifest.next_file, opening, state })
     }
 
     /// Throws the index away, whatever state it is in, and begins an empty one.
@@ -103,7 +122,15 @@ impl Index {
 
     /// How far in the log it goes.
     pub(crate) fn through(&self) -> Head {
-        self.through
+        self.state.through
+    }
+
+    pub(crate) fn segments(&self) -> &[Arc<Segment>] {
+        &self.state.segments
+    }
+
+    pub(crate) fn ids(&self) -> &[Arc<IdRun>] {
+        &self.state.ids
     }
 
     fn new_file(&mut self, ending: &str) -> PathBuf {
@@ -111,7 +138,8 @@ impl Index {
         self.dir.join(format!("{:08}-{:08x}.{ending}", self.next_file, self.opening))
     }
 
-    /// Takes in fresh journeys and ids: everything after the old head, up to this one.
+    /// Takes in fresh journeys and ids: everything after the old head, up to this one. If it fails, the index is as it
+    /// was before.
     pub(crate) fn seal(
         &mut self,
         fresh: &[Arc<Columns>],
@@ -119,25 +147,20 @@ impl Index {
         through: Head,
         names: &Names,
     ) -> Result<()> {
-        let scan = Scan::new(Vec::new(), fresh.to_vec());
-        let segment = self.write_segment(&scan)?;
-        let mut segments = self.segments.clone();
-        segments.extend(segment);
-        let mut id_runs = self.ids.clone();
+        let mut next = self.state.clone();
+        next.through = through;
+        next.segments.extend(self.write_segment(&Scan::new(Vec::new(), fresh.to_vec()))?);
         if !ids.is_empty() {
             let mut sorted: Vec<u128> = ids.iter().copied().collect();
             sorted.sort_unstable();
-            let path = self.new_file("ids");
-            id_runs.push(Arc::new(IdRun::write(&path, &sorted)?));
+            next.ids.push(Arc::new(IdRun::write(&self.new_file("ids"), &sorted)?));
         }
         let path = self.new_file("names");
-        let counts = names_file::write(&path, names, self.names_counts)?;
-        if let Some(counts) = counts {
-            self.names_counts = counts;
-            self.names_files.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        if let Some(counts) = names_file::write(&path, names, next.names_counts)? {
+            next.names_counts = counts;
+            next.names_files.push(path);
         }
-        (self.segments, self.ids, self.through) = (segments, id_runs, through);
-        self.write_manifest()
+        self.turn_to(next)
     }
 
     fn write_segment(&mut self, scan: &Scan) -> Result<Option<Arc<Segment>>> {
@@ -151,17 +174,34 @@ impl Index {
         writer.finish().map(|segment| Some(Arc::new(segment)))
     }
 
-    /// Merges files of one size, if there are enough of them; true if something was merged.
+    /// Merges files of one size, if there are enough of them; true if something was merged. If it fails, the index is as
+    /// it was before.
     pub(crate) fn merge_some(&mut self, names: &Names) -> Result<bool> {
-        let sizes: Vec<u64> = self.segments.iter().map(|segment| segment.rows).collect();
-        let segments = self.merge_segments(&one_tier(&sizes))?;
-        let sizes: Vec<u64> = self.ids.iter().map(|run| run.len() as u64).collect();
-        let ids = self.merge_ids(&one_tier(&sizes))?;
-        let names_files = if self.names_files.len() > FAN_IN { self.merge_names(names)? } else { Vec::new() };
+        let mut next = self.state.clone();
+        let sizes: Vec<u64> = next.segments.iter().map(|segment| segment.rows).collect();
+        let (segments, kept) = split(&next.segments, &one_tier(&sizes));
+        if !segments.is_empty() {
+            next.segments =
+                self.write_segment(&Scan::new(segments.clone(), Vec::new()))?.into_iter().chain(kept).collect();
+        }
+        let sizes: Vec<u64> = next.ids.iter().map(|run| run.len() as u64).collect();
+        let (ids, kept) = split(&next.ids, &one_tier(&sizes));
+        if !ids.is_empty() {
+            let merged = IdRun::merge(&self.new_file("ids"), &ids)?;
+            next.ids = std::iter::once(Arc::new(merged)).chain(kept).collect();
+        }
+        let mut names_files = Vec::new();
+        if next.names_files.len() > FAN_IN {
+            let path = self.new_file("names");
+            if let Some(counts) = names_file::write(&path, names, Counts::default())? {
+                next.names_counts = counts;
+                names_files = std::mem::replace(&mut next.names_files, vec![path]);
+            }
+        }
         if segments.is_empty() && ids.is_empty() && names_files.is_empty() {
             return Ok(false);
         }
-        self.write_manifest()?;
+        self.turn_to(next)?;
         // Only now do the old ones not count any more.
         segments.iter().for_each(|segment| segment.retire());
         for path in ids.iter().map(|run| run.path().to_owned()).chain(names_files) {
@@ -170,47 +210,20 @@ impl Index {
         Ok(true)
     }
 
-    fn merge_segments(&mut self, which: &BTreeSet<usize>) -> Result<Vec<Arc<Segment>>> {
-        if which.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (old, kept) = split(&self.segments, which);
-        let merged = self.write_segment(&Scan::new(old.clone(), Vec::new()))?;
-        self.segments = merged.into_iter().chain(kept).collect();
-        Ok(old)
-    }
-
-    fn merge_ids(&mut self, which: &BTreeSet<usize>) -> Result<Vec<Arc<IdRun>>> {
-        if which.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (old, kept) = split(&self.ids, which);
-        let path = self.new_file("ids");
-        let merged = Arc::new(IdRun::merge(&path, &old)?);
-        self.ids = std::iter::once(merged).chain(kept).collect();
-        Ok(old)
-    }
-
-    fn merge_names(&mut self, names: &Names) -> Result<Vec<PathBuf>> {
-        let path = self.new_file("names");
-        let Some(counts) = names_file::write(&path, names, Counts::default())? else { return Ok(Vec::new()) };
-        self.names_counts = counts;
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let old = std::mem::replace(&mut self.names_files, file.into_iter().collect());
-        Ok(old.into_iter().map(|name| self.dir.join(name)).collect())
-    }
-
-    fn write_manifest(&self) -> Result<()> {
+    /// Writes a manifest of other files, and if that went well, goes by them.
+    fn turn_to(&mut self, next: State) -> Result<()> {
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let manifest = Manifest {
-            through: self.through,
+            through: next.through,
             next_file: self.next_file,
-            segments: self.segments.iter().filter_map(|segment| name(segment.path())).collect(),
-            names: self.names_files.clone(),
-            ids: self.ids.iter().filter_map(|run| name(run.path())).collect(),
+            segments: next.segments.iter().filter_map(|segment| name(segment.path())).collect(),
+            names: next.names_files.iter().filter_map(|path| name(path)).collect(),
+            ids: next.ids.iter().filter_map(|run| name(run.path())).collect(),
         };
         let payload = serde_json::to_vec(&manifest).unwrap_or_default();
-        files::replace(&self.dir.join(MANIFEST), &frame(KIND, VERSION, &payload))
+        files::replace(&self.dir.join(MANIFEST), &frame(KIND, VERSION, &payload))?;
+        self.state = next;
+        Ok(())
     }
 }
 
@@ -247,7 +260,7 @@ fn remove_leftovers(dir: &Path, manifest: &Manifest) -> Result<()> {
         .collect();
     for entry in fs::read_dir(dir).map_err(|e| Error::io("listing", dir, e))? {
         let entry = entry.map_err(|e| Error::io("listing", dir, e))?;
-        if !named.contains(entry.file_name().to_string_lossy().as_ref()) {
+        if entry.path().is_file() && !named.contains(entry.file_name().to_string_lossy().as_ref()) {
             files::remove(&entry.path())?;
         }
     }

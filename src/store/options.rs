@@ -64,7 +64,8 @@ impl StoreOptions {
     }
 
     /// Sets how many fresh events are kept in memory before they are sealed into a file of the index; at most four
-    /// times as many may wait while a file is being written. The default is 262,144, the least is 1.
+    /// times as many may wait while a file is being written. The default is 262,144, the least is 1. Events of 64 MiB are
+    /// sealed, however few they are.
     pub fn fresh_events(mut self, events: usize) -> Self {
         self.fresh_events = events.max(1);
         self
@@ -76,8 +77,9 @@ impl StoreOptions {
         self
     }
 
-    /// Opens a log that has lost acknowledged entries, and goes on with what is left, instead of failing with
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost). The default is to fail.
+    /// Opens a log that has lost acknowledged entries, or does not fit its witness, and goes on with what is left, instead
+    /// of failing with [`ErrorKind::Lost`](crate::ErrorKind::Lost) or [`ErrorKind::Damaged`](crate::ErrorKind::Damaged). The
+    /// open report says what was accepted. The default is to fail.
     pub fn accept_loss(mut self) -> Self {
         self.accept_loss = true;
         self

@@ -79,7 +79,7 @@ impl Scan {
         {
             return Ok(Arc::clone(columns));
         }
-        Ok(Arc::new(merge(&parts)))
+        Ok(Arc::new(merge(&parts, needs)))
     }
 }
 

@@ -27,6 +27,9 @@ pub(crate) const BLOCK_ROWS: usize = 64 * 1024;
 /// A block's summary names its touchpoints if there are no more than this.
 const LISTED_TOUCHPOINTS: usize = 64;
 
+/// A file of this name beside the segments says that one of them is damaged: the next open builds the index anew.
+pub(crate) const UNSOUND: &str = "UNSOUND";
+
 /// What is known of a block without reading it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BlockInfo {
@@ -72,15 +75,15 @@ impl SegmentWriter {
             self.begun = columns.clone();
             return Ok(());
         }
-        let all = merge(&[Part::whole(&self.begun), Part::whole(columns)]);
+        let all = merge(&[Part::whole(&self.begun), Part::whole(columns)], &Needs::everything());
         let (mut from, mut rows_before) = (0, 0);
         for (journey, (_, rows)) in all.journeys().enumerate() {
             if rows.end - rows_before >= BLOCK_ROWS {
-                self.write_block(&merge(&[Part { columns: &all, journeys: from..journey + 1 }]))?;
+                self.write_block(&merge(&[Part { columns: &all, journeys: from..journey + 1 }], &Needs::everything()))?;
                 (from, rows_before) = (journey + 1, rows.end);
             }
         }
-        self.begun = merge(&[Part { columns: &all, journeys: from..all.customers.len() }]);
+        self.begun = merge(&[Part { columns: &all, journeys: from..all.customers.len() }], &Needs::everything());
         Ok(())
     }
 
@@ -106,6 +109,17 @@ impl SegmentWriter {
 
     /// Writes the directory, syncs, and gives the file its name.
     pub(crate) fn finish(mut self) -> Result<Segment> {
+        let finished = self.write_rest();
+        if finished.is_err() {
+            // What stays is found and removed at the next open.
+            let _ = files::remove(&self.temporary);
+        }
+        finished?;
+        files::rename(&self.temporary, &self.path)?;
+        Segment::open(&self.path)
+    }
+
+    fn write_rest(&mut self) -> Result<()> {
         let rest = std::mem::take(&mut self.begun);
         self.write_block(&rest)?;
         let directory = frame(KIND, VERSION, &postcard::to_stdvec(&self.blocks).unwrap_or_default());
@@ -114,10 +128,7 @@ impl SegmentWriter {
             .and_then(|()| self.out.write_all(&(directory.len() as u64).to_le_bytes()))
             .and_then(|()| self.out.flush())
             .and_then(|()| self.out.get_ref().sync_all())
-            .map_err(|e| Error::io("writing", &self.temporary, e))?;
-        drop(self.out);
-        files::rename(&self.temporary, &self.path)?;
-        Segment::open(&self.path)
+            .map_err(|e| Error::io("writing", &self.temporary, e))
     }
 }
 
@@ -168,27 +179,36 @@ impl Segment {
         self.obsolete.store(true, Ordering::Relaxed);
     }
 
-    /// Reads the columns of a block that are needed.
+    /// Reads the columns of a block that are needed. Damage is noted, so that the next open mends it.
     pub(crate) fn load(&self, block: usize, needs: &Needs) -> Result<Columns> {
+        self.read(block, needs).inspect_err(|error| {
+            if let Some(dir) = self.path.parent().filter(|_| error.is_corrupt()) {
+                // If this fails, the next question finds the damage again.
+                let _ = files::replace(&dir.join(UNSOUND), b"");
+            }
+        })
+    }
+
+    fn read(&self, block: usize, needs: &Needs) -> Result<Columns> {
         let damaged = |what: String, why: &str| Error::damaged(format!("{} of {}", what, self.path.display()), why);
         let info = self.blocks.get(block).ok_or_else(|| damaged(format!("block {block}"), "it is missing"))?;
         let rows = info.rows as usize;
         let mut columns = Columns::default();
         for place in info.columns.iter().filter(|place| place.id.is_needed(needs)) {
             let what = || format!("column {:?} of block {block}", place.id);
-            let bytes = files::read_at(&self.file, place.offset, place.length as usize)
-                .map_err(|e| Error::io("reading", &self.path, e))?;
+            let bytes =
+                files::read_at(&self.file, place.offset, place.length as usize).map_err(|e| match e.kind() {
+                    std::io::ErrorKind::UnexpectedEof => damaged(what(), "the file is too short"),
+                    _ => Error::io("reading", &self.path, e),
+                })?;
             if checksum(&bytes) != place.sum {
                 return Err(damaged(what(), "its checksum does not fit"));
             }
             decode_column(place.id, &bytes, rows, &mut columns)
                 .ok_or_else(|| damaged(what(), "its content is none that was ever written"))?;
         }
-        if columns.is_sound(rows) {
-            Ok(columns)
-        } else {
-            Err(damaged(format!("block {block}"), "its columns do not fit together"))
-        }
+        let sound = columns.is_sound(rows);
+        if sound { Ok(columns) } else { Err(damaged(format!("block {block}"), "its columns do not fit together")) }
     }
 }
 

@@ -22,13 +22,10 @@ use super::{
     witness::{Head, Witness},
 };
 use crate::{
-    error::Result,
+    error::{ErrorKind, Result},
     journey::{Names, Row},
     model::{Event, Micros},
 };
-
-/// So many times the events of a seal may be fresh; then appends wait.
-const ROOM: usize = 4;
 
 /// Lock order: `writer` before `queue` and `view`; `index` before `writer`; `witness` alone.
 #[derive(Debug)]
@@ -83,13 +80,13 @@ pub(super) struct Work {
 
 impl Writer {
     pub(super) fn new(head: Head, index: &Index) -> Self {
-        let last_time = index.segments.iter().filter_map(|segment| segment.time_range()).map(|(_, last)| last).max();
+        let last_time = index.segments().iter().filter_map(|segment| segment.time_range()).map(|(_, last)| last).max();
         Self {
             head,
             synced: head,
-            ids: Ids::new(index.ids.clone()),
+            ids: Ids::new(index.ids().to_vec()),
             fresh: Fresh::default(),
-            segments: index.segments.clone(),
+            segments: index.segments().to_vec(),
             last_time,
             recorded_at: Micros::MIN,
             seal_failed: None,
@@ -102,11 +99,16 @@ impl Writer {
         self.recorded_at
     }
 
+    /// Goes on from the time of an entry of the log.
+    pub(super) fn note_time(&mut self, recorded_at: Option<Micros>) {
+        self.recorded_at = self.recorded_at.max(recorded_at.unwrap_or(Micros::MIN));
+    }
+
     /// Takes in coded events up to a head.
-    pub(super) fn take_in(&mut self, head: Head, rows: Vec<Row>) {
+    pub(super) fn take_in(&mut self, head: Head, rows: Vec<Row>, bytes: usize) {
         self.last_time = self.last_time.max(rows.iter().map(|row| row.time).max());
         self.head = head;
-        self.fresh.push(rows);
+        self.fresh.push(rows, bytes);
     }
 
     fn view(&self) -> View {
@@ -168,7 +170,7 @@ impl Shared {
 
     /// Tells the background thread of unsynced entries, and of enough fresh ones to seal.
     pub(super) fn wake_if_needed(&self, writer: &Writer) {
-        let seal = writer.fresh.events() >= self.options.fresh_events;
+        let seal = writer.fresh.is_full(self.options.fresh_events);
         if seal || !self.is_dirty.swap(true, Ordering::Relaxed) {
             lock(&self.work).seal |= seal;
             self.bell.notify_one();
@@ -177,9 +179,22 @@ impl Shared {
 
     /// Waits while too many events are fresh, unless they cannot be sealed.
     pub(super) fn wait_for_room(&self, mut writer: MutexGuard<'_, Writer>) {
-        let limit = self.options.fresh_events.saturating_mul(ROOM);
-        while writer.fresh.events() >= limit && writer.seal_failed.is_none() && !lock(&self.work).stop {
+        while writer.fresh.is_overfull(self.options.fresh_events)
+            && writer.seal_failed.is_none()
+            && !lock(&self.work).stop
+        {
             writer = self.room.wait(writer).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Refuses an append for which there is no room, and none can be made.
+    pub(super) fn check_room(&self, writer: &Writer) -> Result<()> {
+        match &writer.seal_failed {
+            Some(reason) if writer.fresh.is_overfull(self.options.fresh_events) => {
+                let reason = format!("fresh events cannot be sealed into the index: {reason}");
+                Err(ErrorKind::Poisoned { reason }.into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -214,6 +229,8 @@ impl Shared {
     pub(super) fn stop(&self) {
         lock(&self.work).stop = true;
         self.bell.notify_all();
+        // Whoever looked before this waits by now, and hears the bell.
+        drop(self.writer());
         self.make_room();
     }
 

@@ -11,7 +11,7 @@ use super::{
     Customer, Snapshot, StoreOptions,
     engine::Engine,
     files,
-    index::Index,
+    index::{self, Index},
     log::Log,
     maintain, mark,
     shared::{Shared, Writer, lock},
@@ -19,8 +19,8 @@ use super::{
     witness::{Head, Witness},
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
-    journey::{NameKind, Names, code},
+    error::{Error, Result},
+    journey::{NameKind, Names, Tables, code},
     model::Seq,
     store::ids::fingerprint,
 };
@@ -61,7 +61,7 @@ struct Handle {
 }
 
 /// How large a store is, and of what it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
     /// Events in the log.
@@ -78,6 +78,8 @@ pub struct StoreStats {
     pub log_bytes: u64,
     /// Bytes that the journey index takes on disk.
     pub index_bytes: u64,
+    /// Why fresh events could not be sealed the last time, if they could not. Appending and asking go on meanwhile.
+    pub index_error: Option<String>,
 }
 
 /// What opening a store found and did.
@@ -124,22 +126,21 @@ impl Store {
         let (engine, mended) = engine()?;
         let mut report = OpenReport { mended, ..OpenReport::default() };
         let log = Log::open(engine)?;
-        let mut witness = Witness::open(dir)?;
-        let head = check_head(&log, &mut witness, options, &mut report)?;
+        let index_dir = dir.join(INDEX);
+        let (head, witness) = check_head(dir, &log, options, &mut report)?;
 
         let names = Names::default();
-        let index_dir = dir.join(INDEX);
-        let mut index = match open_index(&index_dir, &names, &log, head, options) {
-            Ok(index) => index,
+        let index = open_index(&index_dir, &names, &log, options);
+        let built = index.and_then(|index| replay(&log, index, head, &names, options));
+        let (index, writer, replayed) = match built {
             Err(error) if error.is_corrupt() => {
                 report.rebuilt = Some(error.to_string());
-                *names.write() = crate::journey::Tables::default();
-                Index::begin_anew(&index_dir)?
+                *names.write() = Tables::default();
+                replay(&log, Index::begin_anew(&index_dir)?, head, &names, options)?
             }
-            Err(error) => return Err(error),
+            built => built?,
         };
-        let mut writer = Writer::new(head, &index);
-        report.replayed = replay(&log, &mut index, &mut writer, &names, options)?;
+        report.replayed = replayed;
 
         let shared = Arc::new(Shared::new(dir.to_owned(), options.clone(), log, names, writer, index, witness, lock));
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
@@ -203,6 +204,7 @@ impl Store {
             fresh_events: shared.writer().fresh.events() as u64,
             log_bytes: shared.log.engine().size_on_disk()?,
             index_bytes: files::size_of_folder(&shared.dir.join(INDEX))?,
+            index_error: shared.writer().seal_failed.clone(),
         })
     }
 
@@ -224,72 +226,93 @@ impl Store {
     }
 }
 
-/// The head of the log, after a look at what the witness says of it.
-fn check_head(log: &Log, witness: &mut Witness, options: &StoreOptions, report: &mut OpenReport) -> Result<Head> {
-    match log.check(witness.head()) {
-        Err(error) if options.accept_loss && matches!(error.kind(), ErrorKind::Lost { .. }) => {
+/// The head of the log, after a look at its witnesses: the file of that name, and the index, which was made of a log
+/// that went at least as far.
+fn check_head(dir: &Path, log: &Log, options: &StoreOptions, report: &mut OpenReport) -> Result<(Head, Witness)> {
+    let checked = || -> Result<(Head, Witness)> {
+        let witness = Witness::open(dir)?;
+        log.check(witness.head().unwrap_or_default())?;
+        Ok((log.check(index::witnessed(&dir.join(INDEX))?)?, witness))
+    };
+    let (head, mut witness) = match checked() {
+        Err(error) if options.accept_loss && error.is_corrupt() => {
             report.mended.push(error.to_string());
+            let mut witness = Witness::forgotten(dir);
             let head = log.head()?;
-            witness.note(head)?;
-            Ok(head)
+            witness.set(head)?;
+            (head, witness)
         }
-        checked => checked,
+        checked => checked?,
+    };
+    if witness.head().is_none() {
+        if head.seq > 0 {
+            report
+                .mended
+                .push("the head witness was missing: whether the log had gone further is not known".to_owned());
+        }
+        witness.set(head)?;
     }
+    Ok((head, witness))
 }
 
-fn open_index(dir: &Path, names: &Names, log: &Log, head: Head, options: &StoreOptions) -> Result<Index> {
+fn open_index(dir: &Path, names: &Names, log: &Log, options: &StoreOptions) -> Result<Index> {
     if options.rebuild_index {
         return Err(Error::damaged("the journey index", "it was asked to be built again"));
     }
     let index = Index::open(dir, names)?;
-    if index.through().seq > head.seq {
-        return Err(Error::damaged("the journey index", "it goes further than the log"));
-    }
-    log.check(index.through())?;
+    log.check(index.through()).map_err(|e| Error::damaged("the journey index", e.to_string()))?;
     Ok(index)
 }
 
 /// Reads what the index does not have yet, sealing as it goes, so that memory stays bounded.
-fn replay(log: &Log, index: &mut Index, writer: &mut Writer, names: &Names, options: &StoreOptions) -> Result<u64> {
+fn replay(
+    log: &Log,
+    mut index: Index,
+    head: Head,
+    names: &Names,
+    options: &StoreOptions,
+) -> Result<(Index, Writer, u64)> {
+    let mut writer = Writer::new(head, &index);
     let mut replayed = 0;
     let through = index.through().seq;
     log.blocks_after(through, |block| {
         let head = Head { seq: block.next().saturating_sub(1), chain: block.after };
         let mut tables = names.write();
-        let mut rows = Vec::with_capacity(block.entries.len());
+        let (mut rows, mut bytes) = (Vec::with_capacity(block.entries.len()), 0);
         for (seq, entry) in (block.first..).zip(&block.entries).filter(|(seq, _)| *seq > through) {
             rows.push(code(&entry.event, seq, &mut tables));
+            bytes += entry.event.size();
             if let Some(id) = entry.event.id() {
                 writer.ids.insert(fingerprint(id));
             }
         }
         drop(tables);
         replayed += rows.len() as u64;
-        writer.take_in(head, rows);
-        if writer.fresh.events() >= options.fresh_events {
+        writer.note_time(block.entries.last().map(|entry| entry.recorded_at));
+        writer.take_in(head, rows, bytes);
+        if writer.fresh.is_full(options.fresh_events) {
             let (fresh, ids) = (writer.fresh.begin_sealing(), writer.ids.begin_sealing());
             index.seal(&fresh, &ids, head, names)?;
             while index.merge_some(names)? {}
             writer.fresh.end_sealing();
-            writer.ids.end_sealing(index.ids.clone());
-            writer.segments.clone_from(&index.segments);
+            writer.ids.end_sealing(index.ids().to_vec());
+            writer.segments = index.segments().to_vec();
         }
         Ok(())
     })?;
-    Ok(replayed)
+    Ok((index, writer, replayed))
 }
 
 impl Handle {
+    /// Closes once; whoever comes second waits until it is done.
     fn close(&self) -> Result<()> {
-        let Some(thread) = lock(&self.thread).take() else { return Ok(()) };
+        let mut thread = lock(&self.thread);
+        let Some(running) = thread.take() else { return Ok(()) };
         self.shared.stop();
         // A panic of the thread has been printed; what it left undone is done at the next open.
-        let _ = thread.join();
-        let sealed = if self.shared.writer().fresh.events() >= SEAL_AT_CLOSE {
-            maintain::seal_and_merge(&self.shared)
-        } else {
-            Ok(())
-        };
+        let _ = running.join();
+        let many = self.shared.writer().fresh.events() >= SEAL_AT_CLOSE;
+        let sealed = if many { maintain::seal(&self.shared) } else { Ok(()) };
         let witnessed = self.shared.sync_and_witness();
         let closed = self.shared.log.engine().close();
         self.shared.unlock_folder();

@@ -15,6 +15,7 @@ use crate::{
 
 const KIND: [u8; 4] = *b"JLWT";
 const VERSION: u32 = 1;
+const FILE: &str = "WITNESS";
 
 /// The head of a log: its last sequence, and the chained checksum up to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,36 +28,47 @@ pub(crate) struct Head {
 #[derive(Debug)]
 pub(crate) struct Witness {
     path: PathBuf,
-    written: Head,
+    /// What the file says; `None` if there is none.
+    written: Option<Head>,
 }
 
 impl Witness {
     /// Reads the witness of a store. A witness that is damaged is an error: it is the only one there is.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
-        let path = dir.join("WITNESS");
+        let path = dir.join(FILE);
         let written = match files::read(&path)? {
-            None => Head::default(),
+            None => None,
             Some(bytes) => {
                 let payload = unframe("the head witness", KIND, VERSION, &bytes)?;
-                postcard::from_bytes(payload).map_err(|e| Error::damaged("the head witness", e.to_string()))?
+                Some(postcard::from_bytes(payload).map_err(|e| Error::damaged("the head witness", e.to_string()))?)
             }
         };
         Ok(Self { path, written })
     }
 
-    /// What the log must at least contain.
-    pub(crate) fn head(&self) -> Head {
+    /// A witness that knows nothing, in place of one that cannot be read.
+    pub(crate) fn forgotten(dir: &Path) -> Self {
+        Self { path: dir.join(FILE), written: None }
+    }
+
+    /// What the log must at least contain; `None` if there is no witness.
+    pub(crate) fn head(&self) -> Option<Head> {
         self.written
     }
 
-    /// Notes a head that has been synced.
+    /// Notes a head that has been synced. It never goes back: what came late is left out.
     pub(crate) fn note(&mut self, head: Head) -> Result<()> {
-        if head == self.written {
+        if self.written.is_some_and(|written| written.seq >= head.seq) {
             return Ok(());
         }
+        self.set(head)
+    }
+
+    /// Sets the head, also back: a loss was accepted.
+    pub(crate) fn set(&mut self, head: Head) -> Result<()> {
         let payload = postcard::to_stdvec(&head).unwrap_or_default();
         files::replace(&self.path, &frame(KIND, VERSION, &payload))?;
-        self.written = head;
+        self.written = Some(head);
         Ok(())
     }
 }
