@@ -146,7 +146,8 @@ pub enum ErrorKind {
         source: io::Error,
     },
     /// An earlier write or sync failed, so what is on disk is not known: the store takes no more entries.
-    /// What was acknowledged is safe; close it and open it again.
+    /// What was acknowledged is safe; close it and open it again. If the index could not be written, appending goes on by
+    /// itself when it can.
     #[error("the store takes no more entries since an earlier write failed: {reason}")]
     Poisoned {
         /// The earlier failure.

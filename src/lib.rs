@@ -50,7 +50,8 @@
 //! # Guarantees
 //! An append is whole or absent, and what [`Durability::Synced`] has acknowledged survives a power cut. Answers do not
 //! depend on the number of threads, or on how the store has cut its files. Nothing panics: not on input, not on bytes
-//! found on disk, not on any time or amount. `docs/design.md` of the repository describes every byte on disk,
+//! found on disk, not on any time or amount. (sled does; its panics are caught and become errors, unless the program is
+//! built with `panic = "abort"`.) `docs/design.md` of the repository describes every byte on disk,
 //! `docs/decisions.md` why things are as they are.
 //!
 //! [sled]: https://docs.rs/sled

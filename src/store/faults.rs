@@ -1,22 +1,38 @@
-//! What a store is after its engine failed at any call: tried for every call of a small run.
+//! What a store is after its engine failed at any call, and after a power cut or a kill at any moment: tried for every
+//! call of a small run.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
 use chrono::{DateTime, TimeDelta};
 
 use super::{
-    Store, StoreOptions,
-    engine::Engine,
+    Durability, Store, StoreOptions,
+    engine::{Change, Engine, Pair},
     failing::{FailingEngine, When},
+    files,
     memory::MemoryEngine,
+    shared::lock,
 };
-use crate::{error::Result, journey::Needs, model::Event};
+use crate::{
+    error::Result,
+    journey::Needs,
+    model::{Event, EventBuilder},
+};
 
 const EVENTS: i64 = 40;
 
-fn event(i: i64) -> Event {
+fn shape(i: i64) -> EventBuilder {
     let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(i);
-    Event::at(at, format!("c{}", i % 5), ["view", "pay"][usize::from(i % 3 == 2)]).id(format!("e{i}")).build().unwrap()
+    Event::at(at, format!("c{}", i % 5), ["view", "pay"][usize::from(i % 3 == 2)]).id(format!("e{i}"))
+}
+
+fn event(i: i64) -> Event {
+    shape(i).build().unwrap()
 }
 
 fn open(dir: &Path, engine: Arc<dyn Engine>) -> Result<Store> {
@@ -86,4 +102,230 @@ fn after_a_failure_at_any_call_nothing_acknowledged_is_missing_and_no_batch_is_h
         store.close().unwrap();
     }
     assert!(refused > 20, "{refused}");
+}
+
+/// The files of a store by their names within its folder.
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// An engine that looks, before each write, flush and sync, what a power cut and a kill would leave at that moment:
+/// of itself and of the store's folder.
+#[derive(Debug)]
+struct Camera {
+    inner: MemoryEngine,
+    dir: PathBuf,
+    promised: Mutex<Promised>,
+    /// What was left, each once, with the most that was promised of it.
+    left: Mutex<BTreeMap<(Files, Vec<Pair>), Left>>,
+}
+
+/// How many of the events must be there afterwards.
+#[derive(Debug, Clone, Copy, Default)]
+struct Promised {
+    power_cut: usize,
+    kill: usize,
+}
+
+#[derive(Debug)]
+struct Left {
+    engine: MemoryEngine,
+    promised: usize,
+    after: &'static str,
+}
+
+impl Camera {
+    fn new(dir: &Path) -> Self {
+        let (promised, left) = (Mutex::default(), Mutex::default());
+        Self { inner: MemoryEngine::new(), dir: dir.to_owned(), promised, left }
+    }
+
+    /// The order matters, since the store goes on meanwhile: what was promised first, then what the folder says of the
+    /// log, the log at last. So all that is said and promised must be true of it, however late it is looked at.
+    fn look(&self) {
+        let promised = *lock(&self.promised);
+        let files = self.folder();
+        let power_cut = (promised.power_cut, self.inner.after_power_cut(), "a power cut");
+        for (promised, engine, after) in [power_cut, (promised.kill, self.inner.after_kill(), "a kill")] {
+            let pairs = engine.range(b"", b"\xff", usize::MAX).unwrap();
+            let mut all = lock(&self.left);
+            let left = all.entry((files.clone(), pairs)).or_insert(Left { engine, promised, after });
+            if left.promised < promised {
+                (left.promised, left.after) = (promised, after);
+            }
+        }
+    }
+
+    /// The folder as it is, but for its lock.
+    fn folder(&self) -> Files {
+        let read = |name: &str| files::read(&self.dir.join(name)).unwrap();
+        loop {
+            let said = ["JOURNEYLOG", "WITNESS", "index/MANIFEST"].map(|name| (PathBuf::from(name), read(name)));
+            let manifest = said[2].1.clone();
+            let mut files: Files = said.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))).collect();
+            for entry in fs::read_dir(self.dir.join("index")).into_iter().flatten().map(Result::unwrap) {
+                let name = Path::new("index").join(entry.file_name());
+                if let (false, Ok(bytes)) = (files.contains_key(&name), fs::read(entry.path())) {
+                    files.insert(name, bytes);
+                }
+            }
+            // Else it was replaced meanwhile, and files that it named may be gone.
+            if read("index/MANIFEST") == manifest {
+                return files;
+            }
+        }
+    }
+}
+
+impl Engine for Camera {
+    fn apply(&self, batch: Vec<Change>) -> Result<()> {
+        self.look();
+        self.inner.apply(batch)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.look();
+        self.inner.flush()
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.look();
+        self.inner.sync()
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.inner.get(key)
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>> {
+        self.inner.range(from, to, limit)
+    }
+
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>> {
+        self.inner.last(from, to)
+    }
+
+    fn size_on_disk(&self) -> Result<u64> {
+        self.inner.size_on_disk()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+/// Events in batches of 1 and 3; every fifth batch has long texts, so that it takes several blocks.
+fn batches() -> Vec<Vec<Event>> {
+    let mut state = 7_u64;
+    let mut long = || -> String {
+        let letter = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'0' + u8::try_from(state >> 58).unwrap())
+        };
+        (0..15_000).map(letter).collect()
+    };
+    let mut batches = Vec::new();
+    let mut next = 0;
+    for number in 0..24 {
+        let size = if number % 2 == 0 { 3 } else { 1 };
+        let batch = (next..next + size).map(|i| {
+            let builder = shape(i);
+            if number % 10 == 4 { builder.property("text", long()) } else { builder }.build().unwrap()
+        });
+        batches.push(batch.collect());
+        next += size;
+    }
+    batches
+}
+
+/// Appends all, and looks at what would be left on the way.
+fn watched(durability: Durability, fresh_events: usize) -> BTreeMap<(Files, Vec<Pair>), Left> {
+    let dir = tempfile::tempdir().unwrap();
+    let camera = Arc::new(Camera::new(dir.path()));
+    let options = StoreOptions::new().durability(durability).fresh_events(fresh_events);
+    let store = Store::open_on(dir.path(), &options, || Ok((camera.clone(), Vec::new()))).unwrap();
+    let mut appended = 0;
+    for (number, batch) in batches().into_iter().enumerate() {
+        appended += batch.len();
+        store.append_batch(batch).unwrap();
+        {
+            let mut promised = lock(&camera.promised);
+            promised.power_cut = if durability >= Durability::Synced { appended } else { promised.power_cut };
+            promised.kill = if durability >= Durability::Flushed { appended } else { promised.kill };
+        }
+        camera.look();
+        if number % 7 == 6 {
+            store.sync().unwrap();
+            *lock(&camera.promised) = Promised { power_cut: appended, kill: appended };
+            camera.look();
+        }
+    }
+    store.close().unwrap();
+    *lock(&camera.promised) = Promised { power_cut: appended, kill: appended };
+    camera.look();
+    std::mem::take(&mut *lock(&camera.left))
+}
+
+/// The log holds the first events of the run, as many as it says; the index says the same.
+fn check_all(store: &Store, events: &[Event], context: &str) {
+    let count = usize::try_from(store.len()).unwrap();
+    let snapshot = store.snapshot();
+    let seqs: Vec<u64> = (1..=store.len()).collect();
+    let logged: Vec<Event> = snapshot.events(&seqs).unwrap().into_iter().map(|logged| logged.event).collect();
+    assert!(logged == events[..count], "the log {context}");
+
+    let (scan, names) = (snapshot.scan(), snapshot.names());
+    let mut indexed = BTreeMap::new();
+    for chunk in 0..scan.chunks() {
+        let columns = scan.load(chunk, &Needs::everything()).unwrap();
+        for (customer, rows) in columns.journeys() {
+            for row in rows {
+                let touchpoint = names.touchpoint(columns.touchpoints[row]).to_string();
+                let event = (names.customer(customer).to_string(), touchpoint, columns.times[row].to_datetime());
+                assert!(indexed.insert(columns.seqs[row], event).is_none(), "an event is indexed twice {context}");
+            }
+        }
+    }
+    let expected = (1..).zip(&logged).map(|(seq, event)| {
+        (seq, (event.customer().as_str().to_owned(), event.touchpoint().as_str().to_owned(), event.occurred_at()))
+    });
+    assert_eq!(indexed, expected.collect(), "the index {context}");
+}
+
+#[test]
+fn what_was_promised_survives_a_power_cut_and_a_kill_at_any_moment() {
+    let events = batches().concat();
+    let ends: Vec<usize> =
+        batches().iter().scan(0, |end, batch| Some(std::mem::replace(end, *end + batch.len()))).collect();
+    for durability in [Durability::Buffered, Durability::Flushed, Durability::Synced] {
+        for fresh_events in [5, 12, 1_000] {
+            let mut held = BTreeSet::new();
+            let (mut sealed, mut behind) = (0, 0);
+            for (number, ((files, _), Left { engine, promised, after })) in
+                watched(durability, fresh_events).into_iter().enumerate()
+            {
+                let context = format!("after {after}: {durability:?}, {fresh_events}, state {number}");
+                let dir = tempfile::tempdir().unwrap();
+                fs::create_dir(dir.path().join("index")).unwrap();
+                files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
+                let options = StoreOptions::new().fresh_events(if number % 8 == 0 { 4 } else { 1_000 });
+                let store = Store::open_on(dir.path(), &options, || Ok((Arc::new(engine), Vec::new())))
+                    .unwrap_or_else(|error| panic!("{error} {context}"));
+                assert_eq!(store.open_report().rebuilt, None, "{context}");
+                let count = usize::try_from(store.len()).unwrap();
+                assert!(count >= promised, "{count} of {promised} events {context}");
+                assert!(count == events.len() || ends.contains(&count), "half a batch {context}");
+                check_all(&store, &events, &context);
+                held.insert(count);
+                sealed += usize::from(store.open_report().replayed < store.len());
+                behind += usize::from(store.open_report().replayed > 0);
+
+                // The ids are known, and it goes on.
+                let again = store.append_batch(events.clone()).unwrap();
+                assert_eq!(again.duplicates(), (0..count).collect::<Vec<_>>(), "{context}");
+                check_all(&store, &events, &context);
+            }
+            // It was no walk in the park.
+            assert!(held.contains(&0) && held.contains(&events.len()) && held.len() > 4, "{held:?}");
+            assert!(behind > 2 && (sealed > 4) == (fresh_events < 1_000), "{behind} {sealed}");
+        }
+    }
 }

@@ -187,10 +187,12 @@ impl Shared {
         }
     }
 
-    /// Refuses an append for which there is no room, and none can be made.
+    /// Refuses an append for which there is no room, since sealing failed; and asks for another try.
     pub(super) fn check_room(&self, writer: &Writer) -> Result<()> {
         match &writer.seal_failed {
             Some(reason) if writer.fresh.is_overfull(self.options.fresh_events) => {
+                lock(&self.work).seal = true;
+                self.bell.notify_one();
                 let reason = format!("fresh events cannot be sealed into the index: {reason}");
                 Err(ErrorKind::Poisoned { reason }.into())
             }

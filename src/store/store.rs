@@ -196,15 +196,19 @@ impl Store {
     pub fn stats(&self) -> Result<StoreStats> {
         let shared = &self.0.shared;
         let snapshot = self.snapshot();
+        let (fresh_events, index_error) = {
+            let writer = shared.writer();
+            (writer.fresh.events() as u64, writer.seal_failed.clone())
+        };
         Ok(StoreStats {
             events: snapshot.len(),
             customers: shared.names.count(NameKind::Customer) as u64,
             touchpoints: shared.names.count(NameKind::Touchpoint) as u64,
             segments: snapshot.segments(),
-            fresh_events: shared.writer().fresh.events() as u64,
+            fresh_events,
             log_bytes: shared.log.engine().size_on_disk()?,
             index_bytes: files::size_of_folder(&shared.dir.join(INDEX))?,
-            index_error: shared.writer().seal_failed.clone(),
+            index_error,
         })
     }
 

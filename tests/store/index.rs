@@ -1,8 +1,11 @@
 //! The index says what the log says, whether it was built as events came, at open, or anew.
 
-use journeylog::{Funnel, JourneyModel, Journeys, StageCounts, Store, StoreOptions, Transitions, testing::World};
+use journeylog::{
+    Comparison, Condition, Durability, Funnel, JourneyModel, Journeys, Seq, StageCounts, Store, StoreOptions,
+    Transitions, testing::World,
+};
 
-use crate::small_seals;
+use crate::{event, small_seals};
 
 #[test]
 fn store_and_memory_give_the_same_answers() {
@@ -44,4 +47,59 @@ fn segments_stay_few() {
         assert!((1..16).contains(&endings(ending)), "{} {ending}", endings(ending));
     }
     assert_eq!(endings("tmp"), 0);
+}
+
+/// A manifest that could not be written once (the disk was full, no file could be opened) made the next seal write the same
+/// events into a second segment: every journey had them twice.
+#[test]
+fn a_manifest_that_could_not_be_written_doubles_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StoreOptions::new().fresh_events(100).durability(Durability::Flushed).open(dir.path()).unwrap();
+    let events = World::new(5).customers(20).events(1_500).make();
+    let obstacle = dir.path().join("index/MANIFEST.tmp");
+    let mut failed = false;
+    for (i, batch) in events.chunks(5).enumerate() {
+        match i {
+            60 => std::fs::create_dir(&obstacle).unwrap(),
+            80 => {
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                failed = store.stats().unwrap().index_error.is_some();
+                let _ = std::fs::remove_dir(&obstacle);
+            }
+            _ => {}
+        }
+        // There is no room for more than four seals; then appends are refused until one succeeds.
+        while store.append_batch(batch.to_vec()).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let _ = std::fs::remove_dir(&obstacle);
+        }
+    }
+    assert!(failed, "the obstacle was none");
+    let plan = StageCounts::default().list_customers();
+    let moves = Transitions::of_question();
+    let expected = Journeys::of(events).unwrap().query().run((&plan, &moves)).unwrap();
+    assert_eq!(store.query().run((&plan, &moves)).unwrap(), expected);
+    store.close().unwrap();
+    let store = small_seals(dir.path());
+    assert_eq!(store.query().run((&plan, &moves)).unwrap(), expected);
+    assert_eq!(store.stats().unwrap().index_error, None);
+}
+
+/// Each property name took a number for every event: a few thousand names of one event each took all memory.
+#[test]
+fn names_of_few_events_take_little() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    let event = |i: u32| event("c", "t", i.into()).property(format!("key-{i}"), i).build().unwrap();
+    for first in (0..6_000).step_by(1_000) {
+        store.append_batch((first..first + 1_000).map(event)).unwrap();
+    }
+    store.close().unwrap();
+    let store = small_seals(dir.path());
+    let bytes = store.stats().unwrap().index_bytes;
+    assert!(bytes < 6_000 * 1_000, "{bytes}");
+    let one = Condition::property("key-4711", Comparison::Eq(4_711_u32.into()));
+    let funnel = Funnel::ordered([one]).list_customers().build().unwrap();
+    let served = store.query().run(&funnel).unwrap().customers.unwrap().remove(0).events.remove(0);
+    assert_eq!(served.seq, Seq(4_712));
 }

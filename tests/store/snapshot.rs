@@ -30,3 +30,29 @@ fn appends_seals_and_merges_do_not_show() {
     let (snapshot, report, _) = &taken[9];
     assert_eq!(&snapshot.query().run((&funnel, &counts)).unwrap(), report);
 }
+
+/// One customer's own questions numbered the events anew, so that `known_at` saw others than it was asked for.
+#[test]
+fn one_customers_questions_have_the_sequences_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    for i in 0..10 {
+        store.append(built("other", "ad_click", i)).unwrap();
+    }
+    store.append(built("ann", "product_view", 100)).unwrap();
+    store.append(built("ann", "purchase", 101)).unwrap();
+    store.append(built("other", "ad_click", 9_000_000)).unwrap();
+    let ann = store.customer("ann").unwrap().unwrap();
+    let funnel = Funnel::ordered(["product_view", "purchase"])
+        .within(chrono::TimeDelta::days(7))
+        .list_customers()
+        .build()
+        .unwrap();
+    let known = |seq| ann.query().known_at(Seq(seq)).run(&funnel).unwrap();
+    assert_eq!([known(2).entered, known(11).entered, known(11).converted, known(12).converted], [0, 1, 0, 1]);
+    let served: Vec<Seq> = known(12).customers.unwrap()[0].events.iter().map(|event| event.seq).collect();
+    assert_eq!(served, [Seq(11), Seq(12)]);
+    // Observation ends with the other's last event, as it does when the store is asked.
+    let of_store = store.query().customers([ann.id().clone()]).run(&funnel).unwrap();
+    assert_eq!(ann.query().run(&funnel).unwrap(), of_store);
+}
