@@ -1,5 +1,5 @@
 //! Appending, one by one and in batches, by durability: events per second.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench stops at once")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a bench stops at once")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{Durability, Event, StoreOptions, testing::World};

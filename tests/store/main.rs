@@ -4,6 +4,7 @@
     clippy::missing_panics_doc,
     clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
     clippy::semicolon_if_nothing_returned,
     missing_docs,
     reason = "a test stops at once, and its numbers are small"

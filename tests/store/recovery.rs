@@ -37,7 +37,7 @@ fn answers(store: &Store) -> Result<(u64, Vec<Vec<u64>>), Error> {
     let funnel = store.funnel(&Funnel::ordered(["view", "view"]).build().unwrap())?;
     let journey = |i: i32| {
         let customer = store.customer(&i.to_string())?;
-        Ok(customer.iter().flat_map(|customer| customer.journey()).map(|logged| logged.seq.0).collect())
+        Ok(customer.iter().flat_map(journeylog::Customer::journey).map(|logged| logged.seq.0).collect())
     };
     Ok((funnel.converted, (0..20).map(journey).collect::<Result<_, Error>>()?))
 }
