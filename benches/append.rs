@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a bench stops at once")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use journeylog::{Durability, Event, StoreOptions, testing::World};
+use journeylog::{Durability, Event, EventBuilder, StoreOptions, testing::World};
 
 /// The same events again and again, each time with ids of their own: an id the log has would make its event a
 /// duplicate, and a refusal would be measured instead of an append.
@@ -20,19 +20,7 @@ impl Events {
 }
 
 fn with_id(event: &Event, id: usize) -> Event {
-    let mut builder = Event::at(event.occurred_at(), event.customer().as_str(), event.touchpoint().as_str())
-        .id(format!("n-{id}"))
-        .channel(event.channel().clone());
-    if let Some(value) = event.value() {
-        builder = builder.value(value);
-    }
-    if let Some(feedback) = event.feedback() {
-        builder = builder.feedback(feedback.clone());
-    }
-    for (name, value) in event.properties() {
-        builder = builder.property(name, value.clone());
-    }
-    builder.build().unwrap()
+    EventBuilder::from(event.clone()).id(format!("n-{id}")).build().unwrap()
 }
 
 fn append(c: &mut Criterion) {

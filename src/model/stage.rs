@@ -417,7 +417,13 @@ impl JourneyModelBuilder {
         };
         let aliases = aliases
             .iter()
-            .map(|(alias, stage)| Ok((StageName::new(alias)?, known("model.aliases".into(), stage)?)))
+            .map(|(alias, stage)| {
+                let alias = StageName::new(alias)?;
+                if stages.contains(&alias) {
+                    return Err(InvalidPlan::new("model.aliases", format!("{alias} is a stage of the model itself")));
+                }
+                Ok((alias, known("model.aliases".into(), stage)?))
+            })
             .collect::<Result<Vec<_>, InvalidPlan>>()?;
         let mut checked = Vec::with_capacity(rules.len());
         for (i, rule) in rules.into_iter().enumerate() {
@@ -507,6 +513,7 @@ mod tests {
             refused(JourneyModel::builder("m", ["a"]).rule(Condition::stage("a").unwrap(), "a"))
                 .contains("asks for a stage")
         );
+        assert!(refused(JourneyModel::builder("m", ["a", "b"]).alias("a", "b")).contains("a is a stage"));
         assert!(refused(JourneyModel::builder("m", ["a"]).moves([("a", "x")])).contains("x is no stage"));
     }
 

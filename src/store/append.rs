@@ -29,8 +29,8 @@ impl Store {
     /// An event that is not valid is refused. One whose id the log has already is not stored, and the receipt says so.
     ///
     /// # Errors
-    /// `InvalidValue` if the event is refused; `Poisoned` if an earlier write failed; `Full` or `Io` if this write
-    /// failed: it is not acknowledged then, and may or may not be there when the store is opened again.
+    /// `InvalidValue` if the event is refused; `Closed` after a close; `Poisoned` if an earlier write failed; `Damaged` or
+    /// `Io` if known ids could not be looked up, and then nothing was done; `Full`, `Io` or `Engine` if this write failed: it is not acknowledged then, and may or may not be there when the store is opened again.
     pub fn append<E>(&self, event: E) -> Result<Receipt>
     where
         E: TryInto<Event>,
