@@ -323,9 +323,13 @@ fn what_was_promised_survives_a_power_cut_and_a_kill_at_any_moment() {
                 assert_eq!(again.duplicates(), (0..count).collect::<Vec<_>>(), "{context}");
                 check_all(&store, &events, &context);
             }
-            // It was no walk in the park.
+            // There was something to lose, and something to keep.
             assert!(held.contains(&0) && held.contains(&events.len()) && held.len() > 4, "{held:?}");
-            assert!(behind > 2 && (sealed > 4) == (fresh_events < 1_000), "{behind} {sealed}");
+            match fresh_events {
+                5 => assert!(sealed > 4, "{sealed}"), // appends waited for a seal
+                1_000 => assert!(sealed == 0 && behind > 2, "{sealed} {behind}"),
+                _ => {}
+            }
         }
     }
 }
