@@ -64,7 +64,7 @@ pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
         };
         encoded.push((ColumnId::Feedback, numbers(&mut columns.feedback.iter().map(code))));
     }
-    for (&property, column) in &columns.properties {
+    for (&property, column) in columns.properties.iter().filter(|(_, column)| !column.rows.is_empty()) {
         encoded.push((ColumnId::Property(property), encode_property(column)));
     }
     encoded

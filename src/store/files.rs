@@ -47,8 +47,13 @@ pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_extension(TEMPORARY);
     let mut file = create(&temporary)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| Error::io("writing", &temporary, e))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
     drop(file);
+    if let Err(e) = written {
+        // Room may be what is lacking.
+        let _ = fs::remove_file(&temporary);
+        return Err(Error::io("writing", &temporary, e));
+    }
     rename(&temporary, path)
 }
 

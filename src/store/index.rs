@@ -27,6 +27,10 @@ use crate::{
 const KIND: [u8; 4] = *b"JLMF";
 const VERSION: u32 = 1;
 const MANIFEST: &str = "MANIFEST";
+/// The endings of the other files.
+const SEGMENT: &str = "segment";
+const IDS: &str = "ids";
+const NAMES: &str = "names";
 /// So many files of one size are merged into one.
 const FAN_IN: usize = 4;
 /// Sizes within this factor count as one size.
@@ -135,7 +139,22 @@ impl Index {
 
     fn new_file(&mut self, ending: &str) -> PathBuf {
         self.next_file += 1;
-        self.dir.join(format!("{:08}-{:08x}.{ending}", self.next_file, self.opening))
+        self.file(self.next_file, ending)
+    }
+
+    fn file(&self, number: u64, ending: &str) -> PathBuf {
+        self.dir.join(format!("{number:08}-{:08x}.{ending}", self.opening))
+    }
+
+    /// Removes the files that were made after this number, for an attempt that failed: they do not count, and room may be
+    /// what was lacking.
+    fn remove_made_after(&self, number: u64) {
+        for made in number.saturating_add(1)..=self.next_file {
+            for ending in [SEGMENT, IDS, NAMES] {
+                // What stays is found and removed at the next open.
+                let _ = files::remove(&self.file(made, ending));
+            }
+        }
     }
 
     /// Takes in fresh journeys and ids: everything after the old head, up to this one. If it fails, the index is as it
@@ -147,27 +166,37 @@ impl Index {
         through: Head,
         names: &Names,
     ) -> Result<()> {
+        let before = self.next_file;
+        match self.with_fresh(fresh, ids, names) {
+            Ok(next) => self.turn_to(State { through, ..next }),
+            Err(error) => {
+                self.remove_made_after(before);
+                Err(error)
+            }
+        }
+    }
+
+    fn with_fresh(&mut self, fresh: &[Arc<Columns>], ids: &HashSet<u128>, names: &Names) -> Result<State> {
         let mut next = self.state.clone();
-        next.through = through;
         next.segments.extend(self.write_segment(&Scan::new(Vec::new(), fresh.to_vec()))?);
         if !ids.is_empty() {
             let mut sorted: Vec<u128> = ids.iter().copied().collect();
             sorted.sort_unstable();
-            next.ids.push(Arc::new(IdRun::write(&self.new_file("ids"), &sorted)?));
+            next.ids.push(Arc::new(IdRun::write(&self.new_file(IDS), &sorted)?));
         }
-        let path = self.new_file("names");
+        let path = self.new_file(NAMES);
         if let Some(counts) = names_file::write(&path, names, next.names_counts)? {
             next.names_counts = counts;
             next.names_files.push(path);
         }
-        self.turn_to(next)
+        Ok(next)
     }
 
     fn write_segment(&mut self, scan: &Scan) -> Result<Option<Arc<Segment>>> {
         if scan.chunks() == 0 {
             return Ok(None);
         }
-        let mut writer = SegmentWriter::create(&self.new_file("segment"))?;
+        let mut writer = SegmentWriter::create(&self.new_file(SEGMENT))?;
         for chunk in 0..scan.chunks() {
             writer.push(&*scan.load(chunk, &Needs::everything())?)?;
         }
@@ -177,37 +206,54 @@ impl Index {
     /// Merges files of one size, if there are enough of them; true if something was merged. If it fails, the index is as
     /// it was before.
     pub(crate) fn merge_some(&mut self, names: &Names) -> Result<bool> {
+        let before = self.next_file;
+        let next = match self.merged(names) {
+            Ok(Some(next)) => next,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                self.remove_made_after(before);
+                return Err(error);
+            }
+        };
+        let old = self.state.clone();
+        self.turn_to(next)?;
+        // Only now do the old files not count any more. What stays of them is found and removed at the next open.
+        for segment in old.segments.iter().filter(|old| !self.state.segments.iter().any(|new| Arc::ptr_eq(old, new))) {
+            segment.retire();
+        }
+        for run in old.ids.iter().filter(|old| !self.state.ids.iter().any(|new| Arc::ptr_eq(old, new))) {
+            let _ = files::remove(run.path());
+        }
+        for path in old.names_files.iter().filter(|old| !self.state.names_files.contains(old)) {
+            let _ = files::remove(path);
+        }
+        Ok(true)
+    }
+
+    /// The state after merging what is of one size; `None` if nothing is.
+    fn merged(&mut self, names: &Names) -> Result<Option<State>> {
         let mut next = self.state.clone();
         let sizes: Vec<u64> = next.segments.iter().map(|segment| segment.rows).collect();
         let (segments, kept) = split(&next.segments, &one_tier(&sizes));
         if !segments.is_empty() {
-            next.segments =
-                self.write_segment(&Scan::new(segments.clone(), Vec::new()))?.into_iter().chain(kept).collect();
+            next.segments = self.write_segment(&Scan::new(segments, Vec::new()))?.into_iter().chain(kept).collect();
         }
         let sizes: Vec<u64> = next.ids.iter().map(|run| run.len() as u64).collect();
         let (ids, kept) = split(&next.ids, &one_tier(&sizes));
         if !ids.is_empty() {
-            let merged = IdRun::merge(&self.new_file("ids"), &ids)?;
+            let merged = IdRun::merge(&self.new_file(IDS), &ids)?;
             next.ids = std::iter::once(Arc::new(merged)).chain(kept).collect();
         }
-        let mut names_files = Vec::new();
         if next.names_files.len() > FAN_IN {
-            let path = self.new_file("names");
+            let path = self.new_file(NAMES);
             if let Some(counts) = names_file::write(&path, names, Counts::default())? {
-                next.names_counts = counts;
-                names_files = std::mem::replace(&mut next.names_files, vec![path]);
+                (next.names_counts, next.names_files) = (counts, vec![path]);
             }
         }
-        if segments.is_empty() && ids.is_empty() && names_files.is_empty() {
-            return Ok(false);
-        }
-        self.turn_to(next)?;
-        // Only now do the old ones not count any more.
-        segments.iter().for_each(|segment| segment.retire());
-        for path in ids.iter().map(|run| run.path().to_owned()).chain(names_files) {
-            files::remove(&path)?;
-        }
-        Ok(true)
+        let changed = next.segments.len() != self.state.segments.len()
+            || next.ids.len() != self.state.ids.len()
+            || next.names_files.len() != self.state.names_files.len();
+        Ok(changed.then_some(next))
     }
 
     /// Writes a manifest of other files, and if that went well, goes by them.

@@ -109,12 +109,7 @@ impl SegmentWriter {
 
     /// Writes the directory, syncs, and gives the file its name.
     pub(crate) fn finish(mut self) -> Result<Segment> {
-        let finished = self.write_rest();
-        if finished.is_err() {
-            // What stays is found and removed at the next open.
-            let _ = files::remove(&self.temporary);
-        }
-        finished?;
+        self.write_rest()?;
         files::rename(&self.temporary, &self.path)?;
         Segment::open(&self.path)
     }
@@ -129,6 +124,13 @@ impl SegmentWriter {
             .and_then(|()| self.out.flush())
             .and_then(|()| self.out.get_ref().sync_all())
             .map_err(|e| Error::io("writing", &self.temporary, e))
+    }
+}
+
+impl Drop for SegmentWriter {
+    /// A segment that was not finished takes no room. After it was, there is no file of this name.
+    fn drop(&mut self) {
+        let _ = files::remove(&self.temporary);
     }
 }
 
@@ -182,7 +184,9 @@ impl Segment {
     /// Reads the columns of a block that are needed. Damage is noted, so that the next open mends it.
     pub(crate) fn load(&self, block: usize, needs: &Needs) -> Result<Columns> {
         self.read(block, needs).inspect_err(|error| {
-            if let Some(dir) = self.path.parent().filter(|_| error.is_corrupt()) {
+            // A segment that does not count any more, or whose index has been built anew, says nothing of today's.
+            let counts = !self.obsolete.load(Ordering::Relaxed) && self.path.exists();
+            if let Some(dir) = self.path.parent().filter(|_| counts && error.is_corrupt()) {
                 // If this fails, the next question finds the damage again.
                 let _ = files::replace(&dir.join(UNSOUND), b"");
             }

@@ -134,6 +134,8 @@ impl Store {
         let built = index.and_then(|index| replay(&log, index, head, &names, options));
         let (index, writer, replayed) = match built {
             Err(error) if error.is_corrupt() => {
+                // If it is the log that cannot be read, that is what is said, and the index stays.
+                log.blocks_after(0, |_| Ok(()))?;
                 report.rebuilt = Some(error.to_string());
                 *names.write() = Tables::default();
                 replay(&log, Index::begin_anew(&index_dir)?, head, &names, options)?
@@ -264,8 +266,10 @@ fn open_index(dir: &Path, names: &Names, log: &Log, options: &StoreOptions) -> R
         return Err(Error::damaged("the journey index", "it was asked to be built again"));
     }
     let index = Index::open(dir, names)?;
-    log.check(index.through()).map_err(|e| Error::damaged("the journey index", e.to_string()))?;
-    Ok(index)
+    match log.check(index.through()) {
+        Err(error) if error.is_corrupt() => Err(Error::damaged("the journey index", error.to_string())),
+        checked => checked.map(|_| index),
+    }
 }
 
 /// Reads what the index does not have yet, sealing as it goes, so that memory stays bounded.
@@ -297,7 +301,7 @@ fn replay(
         if writer.fresh.is_full(options.fresh_events) {
             let (fresh, ids) = (writer.fresh.begin_sealing(), writer.ids.begin_sealing());
             index.seal(&fresh, &ids, head, names)?;
-            while index.merge_some(names)? {}
+            merge_if_possible(&mut index, names)?;
             writer.fresh.end_sealing();
             writer.ids.end_sealing(index.ids().to_vec());
             writer.segments = index.segments().to_vec();
@@ -305,6 +309,18 @@ fn replay(
         Ok(())
     })?;
     Ok((index, writer, replayed))
+}
+
+/// Merges what is of one size. It may fail for lack of room, and is not needed for the store to open; damage that it
+/// finds is another matter.
+fn merge_if_possible(index: &mut Index, names: &Names) -> Result<()> {
+    loop {
+        match index.merge_some(names) {
+            Ok(true) => {}
+            Err(error) if error.is_corrupt() => return Err(error),
+            Ok(false) | Err(_) => return Ok(()),
+        }
+    }
 }
 
 impl Handle {
