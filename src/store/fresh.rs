@@ -123,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn large_events_are_sealed_however_few_they_are() {
+        let mut fresh = Fresh::default();
+        fresh.push(vec![row(0)], SEAL_BYTES - 1);
+        assert!(!fresh.is_full(usize::MAX));
+        fresh.push(vec![row(1)], 1);
+        assert!(fresh.is_full(usize::MAX));
+        let _ = fresh.begin_sealing();
+        assert!(!fresh.is_full(usize::MAX), "what is being sealed does not count again");
+        fresh.push(vec![row(2)], SEAL_BYTES * (ROOM - 1));
+        assert!(fresh.is_full(usize::MAX) && fresh.is_overfull(usize::MAX));
+        fresh.end_sealing();
+        assert!(!fresh.is_overfull(usize::MAX));
+    }
+
+    #[test]
     fn runs_stay_few_and_lose_nothing() {
         let mut fresh = Fresh::default();
         for seq in 0..5_000 {
