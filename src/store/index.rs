@@ -318,6 +318,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_seal_that_failed_leaves_nothing_and_the_next_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::default();
+        let event = crate::model::Event::at(chrono::DateTime::UNIX_EPOCH, "ann", "view").build().unwrap();
+        let row = crate::journey::code(&event, 1, &mut names.write());
+        let fresh = [Arc::new(Columns::from_rows(vec![row]))];
+        let mut index = Index::open(dir.path(), &Names::default()).unwrap();
+        let head = Head { seq: 1, ..Head::default() };
+        // The segment is the first file, the names are the second, and cannot be written.
+        let obstacle = index.file(2, NAMES).with_extension(files::TEMPORARY);
+        fs::create_dir(&obstacle).unwrap();
+        index.seal(&fresh, &HashSet::new(), head, &names).unwrap_err();
+        assert_eq!((index.through(), index.segments().len()), (Head::default(), 0));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only the obstacle");
+        fs::remove_dir(&obstacle).unwrap();
+        index.seal(&fresh, &HashSet::new(), head, &names).unwrap();
+        assert_eq!((index.through(), index.segments().len()), (head, 1));
+        assert_eq!(Index::open(dir.path(), &Names::default()).unwrap().segments().len(), 1);
+    }
+
+    #[test]
     fn files_of_one_size_are_a_tier() {
         assert!(one_tier(&[10, 10, 10]).is_empty());
         assert_eq!(one_tier(&[10, 1_000, 12, 9, 30]), BTreeSet::from([0, 2, 3, 4]));
