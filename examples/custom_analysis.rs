@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, error::Error, fmt, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Analysis, Binder, Bound, Cell, Condition, Event, InvalidPlan, Journey, Masks, Names, Store, Table, Tables,
+    Analysis, Binder, Bound, Cell, Condition, Event, InvalidPlan, Journey, Matches, Names, Store, Table, Tables,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,16 +30,17 @@ struct BeforePurchase {
 impl Analysis for BeforePurchase {
     type Bound = BoundBeforePurchase;
 
-    /// Asks the binder for what is to be read: here one condition. It is then worked out for all events of a block at
-    /// once, and only the columns that it needs are read.
+    /// Asks the binder for what is to be read: here one condition, and the times of all events. The condition is then
+    /// tried on all events of a block at once, and only the columns that are needed are read.
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundBeforePurchase, InvalidPlan> {
-        Ok(BoundBeforePurchase { purchase: binder.masks(std::slice::from_ref(&self.purchase))? })
+        binder.need_times();
+        Ok(BoundBeforePurchase { purchase: binder.matches(std::slice::from_ref(&self.purchase))? })
     }
 }
 
-/// The bound plan: a word for each event, whose lowest bit says "is a purchase".
+/// The bound plan: which events are purchases.
 struct BoundBeforePurchase {
-    purchase: Masks,
+    purchase: Matches,
 }
 
 /// The state: whole numbers only, so that adding them up gives the same on any number of threads. Averages are for the
@@ -62,9 +63,8 @@ impl Bound for BoundBeforePurchase {
 
     /// One customer's whole journey, in the order in which things happened: position i of each column is event i.
     fn visit(&self, state: &mut Counts, journey: &Journey<'_>) {
-        let times = journey.times();
-        let first_purchase = self.purchase.of(journey).iter().position(|word| word & 1 == 1);
-        match first_purchase.and_then(|at| Some((at, times.first()?, times.get(at)?))) {
+        let purchases = self.purchase.of(journey);
+        match purchases.event(0).and_then(|at| Some((at, journey.times().first()?, purchases.times.first()?))) {
             Some((before, start, purchase)) => {
                 let (customers, micros) = state.buyers.entry(before as u64).or_default();
                 *customers += 1;

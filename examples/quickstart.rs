@@ -37,8 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = JourneyModel::standard();
     if let Some(customer) = snapshot.customer("c-78")? {
         println!("The journey of {}", customer.id().as_str());
-        for logged in customer.journey() {
-            println!("  {}  {}", logged.event.occurred_at().format("%Y-%m-%d %H:%M"), logged.event.touchpoint());
+        for event in customer.journey() {
+            println!("  {}  {}", event.occurred_at.format("%Y-%m-%d %H:%M"), event.touchpoint);
         }
         let stage = |stage: Option<StageName>| stage.map_or("no stage".to_owned(), |stage| stage.to_string());
         let then = start() + TimeDelta::days(14);

@@ -82,12 +82,12 @@ pub mod testing;
 
 pub use analysis::{
     Analysis, Binder, Bound, DurationSummary, Durations, Exclusion, Funnel, FunnelBuilder, FunnelCustomer,
-    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_STEPS, Masks, Order, Plan, Rate, Report, Scope, ServedEvent,
+    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_STEPS, Matches, Order, Plan, Rate, Report, Scope, ServedEvent,
     StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal, Ties,
-    TransitionCell, Transitions, TransitionsReport, Visit, visits,
+    TransitionCell, Transitions, TransitionsReport, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
-pub use journey::{ChannelNo, CustomerNo, Journey, Names, PropertyNo, TouchpointNo};
+pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
 pub use model::{
     Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Event, EventBuilder, EventId, Feedback,
     JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth, Period,
@@ -97,8 +97,8 @@ pub use rust_decimal::Decimal;
 
 pub use query::{Answer, CustomerMove, Journeys, Query, Question};
 pub use store::{
-    Customer, Durability, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent, OpenReport, Receipt, Snapshot, Store,
-    StoreOptions, StoreStats,
+    Customer, Durability, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent, OpenReport, Receipt,
+    Snapshot, Store, StoreOptions, StoreStats,
 };
 pub use table::{Cell, Table, Tables};
 

@@ -1,13 +1,9 @@
 //! Binding: from the names of a plan to the numbers of one store.
 
-use super::{
-    BoundScope, Scope,
-    reader::{MaskPlan, Reader, StagePlan},
-    test::Test,
-};
+use super::{BoundScope, Scope, masks::MaskPlan, reader::Reader, stage_plan::StagePlan, test::Test};
 use crate::{
     error::InvalidPlan,
-    journey::{Journey, NameKind, Names, Needs, PropertyNo},
+    journey::{Journey, Matched, NameKind, Names, Needs, PropertyNo},
     model::{Condition, JourneyModel, Micros, StageName},
 };
 
@@ -20,14 +16,14 @@ pub struct Binder<'a> {
     models: Vec<JourneyModel>,
 }
 
-/// A registered list of conditions. Its word for an event has bit i set if condition i holds.
+/// A registered list of conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Masks(usize);
+pub struct Matches(usize);
 
-impl Masks {
-    /// The words of a journey's events.
-    pub fn of<'a>(&self, journey: &Journey<'a>) -> &'a [u64] {
-        journey.mask_words(self.0)
+impl Matches {
+    /// The events of a journey for which any of the conditions holds, in order.
+    pub fn of<'a>(&self, journey: &Journey<'a>) -> Matched<'a> {
+        journey.matched(self.0)
     }
 }
 
@@ -36,25 +32,46 @@ impl Masks {
 pub struct StageReading(usize);
 
 impl StageReading {
-    /// The stages that a journey's events bear: 0 for none, else the stage's place in the model counted from 1.
-    pub fn of<'a>(&self, journey: &Journey<'a>) -> &'a [u8] {
-        journey.stage_codes(self.0)
+    /// How a journey passes through the model's stages: its visits, in order.
+    pub fn of<'a>(&self, journey: &Journey<'a>) -> impl Iterator<Item = Visit> + use<'a> {
+        let visited = journey.visited(self.0);
+        let visit = |(&since, &stage)| Visit { stage: usize::from(stage), since };
+        visited.times.iter().zip(visited.stages).map(visit)
     }
 }
 
+/// A stay in one stage: from its first event to the first event of the next stage. Neighbouring events of the same stage
+/// are one visit, and events that bear no stage leave it as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visit {
+    /// The stage, by its place in the model from 0.
+    pub stage: usize,
+    /// When its first event happened.
+    pub since: Micros,
+}
+
 impl<'a> Binder<'a> {
-    /// Begins binding for a scope; `last` is the time of the last event it sees.
+    /// Begins binding for a scope; `last` is the time of the last event it sees, and `latest` that of the last event there
+    /// is.
     pub(crate) fn new(
         names: &'a Names,
         model: &'a JourneyModel,
         scope: &Scope,
         last: Option<Micros>,
+        latest: Option<Micros>,
     ) -> Result<Self, InvalidPlan> {
         scope.check()?;
-        let scope_bound = scope.bind(names, last);
-        let needs = Needs { seqs: scope_bound.known_at.is_some(), ..Needs::default() };
-        let reader =
-            Reader { scope: scope_bound, filter: None, needs, stages: Vec::new(), own_model: None, masks: Vec::new() };
+        let scope_bound = scope.bind(names, last, latest);
+        let BoundScope { cuts_end, known_at, .. } = scope_bound;
+        let reader = Reader {
+            scope: scope_bound,
+            filter: None,
+            needs: Needs { times: cuts_end, seqs: known_at.is_some(), ..Needs::default() },
+            shown: Needs::default(),
+            stages: Vec::new(),
+            own_model: None,
+            masks: Vec::new(),
+        };
         let mut binder = Self { names, model, reader, models: Vec::new() };
         if let Some(filter) = scope.filter_condition() {
             binder.reader.filter = Some(binder.test(filter)?);
@@ -90,12 +107,12 @@ impl<'a> Binder<'a> {
         self.reader.scope.counts(at)
     }
 
-    /// Registers up to 64 conditions.
+    /// Registers up to 64 conditions: of each journey the events are picked for which any of them holds.
     ///
     /// # Errors
     /// [`InvalidPlan`] if there are more than 64, or one of them cannot be asked: it names a stage that the question's
     /// model does not have, for one.
-    pub fn masks(&mut self, conditions: &[Condition]) -> Result<Masks, InvalidPlan> {
+    pub fn matches(&mut self, conditions: &[Condition]) -> Result<Matches, InvalidPlan> {
         if conditions.len() > 64 {
             return Err(InvalidPlan::new("conditions", format!("there are {}, the limit is 64", conditions.len())));
         }
@@ -106,8 +123,26 @@ impl<'a> Binder<'a> {
                 self.test(c)
             })
             .collect::<Result<Vec<_>, InvalidPlan>>()?;
+        self.need_to_pick();
         self.reader.masks.push(MaskPlan::new(tests, self.names.count(NameKind::Touchpoint)));
-        Ok(Masks(self.reader.masks.len() - 1))
+        Ok(Matches(self.reader.masks.len() - 1))
+    }
+
+    /// The same, but every event is picked, also those for which no condition holds.
+    ///
+    /// # Errors
+    /// Those of [`matches`](Self::matches).
+    pub fn matches_and_others(&mut self, conditions: &[Condition]) -> Result<Matches, InvalidPlan> {
+        let matches = self.matches(conditions)?;
+        if let Some(plan) = self.reader.masks.last_mut() {
+            plan.every_event = true;
+        }
+        Ok(matches)
+    }
+
+    fn need_to_pick(&mut self) {
+        let needs = &mut self.reader.needs;
+        (needs.times, needs.touchpoints) = (true, true);
     }
 
     /// Registers a journey model.
@@ -115,18 +150,19 @@ impl<'a> Binder<'a> {
         if let Some(known) = self.models.iter().position(|m| m == model) {
             return StageReading(known);
         }
+        self.need_to_pick();
         let (names, needs) = (self.names, &mut self.reader.needs);
         needs.stages = true;
         let code =
             |stage: &str| model.position(stage).and_then(|place| u8::try_from(place + 1).ok()).unwrap_or_default();
         let rules = model.rules();
         let tests = rules.iter().map(|rule| Test::bind(&rule.when, names, model, needs)).collect();
-        let plan = StagePlan {
-            rules: MaskPlan::new(tests, names.count(NameKind::Touchpoint)),
-            stage_of_rule: rules.iter().map(|rule| code(rule.stage.as_str())).collect(),
-            nth: rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.nth?))).collect(),
-            own: names.read().starting_at(NameKind::Stage, 0).map(|stage| code(stage)).collect(),
-        };
+        let plan = StagePlan::new(
+            MaskPlan::new(tests, names.count(NameKind::Touchpoint)),
+            rules.iter().map(|rule| code(rule.stage.as_str())).collect(),
+            rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.nth?))).collect(),
+            names.read().starting_at(NameKind::Stage, 0).map(|stage| code(stage)).collect(),
+        );
         self.models.push(model.clone());
         self.reader.stages.push(plan);
         StageReading(self.models.len() - 1)
@@ -135,28 +171,38 @@ impl<'a> Binder<'a> {
     /// Asks for a property's column; `None` if no event has it.
     pub fn property(&mut self, name: &str) -> Option<PropertyNo> {
         let number = self.names.find_property(name)?;
-        self.reader.needs.properties.add(number.0);
+        self.reader.shown.properties.add(number.0);
         Some(number)
+    }
+
+    /// Asks for the times of events. Those of matching events and of visits come with these.
+    pub fn need_times(&mut self) {
+        self.reader.shown.times = true;
+    }
+
+    /// Asks for the touchpoints of events.
+    pub fn need_touchpoints(&mut self) {
+        self.reader.shown.touchpoints = true;
     }
 
     /// Asks for the places of events in the log.
     pub fn need_seqs(&mut self) {
-        self.reader.needs.seqs = true;
+        self.reader.shown.seqs = true;
     }
 
     /// Asks for the channels of events.
     pub fn need_channels(&mut self) {
-        self.reader.needs.channels = true;
+        self.reader.shown.channels = true;
     }
 
     /// Asks for the money of events.
     pub fn need_values(&mut self) {
-        self.reader.needs.values = true;
+        self.reader.shown.values = true;
     }
 
     /// Asks for the answers to surveys.
     pub fn need_feedback(&mut self) {
-        self.reader.needs.feedback = true;
+        self.reader.shown.feedback = true;
     }
 
     fn test(&mut self, condition: &Condition) -> Result<Test, InvalidPlan> {
@@ -165,6 +211,7 @@ impl<'a> Binder<'a> {
             let StageReading(place) = self.stages(self.model);
             self.reader.own_model = Some(place);
         }
+        self.reader.needs.touchpoints = true;
         Ok(Test::bind(condition, self.names, self.model, &mut self.reader.needs))
     }
 

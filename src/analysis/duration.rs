@@ -2,15 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Micros;
+
 /// Up to this many lengths are kept as they are; more go into buckets.
-const EXACT: usize = 1 << 20;
-/// A bucket's ends differ by at most this share of its value: 64 buckets for each doubling.
-const BUCKETS_PER_DOUBLING: u32 = 64;
+const EXACT: usize = 1 << 16;
+/// A bucket's ends differ by at most this share of its value: 1,024 buckets for each doubling.
+const BUCKETS_PER_DOUBLING: u32 = 1024;
 
 /// Lengths of time in microseconds, of which quantiles are asked at the end.
 ///
-/// Up to 1,048,576 of them quantiles are exact. Beyond that the lengths are counted in buckets, and a quantile is at
-/// most 1/64 below the true one; the summary says so. What is known depends on the lengths alone, not on the order in
+/// Up to 65,536 of them quantiles are exact. Beyond that the lengths are counted in buckets, and a quantile is at most
+/// one part in 1,024 below the true one; the summary says so. What is known depends on the lengths alone, not on the order in
 /// which they came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Durations {
@@ -36,13 +38,24 @@ impl Default for Durations {
 impl Durations {
     /// Adds a length; one that is negative counts as 0.
     pub fn add(&mut self, micros: i128) {
-        let micros = u64::try_from(micros.max(0)).unwrap_or(u64::MAX);
+        self.add_micros(u64::try_from(micros.max(0)).unwrap_or(u64::MAX));
+    }
+
+    /// Adds the time from one moment to a later one.
+    pub(crate) fn add_between(&mut self, from: Micros, to: Micros) {
+        // The difference of two moments fits, taken modulo 2^64.
+        self.add_micros(if to > from { to.0.wrapping_sub(from.0).cast_unsigned() } else { 0 });
+    }
+
+    fn add_micros(&mut self, micros: u64) {
         self.sum = self.sum.saturating_add(micros.into());
         self.max = self.max.max(micros);
         match &mut self.kept {
             Kept::All(all) => {
                 all.push(micros);
-                self.fold_if_many();
+                if all.len() > EXACT {
+                    self.fold_if_many();
+                }
             }
             Kept::Buckets(buckets) => count(buckets, micros, 1),
         }
@@ -89,10 +102,12 @@ impl Durations {
     pub fn summary(&self) -> Option<DurationSummary> {
         let (count, quantile, error): (u64, Box<dyn Fn(f64) -> u64>, f64) = match &self.kept {
             Kept::All(all) => {
-                let mut sorted = all.clone();
-                sorted.sort_unstable();
-                let count = sorted.len() as u64;
-                let at = move |q| sorted.get(rank(q, count)).copied().unwrap_or_default();
+                let count = all.len() as u64;
+                let at = move |q| {
+                    let mut list = all.clone();
+                    let rank = rank(q, count);
+                    if rank < list.len() { *list.select_nth_unstable(rank).1 } else { 0 }
+                };
                 (count, Box::new(at), 0.0)
             }
             Kept::Buckets(buckets) => {
@@ -140,7 +155,7 @@ fn count(buckets: &mut Vec<u64>, micros: u64, times: u64) {
     }
 }
 
-/// Values below 64 have a bucket each; above, each doubling has 64 of equal width.
+/// Values below 1,024 have a bucket each; above, each doubling has 1,024 of equal width.
 fn bucket(micros: u64) -> usize {
     let steps = u64::from(BUCKETS_PER_DOUBLING);
     let Some(doublings) = micros.checked_ilog2().and_then(|log| log.checked_sub(steps.ilog2())) else {
@@ -200,7 +215,7 @@ mod tests {
     fn buckets_hold_their_error() {
         for micros in (0..2_000).chain([1 << 20, (1 << 40) + 12_345, u64::MAX]) {
             let start = bucket_start(bucket(micros));
-            assert!(start <= micros && (micros - start) as f64 <= micros as f64 / 64.0, "{micros} {start}");
+            assert!(start <= micros && (micros - start) as f64 <= micros as f64 / 1024.0, "{micros} {start}");
         }
     }
 

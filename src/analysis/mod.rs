@@ -4,18 +4,20 @@
 mod bind;
 mod duration;
 pub(crate) mod funnel;
+mod masks;
+mod picking;
 mod plan;
 mod rate;
 mod reader;
 mod run;
 mod scope;
 mod seam;
+mod stage_plan;
 mod stages;
 mod test;
 mod transitions;
-mod visits;
 
-pub use bind::{Binder, Masks, StageReading};
+pub use bind::{Binder, Matches, StageReading, Visit};
 pub use duration::{DurationSummary, Durations};
 pub use funnel::{
     Exclusion, Funnel, FunnelBuilder, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_STEPS, Order,
@@ -29,4 +31,3 @@ pub use scope::Scope;
 pub use seam::{Analysis, Bound};
 pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
 pub use transitions::{StageTotal, TransitionCell, Transitions, TransitionsReport};
-pub use visits::{Visit, visits};

@@ -1,96 +1,30 @@
-//! Reads columns for a question: keeps the rows in scope, and works out condition words and stages for all rows at once.
+//! Reads chunks for a question: keeps the rows in scope, and picks the events that its plans ask for, for all journeys
+//! at once.
 
-use std::{borrow::Cow, sync::Arc};
+use std::ops::Range;
 
-use super::{BoundScope, test::Test};
-use crate::{
-    journey::{Columns, Journey, NO_STAGE, Needs, Readings},
-    model::Nth,
+use super::{
+    BoundScope,
+    masks::MaskPlan,
+    stage_plan::{Codes, StagePlan},
+    test::Test,
 };
+use crate::journey::{Chunk, Columns, CustomerNo, Journey, Needs, Part, Picked, Readings, Source, Span};
 
-/// Up to 64 conditions: bit i of a row's word is set if condition i holds.
-#[derive(Debug, Clone)]
-pub(crate) struct MaskPlan {
-    /// The bits that only the touchpoint decides, by its number.
-    by_touchpoint: Vec<u64>,
-    /// The other conditions with their bits.
-    by_row: Vec<(u64, Test)>,
-}
+/// For each part of a chunk which of its rows the scope sees; `None` for all.
+pub(super) struct Kept(Vec<Option<Vec<bool>>>);
 
-impl MaskPlan {
-    pub(crate) fn new(tests: Vec<Test>, touchpoints: usize) -> Self {
-        let mut plan = Self { by_touchpoint: vec![0; touchpoints], by_row: Vec::new() };
-        for (i, test) in tests.into_iter().enumerate() {
-            let bit = 1_u64 << (i % 64);
-            match test.by_touchpoint(touchpoints) {
-                Some(holds) => {
-                    for (word, holds) in plan.by_touchpoint.iter_mut().zip(holds) {
-                        *word |= u64::from(holds) * bit;
-                    }
-                }
-                None => plan.by_row.push((bit, test)),
-            }
-        }
-        plan
+impl Kept {
+    /// Which rows of a part are seen, from its first row on; `None` for all.
+    pub(super) fn of_part(&self, place: usize) -> Option<&[bool]> {
+        self.0.get(place)?.as_deref()
     }
 
-    fn words(&self, columns: &Columns, stages: &[u8]) -> Vec<u64> {
-        let at = |t: &crate::journey::TouchpointNo| self.by_touchpoint.get(t.index()).copied().unwrap_or_default();
-        let mut words: Vec<u64> = columns.touchpoints.iter().map(at).collect();
-        for (bit, test) in &self.by_row {
-            for (word, holds) in words.iter_mut().zip(test.rows(columns, stages)) {
-                *word |= u64::from(holds) * bit;
-            }
-        }
-        words
-    }
-}
-
-/// A journey model in the numbers of one store.
-#[derive(Debug, Clone)]
-pub(crate) struct StagePlan {
-    /// Bit i: rule i's condition holds.
-    pub(crate) rules: MaskPlan,
-    /// The stage code of each rule.
-    pub(crate) stage_of_rule: Vec<u8>,
-    /// The rules that speak of an nth occurrence.
-    pub(crate) nth: Vec<(usize, Nth)>,
-    /// The code of an event's own stage, by its number; 0 if the model does not have it.
-    pub(crate) own: Vec<u8>,
-}
-
-impl StagePlan {
-    fn codes(&self, columns: &Columns) -> Vec<u8> {
-        let mut words = self.rules.words(columns, &[]);
-        if !self.nth.is_empty() {
-            for (_, rows) in columns.journeys() {
-                self.count_occurrences(words.get_mut(rows).unwrap_or_default());
-            }
-        }
-        let by_rule = |word: &u64| self.stage_of_rule.get(word.trailing_zeros() as usize).copied().unwrap_or_default();
-        let mut codes: Vec<u8> = words.iter().map(by_rule).collect();
-        for (code, &own) in codes.iter_mut().zip(&columns.stages) {
-            if own != NO_STAGE {
-                *code =
-                    Some(self.own.get(own as usize).copied().unwrap_or_default()).filter(|c| *c > 0).unwrap_or(*code);
-            }
-        }
-        codes
-    }
-
-    /// Clears the bits of nth rules where the occurrence is another one. Every event of the condition counts, also
-    /// those that an earlier rule or their own stage decides.
-    fn count_occurrences(&self, words: &mut [u64]) {
-        for &(rule, nth) in &self.nth {
-            let bit = 1_u64 << (rule % 64);
-            let mut count = 0_u32;
-            for word in words.iter_mut().filter(|word| **word & bit != 0) {
-                count = count.saturating_add(1);
-                if !nth.holds(count) {
-                    *word &= !bit;
-                }
-            }
-        }
+    /// Which of these rows of a part are seen; `None` for all.
+    pub(super) fn rows(&self, part: &Part<'_>, place: usize, rows: Range<usize>) -> Option<&[bool]> {
+        let first = part.rows().start;
+        let kept = self.0.get(place)?.as_ref()?;
+        Some(kept.get(rows.start.saturating_sub(first)..rows.end.saturating_sub(first)).unwrap_or_default())
     }
 }
 
@@ -99,7 +33,10 @@ impl StagePlan {
 pub(crate) struct Reader {
     pub(crate) scope: BoundScope,
     pub(crate) filter: Option<Test>,
+    /// The columns that conditions, stages and the scope are read from.
     pub(crate) needs: Needs,
+    /// The columns that plans look at themselves.
+    pub(crate) shown: Needs,
     pub(crate) stages: Vec<StagePlan>,
     /// Which of these is the question's own model, if a condition asks for a stage.
     pub(crate) own_model: Option<usize>,
@@ -107,39 +44,116 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Visits each journey in scope.
-    pub(crate) fn journeys(&self, columns: &Arc<Columns>, mut visit: impl FnMut(&Journey<'_>)) {
-        let columns = self.in_scope(columns);
-        let stages: Vec<Vec<u8>> = self.stages.iter().map(|plan| plan.codes(&columns)).collect();
-        let own = self.own_model.and_then(|place| stages.get(place)).map_or(&[][..], Vec::as_slice);
-        let masks = self.masks.iter().map(|plan| plan.words(&columns, own)).collect();
-        let readings = Readings { needs: self.needs.clone(), masks, stages };
-        Journey::all(&columns, &readings).for_each(|journey| visit(&journey));
+    /// What to read of each chunk.
+    pub(crate) fn loads(&self) -> Needs {
+        self.needs.clone().and(&self.shown)
     }
 
-    /// The rows that the scope sees; the columns themselves if it sees all.
-    fn in_scope<'a>(&self, columns: &'a Columns) -> Cow<'a, Columns> {
-        let BoundScope { end, known_at, customers, .. } = &self.scope;
-        let late = columns.times.iter().any(|time| time > end);
-        if !late && known_at.is_none() && customers.is_none() && self.filter.is_none() {
-            return Cow::Borrowed(columns);
+    /// Visits each journey in scope. The readings of the chunk before are only room to be used again.
+    pub(crate) fn journeys(&self, sources: &[Source], readings: &mut Readings, mut visit: impl FnMut(&Journey<'_>)) {
+        let chunk = Chunk::new(sources.iter().map(Part::from).collect());
+        let filters_stages = self.filter.as_ref().is_some_and(Test::asks_stage);
+        let journeys = if self.shown == Needs::default() && !filters_stages {
+            self.read(&chunk, &self.kept(&chunk), readings)
+        } else {
+            // Plans look at columns, so these are copied together; so are they if a row's place in its journey decides
+            // whether it is seen.
+            let columns = self.in_scope(chunk.gather(0..chunk.len(), &self.loads()));
+            let journeys = self.read(&Chunk::new(vec![Part::whole(&columns)]), &Kept(vec![None]), readings);
+            readings.shown = self.shown.clone();
+            readings.columns = columns;
+            journeys
+        };
+        for (place, (customer, events)) in journeys.into_iter().enumerate().filter(|(_, (_, events))| *events > 0) {
+            visit(&Journey::new(readings, customer, place, events));
         }
-        let mut keep: Vec<bool> = columns.times.iter().map(|time| time <= end).collect();
-        if let Some(known_at) = known_at {
-            keep.iter_mut().zip(&columns.seqs).for_each(|(keep, seq)| *keep &= seq <= known_at);
-        }
-        if let Some(customers) = customers {
-            for (customer, rows) in columns.journeys() {
-                if customers.binary_search(&customer).is_err() {
-                    keep.get_mut(rows).unwrap_or_default().fill(false);
-                }
+    }
+
+    /// Picks what plans ask for, and says whose journeys there are, with how many events in scope.
+    fn read(&self, chunk: &Chunk<'_>, kept: &Kept, readings: &mut Readings) -> Vec<(CustomerNo, usize)> {
+        readings.visits.resize_with(self.stages.len(), Default::default);
+        readings.matches.resize_with(self.masks.len(), Default::default);
+        let mut own = Codes::default();
+        for ((place, plan), picked) in self.stages.iter().enumerate().zip(&mut readings.visits) {
+            let codes = plan.pick_visits(chunk, kept, picked);
+            if self.own_model == Some(place) {
+                own = codes;
             }
         }
-        let Some(filter) = &self.filter else { return Cow::Owned(columns.retain(&keep)) };
+        let with_events = self.shown != Needs::default();
+        for (plan, picked) in self.masks.iter().zip(&mut readings.matches) {
+            plan.pick(chunk, kept, &own, with_events, picked);
+        }
+        self.count_events(chunk, kept)
+    }
+
+    /// Each customer with how many events the scope sees.
+    fn count_events(&self, chunk: &Chunk<'_>, kept: &Kept) -> Vec<(CustomerNo, usize)> {
+        let in_span = |span: &Span| {
+            let rows = span.rows();
+            let part = chunk.parts.get(span.part as usize)?;
+            let kept = kept.rows(part, span.part as usize, rows.clone());
+            Some(kept.map_or(rows.len(), |kept| kept.iter().filter(|kept| **kept).count()))
+        };
+        let customers = self.scope.customers.as_ref();
+        let asked = |customer| customers.is_none_or(|customers| customers.binary_search(&customer).is_ok());
+        let count = |(customer, spans): (CustomerNo, &[Span])| {
+            (customer, if asked(customer) { spans.iter().filter_map(in_span).sum() } else { 0 })
+        };
+        chunk.journeys().map(count).collect()
+    }
+
+    /// Which rows the scope sees, by what stands in the row alone.
+    fn kept(&self, chunk: &Chunk<'_>) -> Kept {
+        Kept(chunk.parts.iter().map(|part| self.kept_rows(part.columns, part.rows(), &[])).collect())
+    }
+
+    fn kept_rows(&self, columns: &Columns, rows: Range<usize>, stages: &[u8]) -> Option<Vec<bool>> {
+        let mut kept = self.in_time(columns, rows.clone());
+        if let Some(filter) = &self.filter {
+            let passed = filter.rows(columns, rows, stages);
+            kept = Some(match kept {
+                None => passed,
+                Some(kept) => kept.into_iter().zip(passed).map(|(a, b)| a && b).collect(),
+            });
+        }
+        kept
+    }
+
+    /// Which rows lie before the end of observation, and were known.
+    fn in_time(&self, columns: &Columns, rows: Range<usize>) -> Option<Vec<bool>> {
+        let BoundScope { end, cuts_end, known_at, .. } = &self.scope;
+        let mut kept: Option<Vec<bool>> = None;
+        if *cuts_end {
+            let mut list = Vec::with_capacity(rows.len());
+            columns.times.for_each(rows.clone(), |time| list.push(time <= *end));
+            kept = Some(list);
+        }
+        if let Some(known_at) = known_at {
+            let mut list = Vec::with_capacity(rows.len());
+            columns.seqs.for_each(rows, |seq| list.push(seq <= *known_at));
+            if let Some(kept) = &kept {
+                list.iter_mut().zip(kept).for_each(|(known, kept)| *known &= kept);
+            }
+            kept = Some(list);
+        }
+        kept
+    }
+
+    /// The rows that the scope sees, for a question that cannot be read row by row.
+    fn in_scope(&self, columns: Columns) -> Columns {
+        let rows = 0..columns.rows();
+        let columns = match self.in_time(&columns, rows) {
+            Some(kept) => columns.retain(&kept),
+            None => columns,
+        };
+        let Some(filter) = &self.filter else { return columns };
         // The filter's own stages are read from what the rest of the scope sees.
-        let seen = columns.retain(&keep);
-        let own =
-            self.own_model.and_then(|place| self.stages.get(place)).map(|plan| plan.codes(&seen)).unwrap_or_default();
-        Cow::Owned(seen.retain(&filter.rows(&seen, &own)))
+        let plan = self.own_model.and_then(|place| self.stages.get(place));
+        let chunk = Chunk::new(vec![Part::whole(&columns)]);
+        let codes = plan
+            .map_or_else(Codes::default, |plan| plan.pick_visits(&chunk, &Kept(vec![None]), &mut Picked::default()));
+        let passed = filter.rows(&columns, 0..columns.rows(), codes.of_part(0));
+        columns.retain(&passed)
     }
 }

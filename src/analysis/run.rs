@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
+    ops::Range,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -13,7 +14,7 @@ use std::{
 use super::{Bound, reader::Reader};
 use crate::{
     error::{Error, ErrorKind, Result},
-    journey::{Columns, Needs},
+    journey::{Needs, Readings, Source},
 };
 
 /// What to scan, and with how much.
@@ -21,11 +22,15 @@ pub(crate) struct Job<'a> {
     /// How many chunks there are. Each holds whole journeys, and no customer is in two.
     pub(crate) chunks: usize,
     /// Reads a chunk.
-    pub(crate) load: &'a (dyn Fn(usize, &Needs) -> Result<Arc<Columns>> + Sync),
+    pub(crate) load: &'a (dyn Fn(usize, &Needs) -> Result<Vec<Source>> + Sync),
     pub(crate) threads: NonZeroUsize,
     /// The most bytes that states may take.
     pub(crate) memory: usize,
 }
+
+/// So many states are made for each thread: enough that none waits long for the last, and few enough that merging them
+/// costs little.
+const STATES_PER_THREAD: usize = 8;
 
 /// States as they come, merged as soon as those of all earlier chunks are there.
 struct Merging<S> {
@@ -35,19 +40,33 @@ struct Merging<S> {
     failed: Option<Error>,
 }
 
-/// Runs a bound plan over all chunks. The result does not depend on the number of threads.
+/// Runs a bound plan over all chunks: each state is made of a run of neighbouring chunks. The result does not depend on
+/// the number of threads.
 pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result<B::State> {
-    let next_chunk = AtomicUsize::new(0);
+    let states = job.threads.get().saturating_mul(STATES_PER_THREAD).min(job.chunks);
+    let next_state = AtomicUsize::new(0);
     let merging = Mutex::new(Merging { merged: bound.start(), next: 0, waiting: BTreeMap::new(), failed: None });
+    let needs = reader.loads();
+    let make_state = |chunks: Range<usize>, readings: &mut Readings| {
+        let mut state = bound.start();
+        for chunk in chunks {
+            let sources = (job.load)(chunk, &needs)?;
+            reader.journeys(&sources, readings, |journey| bound.visit(&mut state, journey));
+            check_memory(bound.size(&state), job.memory)?;
+        }
+        Ok(state)
+    };
     let work = || {
+        let mut readings = Readings::default();
         loop {
-            let chunk = next_chunk.fetch_add(1, Ordering::Relaxed);
-            if chunk >= job.chunks {
+            let place = next_state.fetch_add(1, Ordering::Relaxed);
+            if place >= states {
                 return;
             }
-            let state = visit(job, reader, bound, chunk);
+            let cut = |place: usize| job.chunks * place / states;
+            let state = make_state(cut(place)..cut(place + 1), &mut readings);
             let mut merging = merging.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = state.and_then(|state| take_in(&mut merging, bound, chunk, state, job.memory)) {
+            if let Err(error) = state.and_then(|state| take_in(&mut merging, bound, place, state, job.memory)) {
                 merging.failed.get_or_insert(error);
             }
             if merging.failed.is_some() {
@@ -55,7 +74,7 @@ pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result
             }
         }
     };
-    let threads = job.threads.get().min(job.chunks);
+    let threads = job.threads.get().min(states);
     if threads <= 1 {
         work();
     } else {
@@ -70,30 +89,26 @@ pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result
     merging.failed.map_or(Ok(merging.merged), Err)
 }
 
-fn visit<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B, chunk: usize) -> Result<B::State> {
-    let columns = (job.load)(chunk, &reader.needs)?;
-    let mut state = bound.start();
-    reader.journeys(&columns, |journey| bound.visit(&mut state, journey));
-    Ok(state)
-}
-
 fn take_in<B: Bound>(
     merging: &mut Merging<B::State>,
     bound: &B,
-    chunk: usize,
+    place: usize,
     state: B::State,
     memory: usize,
 ) -> Result<()> {
-    merging.waiting.insert(chunk, state);
+    merging.waiting.insert(place, state);
     while let Some(state) = merging.waiting.remove(&merging.next) {
         bound.merge(&mut merging.merged, state);
         merging.next += 1;
     }
     let waiting: usize = merging.waiting.values().map(|state| bound.size(state)).sum();
-    let found = bound.size(&merging.merged).saturating_add(waiting);
-    if found > memory {
+    check_memory(bound.size(&merging.merged).saturating_add(waiting), memory)
+}
+
+fn check_memory(found: usize, limit: usize) -> Result<()> {
+    if found > limit {
         let what = "bytes of memory of one question (ask a smaller scope, or raise Query::memory)";
-        return Err(ErrorKind::Limit { what, found: found as u64, limit: memory as u64 }.into());
+        return Err(ErrorKind::Limit { what, found: found as u64, limit: limit as u64 }.into());
     }
     Ok(())
 }

@@ -119,18 +119,20 @@ impl Scope {
         self.filter.as_ref().map_or(Ok(()), Condition::check).map_err(|e| e.within("scope.filter").into())
     }
 
-    /// The scope in numbers; `last` is the time of the last event it sees.
-    pub(crate) fn bind(&self, names: &Names, last: Option<Micros>) -> BoundScope {
+    /// The scope in numbers; `last` is the time of the last event it sees, and `latest` that of the last event there is.
+    pub(crate) fn bind(&self, names: &Names, last: Option<Micros>, latest: Option<Micros>) -> BoundScope {
         let customers = self.customers.as_ref().map(|ids| {
             let mut numbers: Vec<_> = ids.iter().filter_map(|id| names.find_customer(id.as_str())).collect();
             numbers.sort_unstable();
             numbers.dedup();
             numbers
         });
+        let end = self.end().or(last).unwrap_or(Micros::MIN);
         BoundScope {
             from: self.from.map_or(Micros::MIN, Micros::from),
             to: self.to.map(Micros::from),
-            end: self.end().or(last).unwrap_or(Micros::MIN),
+            end,
+            cuts_end: latest.is_some_and(|latest| latest > end),
             known_at: self.known_at.map(Seq::get),
             customers,
         }
@@ -146,6 +148,8 @@ pub(crate) struct BoundScope {
     pub(crate) to: Option<Micros>,
     /// The last moment that is seen.
     pub(crate) end: Micros,
+    /// Whether there are events after it.
+    pub(crate) cuts_end: bool,
     pub(crate) known_at: Option<u64>,
     /// In order.
     pub(crate) customers: Option<Vec<CustomerNo>>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, visits};
+use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading};
 use crate::{
     error::{ErrorKind, InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
@@ -154,7 +154,7 @@ impl Bound for BoundStages {
 
     fn visit(&self, state: &mut StagesState, journey: &Journey<'_>) {
         let mut last = None;
-        for visit in visits(journey.times(), self.reading.of(journey)) {
+        for visit in self.reading.of(journey) {
             if let Some(period) = self.every {
                 if let Some((left, _)) = last {
                     self.change(state, period, visit.since, left, -1);

@@ -1,7 +1,9 @@
 //! A condition in the numbers of one store, and how it is tried on whole columns at once.
 
+use std::ops::Range;
+
 use crate::{
-    journey::{Columns, Names, Needs},
+    journey::{Column, Columns, Names, Needs, Number},
     model::{Comparison, Condition, Currency, JourneyModel, PropertyValue, Survey},
 };
 
@@ -75,13 +77,48 @@ impl Test {
         }
     }
 
-    /// Whether it holds, for each row. `stages` are the stage codes of the question's own model.
-    pub(crate) fn rows(&self, columns: &Columns, stages: &[u8]) -> Vec<bool> {
-        let rows = columns.rows();
+    /// The same test where values, feedback and properties hold nothing.
+    pub(crate) fn where_nothing_is(&self) -> Self {
+        let each = |list: &[Self]| list.iter().map(Self::where_nothing_is).collect();
         match self {
-            Self::Constant(holds) => vec![*holds; rows],
-            Self::Touchpoint(number) => columns.touchpoints.iter().map(|t| t.0 == *number).collect(),
-            Self::Channel(number) => columns.channels.iter().map(|c| c.0 == *number).collect(),
+            Self::Property(_, test) => Self::Constant(test.holds_for_missing()),
+            Self::Value(_, test) => Self::Constant(test.holds_for_missing()),
+            Self::Feedback(_, test) => Self::Constant(test.holds_for_missing()),
+            Self::All(list) => Self::All(each(list)),
+            Self::Any(list) => Self::Any(each(list)),
+            Self::Not(inner) => Self::Not(Box::new(inner.where_nothing_is())),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether all values, feedback and properties that it looks at hold nothing in these columns.
+    pub(crate) fn finds_nothing(&self, columns: &Columns) -> bool {
+        match self {
+            Self::Property(number, _) => number.is_none_or(|number| !columns.properties.contains_key(&number)),
+            Self::Value(..) => columns.values.is_empty(),
+            Self::Feedback(..) => columns.feedback.is_empty(),
+            Self::All(list) | Self::Any(list) => list.iter().all(|test| test.finds_nothing(columns)),
+            Self::Not(inner) => inner.finds_nothing(columns),
+            Self::Constant(_) | Self::Touchpoint(_) | Self::Channel(_) | Self::Stage(_) => true,
+        }
+    }
+
+    /// Whether it asks for a stage, which is read from the events before too.
+    pub(crate) fn asks_stage(&self) -> bool {
+        match self {
+            Self::Stage(_) => true,
+            Self::All(list) | Self::Any(list) => list.iter().any(Self::asks_stage),
+            Self::Not(inner) => inner.asks_stage(),
+            _ => false,
+        }
+    }
+
+    /// Whether it holds, for each of these rows. `stages` are their stage codes in the question's own model.
+    pub(crate) fn rows(&self, columns: &Columns, rows: Range<usize>, stages: &[u8]) -> Vec<bool> {
+        match self {
+            Self::Constant(holds) => vec![*holds; rows.len()],
+            Self::Touchpoint(number) => equal_rows(&columns.touchpoints, rows, *number),
+            Self::Channel(number) => equal_rows(&columns.channels, rows, *number),
             Self::Stage(code) => stages.iter().map(|s| s == code).collect(),
             Self::Property(number, test) => property_rows(number.and_then(|n| columns.properties.get(&n)), test, rows),
             Self::Value(currency, test) => {
@@ -100,17 +137,33 @@ impl Test {
                     if asked { test.holds(|other| Some(score.cmp(other)), |_| false) } else { test.holds_for_missing() }
                 })
             }
-            Self::All(list) => joined(list, columns, stages, true, |a, b| a && b),
-            Self::Any(list) => joined(list, columns, stages, false, |a, b| a || b),
-            Self::Not(inner) => inner.rows(columns, stages).into_iter().map(|holds| !holds).collect(),
+            Self::All(list) => joined(list, (columns, rows, stages), true, |a, b| a && b),
+            Self::Any(list) => joined(list, (columns, rows, stages), false, |a, b| a || b),
+            Self::Not(inner) => inner.rows(columns, rows, stages).into_iter().map(|holds| !holds).collect(),
         }
     }
 }
 
-fn joined(list: &[Test], columns: &Columns, stages: &[u8], start: bool, join: fn(bool, bool) -> bool) -> Vec<bool> {
-    let mut holds = vec![start; columns.rows()];
+/// Which rows of a column are of one name.
+fn equal_rows<T: Number>(column: &Column<T>, rows: Range<usize>, number: u32) -> Vec<bool> {
+    let mut holds = Vec::with_capacity(rows.len());
+    column.for_lists(rows, |list| holds.extend(list.iter().map(|&n| n == u64::from(number))));
+    holds
+}
+
+fn part<T>(column: &[T], rows: Range<usize>) -> &[T] {
+    column.get(rows).unwrap_or_default()
+}
+
+fn joined(
+    list: &[Test],
+    (columns, rows, stages): (&Columns, Range<usize>, &[u8]),
+    start: bool,
+    join: fn(bool, bool) -> bool,
+) -> Vec<bool> {
+    let mut holds = vec![start; rows.len()];
     for test in list {
-        for (so_far, here) in holds.iter_mut().zip(test.rows(columns, stages)) {
+        for (so_far, here) in holds.iter_mut().zip(test.rows(columns, rows.clone(), stages)) {
             *so_far = join(*so_far, here);
         }
     }
@@ -118,20 +171,25 @@ fn joined(list: &[Test], columns: &Columns, stages: &[u8], start: bool, join: fn
 }
 
 /// Tries an optional column; an empty one is missing everywhere.
-fn present_rows<T: Copy>(column: &[Option<T>], rows: usize, missing: bool, test: impl Fn(T) -> bool) -> Vec<bool> {
+fn present_rows<T: Copy>(
+    column: &[Option<T>],
+    rows: Range<usize>,
+    missing: bool,
+    test: impl Fn(T) -> bool,
+) -> Vec<bool> {
     if column.is_empty() {
-        return vec![missing; rows];
+        return vec![missing; rows.len()];
     }
-    column.iter().map(|value| value.map_or(missing, &test)).collect()
+    part(column, rows).iter().map(|value| value.map_or(missing, &test)).collect()
 }
 
 /// Tries each distinct value once, then looks the rows' codes up.
 fn property_rows(
     column: Option<&crate::journey::PropertyColumn>,
     test: &Comparison<PropertyValue>,
-    rows: usize,
+    rows: Range<usize>,
 ) -> Vec<bool> {
-    let Some(column) = column else { return vec![test.holds_for_missing(); rows] };
+    let Some(column) = column else { return vec![test.holds_for_missing(); rows.len()] };
     let holds = |value: &PropertyValue| {
         test.holds(
             |other| value.compare(other),
@@ -139,9 +197,10 @@ fn property_rows(
         )
     };
     let table: Vec<bool> = column.values.iter().map(holds).collect();
-    let mut found = vec![test.holds_for_missing(); rows];
-    for (row, code) in column.within(0..rows) {
-        if let (Some(found), Some(&holds)) = (found.get_mut(row), table.get(code as usize)) {
+    let mut found = vec![test.holds_for_missing(); rows.len()];
+    let first = rows.start;
+    for (row, code) in column.within(rows) {
+        if let (Some(found), Some(&holds)) = (found.get_mut(row - first), table.get(code as usize)) {
             *found = holds;
         }
     }

@@ -4,13 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, StageReading, Visit, visits};
+use super::{Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, StageReading, Visit};
 use crate::{
     error::{InvalidPlan, Result},
     journey::{Journey, Names},
     model::{JourneyModel, MoveKind, StageName},
     table::{Cell, Table, Tables, write_tables},
 };
+
+/// A bit for each cell of the largest matrix: a row for each of up to 64 stages and the start.
+const CELL_WORDS: usize = 65;
 
 /// The transition matrix of a journey model.
 ///
@@ -131,9 +134,9 @@ impl Bound for BoundTransitions {
 
     fn visit(&self, state: &mut TransitionsState, journey: &Journey<'_>) {
         let mut before: Option<Visit> = None;
-        let mut counted: Vec<usize> = Vec::new();
+        let mut counted = [0_u64; CELL_WORDS];
         let mut at_start: Option<usize> = None;
-        for visit in visits(journey.times(), self.reading.of(journey)) {
+        for visit in self.reading.of(journey) {
             if self.after_range(&visit) {
                 break;
             }
@@ -144,11 +147,11 @@ impl Bound for BoundTransitions {
                 if let Some(cell) = state.cells.get_mut(place) {
                     cell.count += 1;
                     if let Some(left) = before {
-                        cell.dwell.add(visit.since.since(left.since));
+                        cell.dwell.add_between(left.since, visit.since);
                     }
-                    if !counted.contains(&place) {
-                        counted.push(place);
-                        cell.customers += 1;
+                    if let Some(word) = counted.get_mut(place / 64) {
+                        cell.customers += u64::from(*word >> (place % 64) & 1 == 0);
+                        *word |= 1 << (place % 64);
                     }
                 }
             }

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::packed::{Packed, pack};
 use crate::{
-    journey::{ChannelNo, Columns, CustomerNo, Needs, PropertyColumn, TouchpointNo},
-    model::{Currency, Micros, Survey},
+    journey::{Column, Columns, CustomerNo, Needs, Number, Packed, PropertyColumn, pack},
+    model::{Currency, Survey},
 };
 
 /// Which column.
@@ -29,7 +28,9 @@ impl ColumnId {
     /// Whether a question with these needs reads it.
     pub(crate) fn is_needed(self, needs: &Needs) -> bool {
         match self {
-            Self::Customers | Self::Starts | Self::Times | Self::Touchpoints => true,
+            Self::Customers | Self::Starts => true,
+            Self::Times => needs.times,
+            Self::Touchpoints => needs.touchpoints,
             Self::Seqs => needs.seqs,
             Self::Channels => needs.channels,
             Self::Stages => needs.stages,
@@ -42,27 +43,26 @@ impl ColumnId {
 
 /// All columns that are not empty, in bytes.
 pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
-    let numbers = |list: &mut dyn Iterator<Item = u64>| pack(&list.collect::<Vec<_>>(), false);
     let mut encoded = vec![
-        (ColumnId::Customers, numbers(&mut columns.customers.iter().map(|c| c.0.into()))),
-        (ColumnId::Starts, numbers(&mut columns.starts.iter().map(|&s| s.into()))),
-        (ColumnId::Times, pack(&columns.times.iter().map(|t| t.0.cast_unsigned()).collect::<Vec<_>>(), true)),
-        (ColumnId::Touchpoints, numbers(&mut columns.touchpoints.iter().map(|t| t.0.into()))),
-        (ColumnId::Seqs, numbers(&mut columns.seqs.iter().copied())),
-        (ColumnId::Channels, numbers(&mut columns.channels.iter().map(|c| c.0.into()))),
+        (ColumnId::Customers, small(columns.customers.iter().map(|c| c.0))),
+        (ColumnId::Starts, small(columns.starts.iter().copied())),
+        (ColumnId::Times, numbers(&columns.times, true)),
+        (ColumnId::Touchpoints, numbers(&columns.touchpoints, false)),
+        (ColumnId::Seqs, numbers(&columns.seqs, false)),
+        (ColumnId::Channels, numbers(&columns.channels, false)),
     ];
     if !columns.stages.is_empty() {
         // One more, so that "none" (the largest number) becomes 0 and packs small.
-        encoded.push((ColumnId::Stages, numbers(&mut columns.stages.iter().map(|s| s.wrapping_add(1).into()))));
+        encoded.push((ColumnId::Stages, small(columns.stages.iter().map(|s| s.wrapping_add(1)))));
     }
     if !columns.values.is_empty() {
         encoded.push((ColumnId::Values, encode_values(&columns.values)));
     }
     if !columns.feedback.is_empty() {
         let code = |answer: &Option<(Survey, u8)>| {
-            answer.map_or(0, |(survey, score)| 1 + (survey as u64) * 16 + u64::from(score))
+            answer.map_or(0, |(survey, score)| 1 + (survey as u32) * 16 + u32::from(score))
         };
-        encoded.push((ColumnId::Feedback, numbers(&mut columns.feedback.iter().map(code))));
+        encoded.push((ColumnId::Feedback, small(columns.feedback.iter().map(code))));
     }
     for (&property, column) in columns.properties.iter().filter(|(_, column)| !column.rows.is_empty()) {
         encoded.push((ColumnId::Property(property), encode_property(column)));
@@ -70,47 +70,55 @@ pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
     encoded
 }
 
-/// Numbers that fit in 32 bits, each made into what it stands for.
-fn small<T>(numbers: Option<Vec<u64>>, make: impl Fn(u32) -> T) -> Option<Vec<T>> {
-    numbers?.into_iter().map(|n| u32::try_from(n).ok().map(&make)).collect()
+fn numbers<T: Number>(column: &Column<T>, signed: bool) -> Vec<u8> {
+    pack(&column.to_vec().into_iter().map(Number::bits).collect::<Vec<_>>(), signed)
+}
+
+fn small(numbers: impl Iterator<Item = u32>) -> Vec<u8> {
+    pack(&numbers.map(u64::from).collect::<Vec<_>>(), false)
+}
+
+/// Packed numbers that fit in 32 bits, each made into what it stands for.
+fn read_small<T>(bytes: Vec<u8>, most: usize, make: impl Fn(u32) -> T) -> Option<Vec<T>> {
+    Packed::new(bytes, most)?.all_small(make)
+}
+
+/// Packed numbers of names, left packed.
+fn read_names<T: Number>(bytes: Vec<u8>, most: usize) -> Option<Column<T>> {
+    Packed::new(bytes, most).filter(Packed::is_small).map(Column::Packed)
 }
 
 /// Fills one column of a block of at most `rows` rows; `None` if the bytes are none.
-pub(crate) fn decode_column(id: ColumnId, bytes: &[u8], rows: usize, columns: &mut Columns) -> Option<()> {
+pub(crate) fn decode_column(id: ColumnId, bytes: Vec<u8>, rows: usize, columns: &mut Columns) -> Option<()> {
     // One more, since there is one more start than there are journeys.
     let most = rows.checked_add(1)?;
-    let numbers = || Packed::new(bytes, most).map(|packed| packed.all());
     match id {
-        ColumnId::Customers => columns.customers = small(numbers(), CustomerNo)?,
-        ColumnId::Starts => columns.starts = small(numbers(), |n| n)?,
-        ColumnId::Times => columns.times = numbers()?.into_iter().map(|n| Micros(n.cast_signed())).collect(),
-        ColumnId::Touchpoints => columns.touchpoints = small(numbers(), TouchpointNo)?,
-        ColumnId::Seqs => columns.seqs = numbers()?,
-        ColumnId::Channels => columns.channels = small(numbers(), ChannelNo)?,
-        ColumnId::Stages => columns.stages = small(numbers(), |n| n.wrapping_sub(1))?,
-        ColumnId::Values => columns.values = decode_values(bytes, most)?,
-        ColumnId::Feedback => columns.feedback = decode_feedback(&numbers()?)?,
+        ColumnId::Customers => columns.customers = read_small(bytes, most, CustomerNo)?,
+        ColumnId::Starts => columns.starts = read_small(bytes, most, |n| n)?,
+        ColumnId::Times => columns.times = Column::Packed(Packed::new(bytes, most)?),
+        ColumnId::Touchpoints => columns.touchpoints = read_names(bytes, most)?,
+        ColumnId::Seqs => columns.seqs = Column::Packed(Packed::new(bytes, most)?),
+        ColumnId::Channels => columns.channels = read_names(bytes, most)?,
+        ColumnId::Stages => columns.stages = read_small(bytes, most, |n| n.wrapping_sub(1))?,
+        ColumnId::Values => columns.values = decode_values(&bytes, most)?,
+        ColumnId::Feedback => columns.feedback = decode_feedback(&read_small(bytes, most, |n| n)?)?,
         ColumnId::Property(property) => {
-            columns.properties.insert(property, decode_property(bytes, most)?);
+            columns.properties.insert(property, decode_property(&bytes, most)?);
         }
     }
     Some(())
 }
 
-/// The answers that codes stand for; 0 is no answer.
-fn decode_feedback(codes: &[u64]) -> Option<Vec<Option<(Survey, u8)>>> {
-    let mut answers = Vec::with_capacity(codes.len());
-    for code in codes {
-        answers.push(match code.checked_sub(1) {
-            None => None,
-            Some(code) => {
-                let survey = *Survey::ALL.get(usize::try_from(code / 16).ok()?)?;
-                let score = u8::try_from(code % 16).ok()?;
-                Some((survey, score)).filter(|_| survey.scores().contains(&score))
-            }
-        });
-    }
-    Some(answers)
+/// The answer that a code stands for; 0 is no answer. `None` if the code stands for nothing.
+pub(crate) fn feedback_of(code: u32) -> Option<Option<(Survey, u8)>> {
+    let Some(code) = code.checked_sub(1) else { return Some(None) };
+    let survey = *Survey::ALL.get(usize::try_from(code / 16).ok()?)?;
+    let score = u8::try_from(code % 16).ok()?;
+    Some(Some((survey, score)).filter(|_| survey.scores().contains(&score)))
+}
+
+fn decode_feedback(codes: &[u32]) -> Option<Vec<Option<(Survey, u8)>>> {
+    codes.iter().map(|&code| feedback_of(code)).collect()
 }
 
 /// Money in a block: each currency once, a code per row, and amounts as whole numbers of 10^scale nano-units.
@@ -152,7 +160,7 @@ fn encode_values(values: &[Option<(i128, Currency)>]) -> Vec<u8> {
 fn decode_values(bytes: &[u8], most: usize) -> Option<Vec<Option<(i128, Currency)>>> {
     let form: Values<'_> = postcard::from_bytes(bytes).ok()?;
     let scale = 10_i128.checked_pow(form.scale).filter(|_| form.scale < 9)?;
-    let narrow = Packed::new(&form.amounts, most)?.all();
+    let narrow = Packed::new(form.amounts.into_owned(), most)?.all();
     let mut amounts: Box<dyn Iterator<Item = i128>> = if form.wide.is_empty() {
         Box::new(narrow.into_iter().map(|a| i128::from(a.cast_signed()).saturating_mul(scale)))
     } else {
@@ -163,7 +171,7 @@ fn decode_values(bytes: &[u8], most: usize) -> Option<Vec<Option<(i128, Currency
         let currency = *form.currencies.get(usize::try_from(place).ok()?)?;
         Some(Some((amounts.next()?, currency)))
     };
-    Packed::new(&form.codes, most)?.all().into_iter().map(&mut value).collect()
+    Packed::new(form.codes.into_owned(), most)?.all().into_iter().map(&mut value).collect()
 }
 
 /// A property in a block: its distinct values as compressed JSON, and for each row that has one, the distance to the row
@@ -192,21 +200,23 @@ fn decode_property(bytes: &[u8], most: usize) -> Option<PropertyColumn> {
     let form: Property<'_> = postcard::from_bytes(bytes).ok()?;
     let (size, packed) = lz4_flex::block::uncompressed_size(&form.values).ok()?;
     let json = super::decompress(packed, size)?;
-    let mut next = 0_u64;
-    let mut rows = Vec::new();
-    for gap in Packed::new(&form.gaps, most)?.all() {
-        let row = next.checked_add(gap)?;
-        rows.push(u32::try_from(row).ok()?);
+    let mut rows = read_small(form.gaps.into_owned(), most, |gap| gap)?;
+    let mut next = 0_u32;
+    for row in &mut rows {
+        *row = row.checked_add(next)?;
         next = row.checked_add(1)?;
     }
-    let codes = small(Some(Packed::new(&form.codes, most)?.all()), |code| code)?;
+    let codes = read_small(form.codes.into_owned(), most, |code| code)?;
     Some(PropertyColumn { values: serde_json::from_slice(&json).ok()?, rows, codes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journey::{NO_STAGE, Row};
+    use crate::{
+        journey::{ChannelNo, NO_STAGE, Row, TouchpointNo},
+        model::Micros,
+    };
 
     fn columns(seed: u64) -> Columns {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -235,7 +245,7 @@ mod tests {
             let written = columns(seed);
             let mut read = Columns::default();
             for (id, bytes) in encode_columns(&written) {
-                decode_column(id, &bytes, written.rows(), &mut read).unwrap();
+                decode_column(id, bytes, written.rows(), &mut read).unwrap();
             }
             assert!(read == written, "seed {seed}");
         }
@@ -252,7 +262,7 @@ mod tests {
                     odd[at] = random.u8(..);
                 }
                 odd.truncate(random.usize(0..=odd.len()));
-                let _ = decode_column(id, &odd, 200, &mut Columns::default());
+                let _ = decode_column(id, odd, 200, &mut Columns::default());
             }
         }
     }

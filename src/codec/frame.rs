@@ -46,6 +46,17 @@ pub(crate) fn unframe<'a>(what: &str, kind: [u8; 4], supported: u32, bytes: &'a 
     Ok(payload)
 }
 
+/// The same for a derived file, of which only one version is read: an older one is made anew like a damaged one.
+pub(crate) fn unframe_current<'a>(what: &str, kind: [u8; 4], version: u32, bytes: &'a [u8]) -> Result<&'a [u8]> {
+    let payload = unframe(what, kind, version, bytes)?;
+    let found = bytes.get(4..8).and_then(|found| found.try_into().ok()).map(u32::from_le_bytes);
+    if found == Some(version) {
+        Ok(payload)
+    } else {
+        Err(Error::damaged(what, "an earlier release made it, in a form of its own"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +76,7 @@ mod tests {
             unframe("it", *b"test", 1, &newer).unwrap_err().kind(),
             ErrorKind::NewerFormat { found: 2, .. }
         ));
+        assert_eq!(unframe_current("it", *b"test", 1, &bytes).unwrap(), b"payload");
+        assert!(unframe_current("it", *b"test", 2, &bytes).unwrap_err().is_corrupt());
     }
 }

@@ -3,11 +3,10 @@
 mod block;
 mod column;
 mod frame;
-mod packed;
 
 pub(crate) use block::{Block, Chain, LogEntry, encode_blocks};
-pub(crate) use column::{ColumnId, decode_column, encode_columns};
-pub(crate) use frame::{checksum, frame, unframe};
+pub(crate) use column::{ColumnId, decode_column, encode_columns, feedback_of};
+pub(crate) use frame::{checksum, frame, unframe, unframe_current};
 
 /// Decompresses what must have this size. The size is checked against what LZ4 can reach (255 times the bytes) before
 /// any memory is taken, so that damaged bytes cannot ask for all of it.

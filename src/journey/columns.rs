@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ChannelNo, CustomerNo, PropertyColumn, TouchpointNo, property_column::PropertyColumnBuilder};
+use super::{
+    ChannelNo, CustomerNo, PropertyColumn, TouchpointNo,
+    column::{Column, Number},
+    property_column::PropertyColumnBuilder,
+};
 use crate::model::{Currency, Micros, PropertyValue, Survey};
 
 /// No stage of its own, in the stage column.
@@ -27,26 +31,28 @@ pub(crate) struct Row {
 /// Columns of events: row r of each column belongs to the same event. Rows are sorted by (customer, time, sequence),
 /// and `starts[i]..starts[i + 1]` are the rows of `customers[i]`.
 ///
-/// The columns from `stages` on are empty if no event has anything there; all that are not always needed are also
-/// empty if they were not asked for.
+/// The columns from `stages` on are empty if no event has anything there; all but customers and starts are also empty if
+/// they were not asked for.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Columns {
     pub(crate) customers: Vec<CustomerNo>,
     pub(crate) starts: Vec<u32>,
-    pub(crate) times: Vec<Micros>,
-    pub(crate) touchpoints: Vec<TouchpointNo>,
-    pub(crate) seqs: Vec<u64>,
-    pub(crate) channels: Vec<ChannelNo>,
+    pub(crate) times: Column<Micros>,
+    pub(crate) touchpoints: Column<TouchpointNo>,
+    pub(crate) seqs: Column<u64>,
+    pub(crate) channels: Column<ChannelNo>,
     pub(crate) stages: Vec<u32>,
     pub(crate) values: Vec<Option<(i128, Currency)>>,
     pub(crate) feedback: Vec<Option<(Survey, u8)>>,
     pub(crate) properties: BTreeMap<u32, PropertyColumn>,
 }
 
-/// Which columns a question reads. Customers, times and touchpoints are always there.
+/// Which columns a question reads. Customers are always there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each column is needed or not, independently")]
 pub(crate) struct Needs {
+    pub(crate) times: bool,
+    pub(crate) touchpoints: bool,
     pub(crate) seqs: bool,
     pub(crate) channels: bool,
     pub(crate) stages: bool,
@@ -84,8 +90,34 @@ impl Properties {
 }
 
 impl Needs {
+    /// What either needs.
+    #[must_use]
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.times |= other.times;
+        self.touchpoints |= other.touchpoints;
+        self.seqs |= other.seqs;
+        self.channels |= other.channels;
+        self.stages |= other.stages;
+        self.values |= other.values;
+        self.feedback |= other.feedback;
+        match &other.properties {
+            Properties::All => self.properties = Properties::All,
+            Properties::Some(set) => set.iter().for_each(|property| self.properties.add(*property)),
+        }
+        self
+    }
+
     pub(crate) fn everything() -> Self {
-        Self { seqs: true, channels: true, stages: true, values: true, feedback: true, properties: Properties::All }
+        Self {
+            times: true,
+            touchpoints: true,
+            seqs: true,
+            channels: true,
+            stages: true,
+            values: true,
+            feedback: true,
+            properties: Properties::All,
+        }
     }
 }
 
@@ -103,16 +135,18 @@ impl Columns {
     pub(crate) fn from_rows(mut rows: Vec<Row>) -> Self {
         rows.sort_unstable_by_key(|row| (row.customer, row.time, row.seq));
         let mut columns = Self::default();
+        let (mut times, mut seqs) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let (mut touchpoints, mut channels) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         let mut properties: BTreeMap<u32, PropertyColumnBuilder> = BTreeMap::new();
         let any_stage = rows.iter().any(|row| row.stage != NO_STAGE);
         let any_value = rows.iter().any(|row| row.value.is_some());
         let any_feedback = rows.iter().any(|row| row.feedback.is_some());
         for (number, row) in rows.into_iter().enumerate() {
             columns.open_journey(row.customer, number);
-            columns.times.push(row.time);
-            columns.touchpoints.push(row.touchpoint);
-            columns.seqs.push(row.seq);
-            columns.channels.push(row.channel);
+            times.push(row.time);
+            touchpoints.push(row.touchpoint);
+            seqs.push(row.seq);
+            channels.push(row.channel);
             if any_stage {
                 columns.stages.push(row.stage);
             }
@@ -128,7 +162,9 @@ impl Columns {
                 column.set(number, code);
             }
         }
-        columns.close_journeys();
+        columns.close_journeys(times.len());
+        (columns.times, columns.seqs) = (Column::Plain(times), Column::Plain(seqs));
+        (columns.touchpoints, columns.channels) = (Column::Plain(touchpoints), Column::Plain(channels));
         columns.properties = properties.into_iter().map(|(property, column)| (property, column.finish())).collect();
         columns
     }
@@ -141,15 +177,15 @@ impl Columns {
         }
     }
 
-    /// Ends the last journey at the last row.
-    pub(crate) fn close_journeys(&mut self) {
+    /// Ends the last journey before this row.
+    pub(crate) fn close_journeys(&mut self, row: usize) {
         self.starts.truncate(self.customers.len());
-        self.starts.push(offset(self.times.len()));
+        self.starts.push(offset(row));
     }
 
     /// How many events.
     pub(crate) fn rows(&self) -> usize {
-        self.times.len()
+        self.starts.last().map_or(0, |&end| end as usize)
     }
 
     /// The rows of each customer, in order.
@@ -163,7 +199,12 @@ impl Columns {
 
     /// The first and last time, if there is any event.
     pub(crate) fn time_range(&self) -> Option<(Micros, Micros)> {
-        Some((*self.times.iter().min()?, *self.times.iter().max()?))
+        range_of(&self.times)
+    }
+
+    /// The first and last sequence, if they were read.
+    pub(crate) fn seq_range(&self) -> Option<(u64, u64)> {
+        range_of(&self.seqs)
     }
 
     /// The same columns with only the rows that are kept; journeys without rows are gone.
@@ -178,17 +219,17 @@ impl Columns {
                 count += here;
             }
         }
-        kept.times = retained(&self.times, keep);
-        kept.touchpoints = retained(&self.touchpoints, keep);
-        kept.seqs = retained(&self.seqs, keep);
-        kept.channels = retained(&self.channels, keep);
+        kept.times = retained_numbers(&self.times, keep);
+        kept.touchpoints = retained_numbers(&self.touchpoints, keep);
+        kept.seqs = retained_numbers(&self.seqs, keep);
+        kept.channels = retained_numbers(&self.channels, keep);
         kept.stages = retained(&self.stages, keep);
         kept.values = retained(&self.values, keep);
         kept.feedback = retained(&self.feedback, keep);
         if !self.properties.is_empty() {
             kept.properties = self.retain_properties(keep);
         }
-        kept.close_journeys();
+        kept.close_journeys(count);
         kept
     }
 
@@ -209,10 +250,16 @@ impl Columns {
 
     /// Whether columns that were read fit together: that many rows, cut into journeys of customers in order.
     pub(crate) fn is_sound(&self, rows: usize) -> bool {
-        let lengths = [self.seqs.len(), self.channels.len(), self.stages.len(), self.values.len(), self.feedback.len()];
-        self.times.len() == rows
-            && self.touchpoints.len() == rows
-            && lengths.iter().all(|&length| length == rows || length == 0)
+        let lengths = [
+            self.times.len(),
+            self.touchpoints.len(),
+            self.seqs.len(),
+            self.channels.len(),
+            self.stages.len(),
+            self.values.len(),
+            self.feedback.len(),
+        ];
+        lengths.iter().all(|&length| length == rows || length == 0)
             && self.properties.values().all(|column| column.is_sound(rows))
             && self.starts.len() == self.customers.len().saturating_add(1)
             && self.starts.first() == Some(&0)
@@ -224,6 +271,18 @@ impl Columns {
 
 fn retained<T: Copy>(column: &[T], keep: &[bool]) -> Vec<T> {
     column.iter().zip(keep).filter(|(_, keep)| **keep).map(|(value, _)| *value).collect()
+}
+
+fn retained_numbers<T: Number>(column: &Column<T>, keep: &[bool]) -> Column<T> {
+    Column::Plain(retained(&column.to_vec(), keep))
+}
+
+/// The smallest and the largest number.
+fn range_of<T: Number + Ord>(column: &Column<T>) -> Option<(T, T)> {
+    let first = column.get(0)?;
+    let (mut least, mut most) = (first, first);
+    column.for_each(0..column.len(), |one| (least, most) = (least.min(one), most.max(one)));
+    Some((least, most))
 }
 
 /// Columns hold at most 2^32 - 1 rows, which the limit on a block's rows sees to.

@@ -5,15 +5,67 @@ use std::ops::Range;
 use super::{ChannelNo, Columns, CustomerNo, Needs, PropertyNo, TouchpointNo};
 use crate::model::{Currency, Micros, PropertyValue, Seq, Survey};
 
-/// What plans read from the events of a set of columns, worked out once for all of them.
+/// Events picked out of journeys, in order; `ends[i]` is where those of journey i end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Picked<T> {
+    pub(crate) ends: Vec<u32>,
+    pub(crate) times: Vec<Micros>,
+    /// Where each stands among the rows that were asked for; empty if none were.
+    pub(crate) events: Vec<u32>,
+    pub(crate) what: Vec<T>,
+}
+
+impl<T> Picked<T> {
+    /// Forgets all, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.ends.clear();
+        self.times.clear();
+        self.events.clear();
+        self.what.clear();
+    }
+
+    fn range(&self, journey: usize) -> Range<usize> {
+        let end = |i: usize| self.ends.get(i).copied().unwrap_or_default() as usize;
+        journey.checked_sub(1).map_or(0, end)..end(journey)
+    }
+}
+
+/// What plans read from the events of a chunk, worked out once for all journeys of it.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
-    /// The columns that the plan asked for. What it did not ask for it does not see, even if it was read.
-    pub(crate) needs: Needs,
-    /// Per registered list of conditions: bit i of a row's word is set if condition i holds.
-    pub(crate) masks: Vec<Vec<u64>>,
-    /// Per registered journey model: 0 for no stage, else the stage's place counted from 1.
-    pub(crate) stages: Vec<Vec<u8>>,
+    /// The columns that plans asked for. What they did not ask for they do not see, even if it was read.
+    pub(crate) shown: Needs,
+    pub(crate) columns: Columns,
+    /// Per registered list of conditions the events for which any of them holds, with their words.
+    pub(crate) matches: Vec<Picked<u64>>,
+    /// Per registered journey model the events that begin a visit, with the stage's place counted from 0.
+    pub(crate) visits: Vec<Picked<u8>>,
+}
+
+/// Events of a journey for which any of some conditions holds, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Matched<'a> {
+    /// When they happened, in microseconds; not decreasing.
+    pub times: &'a [Micros],
+    /// Bit i of an event's word is set if condition i holds.
+    pub words: &'a [u64],
+    events: &'a [u32],
+    start: u32,
+}
+
+impl Matched<'_> {
+    /// Where a matching event stands in the journey, and so in each column that the plan asked for; `None` if it asked
+    /// for none.
+    pub fn event(&self, place: usize) -> Option<usize> {
+        self.events.get(place).map(|event| event.saturating_sub(self.start) as usize)
+    }
+}
+
+/// The beginnings of a journey's visits to stages, in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visited<'a> {
+    pub(crate) times: &'a [Micros],
+    pub(crate) stages: &'a [u8],
 }
 
 /// One customer's events in order of (time, sequence), as slices of equal length: position i of each is event i.
@@ -21,21 +73,22 @@ pub(crate) struct Readings {
 /// A column that the plan did not ask for when it was bound is empty.
 #[derive(Debug, Clone, Copy)]
 pub struct Journey<'a> {
-    columns: &'a Columns,
     readings: &'a Readings,
     customer: CustomerNo,
+    events: usize,
+    /// Its place among those of the readings.
+    place: usize,
     start: usize,
-    end: usize,
 }
 
 impl<'a> Journey<'a> {
-    /// The journeys of these columns, in order of customers' numbers.
-    pub(crate) fn all(columns: &'a Columns, readings: &'a Readings) -> impl Iterator<Item = Self> {
-        columns.journeys().map(move |(customer, Range { start, end })| Self { columns, readings, customer, start, end })
+    pub(crate) fn new(readings: &'a Readings, customer: CustomerNo, place: usize, events: usize) -> Self {
+        let start = readings.columns.starts.get(place).copied().unwrap_or_default() as usize;
+        Self { readings, customer, events, place, start }
     }
 
     fn part<T>(&self, column: &'a [T]) -> &'a [T] {
-        column.get(self.start..self.end).unwrap_or_default()
+        column.get(self.start..self.start.saturating_add(self.events)).unwrap_or_default()
     }
 
     /// Whose journey it is.
@@ -45,7 +98,7 @@ impl<'a> Journey<'a> {
 
     /// How many events it has; never 0.
     pub fn len(&self) -> usize {
-        self.end.saturating_sub(self.start)
+        self.events
     }
 
     /// True if it has no events, which does not occur.
@@ -53,47 +106,64 @@ impl<'a> Journey<'a> {
         self.len() == 0
     }
 
-    /// When each event happened, in microseconds; not decreasing.
+    /// When each event happened, in microseconds, not decreasing; empty unless asked for.
     pub fn times(&self) -> &'a [Micros] {
-        self.part(&self.columns.times)
+        if self.readings.shown.times { self.part(self.readings.columns.times.plain()) } else { &[] }
     }
 
-    /// Where each event happened.
+    /// Where each event happened; empty unless asked for.
     pub fn touchpoints(&self) -> &'a [TouchpointNo] {
-        self.part(&self.columns.touchpoints)
+        if self.readings.shown.touchpoints { self.part(self.readings.columns.touchpoints.plain()) } else { &[] }
     }
 
     /// Through what each event came; empty unless asked for.
     pub fn channels(&self) -> &'a [ChannelNo] {
-        if self.readings.needs.channels { self.part(&self.columns.channels) } else { &[] }
+        if self.readings.shown.channels { self.part(self.readings.columns.channels.plain()) } else { &[] }
     }
 
     /// An event's place in the log, if asked for.
     pub fn seq(&self, event: usize) -> Option<Seq> {
-        self.part(&self.columns.seqs).get(event).filter(|_| self.readings.needs.seqs).copied().map(Seq)
+        let seqs = self.part(self.readings.columns.seqs.plain());
+        seqs.get(event).filter(|_| self.readings.shown.seqs).copied().map(Seq)
     }
 
     /// An event's money in units of 10^-9 of its currency, if asked for.
     pub fn value(&self, event: usize) -> Option<(i128, Currency)> {
-        self.part(&self.columns.values).get(event).filter(|_| self.readings.needs.values).copied().flatten()
+        let values = self.part(&self.readings.columns.values);
+        values.get(event).filter(|_| self.readings.shown.values).copied().flatten()
     }
 
     /// An event's answer to a survey, if asked for.
     pub fn feedback(&self, event: usize) -> Option<(Survey, u8)> {
-        self.part(&self.columns.feedback).get(event).filter(|_| self.readings.needs.feedback).copied().flatten()
+        let answers = self.part(&self.readings.columns.feedback);
+        answers.get(event).filter(|_| self.readings.shown.feedback).copied().flatten()
     }
 
     /// An event's property, if asked for.
     pub fn property(&self, property: PropertyNo, event: usize) -> Option<&'a PropertyValue> {
-        let asked = self.readings.needs.properties.contains(property.0);
-        self.columns.properties.get(&property.0).filter(|_| asked)?.get(self.start.checked_add(event)?)
+        let asked = self.readings.shown.properties.contains(property.0) && event < self.events;
+        self.readings.columns.properties.get(&property.0).filter(|_| asked)?.get(self.start.checked_add(event)?)
     }
 
-    pub(crate) fn mask_words(&self, list: usize) -> &'a [u64] {
-        self.readings.masks.get(list).map_or(&[], |column| self.part(column))
+    pub(crate) fn matched(&self, list: usize) -> Matched<'a> {
+        let Some(picked) = self.readings.matches.get(list) else {
+            return Matched { times: &[], words: &[], events: &[], start: 0 };
+        };
+        let range = picked.range(self.place);
+        Matched {
+            times: picked.times.get(range.clone()).unwrap_or_default(),
+            words: picked.what.get(range.clone()).unwrap_or_default(),
+            events: picked.events.get(range).unwrap_or_default(),
+            start: u32::try_from(self.start).unwrap_or(u32::MAX),
+        }
     }
 
-    pub(crate) fn stage_codes(&self, model: usize) -> &'a [u8] {
-        self.readings.stages.get(model).map_or(&[], |column| self.part(column))
+    pub(crate) fn visited(&self, model: usize) -> Visited<'a> {
+        let Some(picked) = self.readings.visits.get(model) else { return Visited { times: &[], stages: &[] } };
+        let range = picked.range(self.place);
+        Visited {
+            times: picked.times.get(range.clone()).unwrap_or_default(),
+            stages: picked.what.get(range).unwrap_or_default(),
+        }
     }
 }

@@ -1,17 +1,21 @@
 //! Customers' events in order, as columns of numbers: what questions run on, wherever the events come from.
 
+mod chunk;
 mod code;
+mod column;
 mod columns;
 mod journey;
-mod merge;
 mod names;
+mod packed;
 mod property_column;
 
+pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
+pub(crate) use column::{Column, Number};
 pub(crate) use columns::{Columns, NO_STAGE, Needs, Row};
-pub use journey::Journey;
-pub(crate) use journey::Readings;
-pub(crate) use merge::{Part, merge};
+pub use journey::{Journey, Matched};
+pub(crate) use journey::{Picked, Readings};
 pub use names::{ChannelNo, CustomerNo, Names, PropertyNo, TouchpointNo};
 pub(crate) use names::{NameKind, Tables};
+pub(crate) use packed::{AT_ONCE, Header, Packed, pack};
 pub(crate) use property_column::PropertyColumn;

@@ -129,6 +129,13 @@ impl Money {
         self.currency
     }
 
+    /// An amount in units of 10^-9, with as few digits after the point as it needs.
+    pub(crate) fn from_nanos(nanos: i128, currency: Currency) -> Result<Self, InvalidValue> {
+        let amount = Decimal::try_from_i128_with_scale(nanos, NANOS_SCALE)
+            .map_err(|_| InvalidValue::new("amount", "has more than 18 digits before the point"))?;
+        Self::from_decimal(amount.normalize(), currency)
+    }
+
     /// The amount in units of 10^-9.
     pub(crate) fn nanos(&self) -> i128 {
         nanos(self.amount)

@@ -3,11 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Journeys, Query};
+use super::Query;
 use crate::{
-    analysis::{
-        Analysis, Binder, Bound, Funnel, FunnelReport, Scope, StageReading, Transitions, TransitionsReport, visits,
-    },
+    analysis::{Analysis, Binder, Bound, Funnel, FunnelReport, Scope, StageReading, Transitions, TransitionsReport},
     error::{InvalidPlan, Result},
     journey::{Journey, Names},
     model::{JourneyModel, Micros, MoveKind, StageName},
@@ -31,11 +29,10 @@ pub struct CustomerMove {
 }
 
 impl Customer {
-    /// Begins a question about this customer alone. Sequences are those of the log, and observation ends where the
-    /// snapshot's does: with the last event of all customers.
+    /// Begins a question about this customer alone. Observation ends where the snapshot's does: with the last event of all
+    /// customers.
     pub fn query(&self) -> Query {
-        let events = self.journey().iter().map(|logged| (logged.seq.get(), &logged.event));
-        Journeys::numbered(events, usize::MAX).observed_until(self.observed_until()).query()
+        Query::of_customer(self.clone())
     }
 
     /// The stage the customer is in now, by a model; `None` if no event bears one.
@@ -92,7 +89,7 @@ impl Bound for BoundMoves {
     }
 
     fn visit(&self, state: &mut Self::State, journey: &Journey<'_>) {
-        state.extend(visits(journey.times(), self.reading.of(journey)).map(|visit| (visit.stage, visit.since)));
+        state.extend(self.reading.of(journey).map(|visit| (visit.stage, visit.since)));
     }
 
     fn merge(&self, state: &mut Self::State, other: Self::State) {

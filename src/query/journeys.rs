@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use super::Query;
 use crate::{
     error::{InvalidValue, Result},
-    journey::{Columns, Names, Needs, Part, code, merge},
+    journey::{Columns, Names, Source, code},
     model::{Event, Micros},
 };
 
@@ -105,21 +105,14 @@ impl Journeys {
         self.cuts.len() - 1
     }
 
-    pub(super) fn load(&self, chunk: usize, needs: &Needs) -> Arc<Columns> {
+    pub(super) fn load(&self, chunk: usize) -> Vec<Source> {
         match self.cuts.get(chunk..=chunk + 1) {
-            Some(&[from, to]) if self.chunks() > 1 => {
-                Arc::new(merge(&[Part { columns: &self.columns, journeys: from..to }], needs))
-            }
-            _ => Arc::clone(&self.columns),
+            Some(&[from, to]) => vec![Source { columns: Arc::clone(&self.columns), journeys: from..to }],
+            _ => Vec::new(),
         }
     }
 
     pub(super) fn last_time(&self) -> Option<Micros> {
         self.last_time
-    }
-
-    /// Lets observation end later than the last of these events: they are a part of others.
-    pub(super) fn observed_until(self, end: Option<Micros>) -> Self {
-        Self { last_time: self.last_time.max(end), ..self }
     }
 }

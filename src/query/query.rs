@@ -1,6 +1,6 @@
 //! A question in the making.
 
-use std::{num::NonZeroUsize, ops::Range, sync::Arc, thread};
+use std::{num::NonZeroUsize, ops::Range, thread};
 
 use chrono::{DateTime, Utc};
 
@@ -8,9 +8,9 @@ use super::{Answer, Journeys, Question};
 use crate::{
     analysis::{Analysis, Binder, Bound, Job, Scope, run},
     error::{InvalidPlan, Result},
-    journey::{Columns, CustomerNo, Names, Needs},
+    journey::{CustomerNo, Names, Needs, Source as Part},
     model::{Condition, CustomerId, JourneyModel, Micros, Seq},
-    store::{Scan, Snapshot, Store},
+    store::{Customer, Scan, Snapshot, Store},
 };
 
 /// The most bytes that the states of one question may take, unless it says otherwise: 1 GiB.
@@ -46,6 +46,7 @@ pub struct Query {
 enum Source {
     Journeys(Journeys),
     Snapshot(Snapshot),
+    Customer(Customer),
 }
 
 impl Source {
@@ -53,6 +54,7 @@ impl Source {
         match self {
             Self::Journeys(journeys) => journeys.names(),
             Self::Snapshot(snapshot) => snapshot.names(),
+            Self::Customer(customer) => customer.snapshot().names(),
         }
     }
 
@@ -60,6 +62,7 @@ impl Source {
         match self {
             Self::Journeys(journeys) => journeys.last_time(),
             Self::Snapshot(snapshot) => snapshot.last_time(),
+            Self::Customer(customer) => customer.snapshot().last_time(),
         }
     }
 
@@ -68,7 +71,8 @@ impl Source {
         match (self, customers.filter(|customers| customers.len() <= FEW_CUSTOMERS)) {
             (Self::Journeys(journeys), _) => Chunks::Journeys(journeys),
             (Self::Snapshot(snapshot), None) => Chunks::Scan(snapshot.scan()),
-            (Self::Snapshot(snapshot), Some(customers)) => Chunks::Scan(snapshot.scan().only(customers)),
+            (Self::Snapshot(snapshot), Some(customers)) => Chunks::Few(snapshot, customers.to_vec()),
+            (Self::Customer(customer), _) => Chunks::Customer(customer),
         }
     }
 
@@ -76,13 +80,24 @@ impl Source {
     /// filter does not move it.
     fn last_time_seen(&self, scope: &Scope) -> Result<Option<Micros>> {
         let Some(known) = scope.known().filter(|_| scope.end().is_none()) else { return Ok(self.last_time()) };
-        let needs = Needs { seqs: true, ..Needs::default() };
-        let chunks = self.chunks(None);
+        let needs = Needs { times: true, seqs: true, ..Needs::default() };
+        let chunks = match self {
+            // Observation is of all customers.
+            Self::Customer(customer) => Chunks::Scan(customer.snapshot().scan()),
+            source => source.chunks(None),
+        };
         let mut last = None;
         for chunk in 0..chunks.count() {
-            let columns = chunks.load(chunk, &needs)?;
-            let seen = columns.times.iter().zip(&columns.seqs).filter(|(_, seq)| **seq <= known.get());
-            last = last.max(seen.map(|(time, _)| *time).max());
+            for Part { columns, .. } in chunks.load(chunk, &needs)? {
+                let mut seqs = Vec::with_capacity(columns.rows());
+                columns.seqs.for_each(0..columns.rows(), |seq| seqs.push(seq));
+                let mut seqs = seqs.into_iter();
+                columns.times.for_each(0..columns.rows(), |time| {
+                    if seqs.next().is_some_and(|seq| seq <= known.get()) {
+                        last = last.max(Some(time));
+                    }
+                });
+            }
         }
         Ok(last)
     }
@@ -92,6 +107,9 @@ impl Source {
 enum Chunks<'a> {
     Journeys(&'a Journeys),
     Scan(Scan),
+    /// Customers one by one.
+    Few(&'a Snapshot, Vec<CustomerNo>),
+    Customer(&'a Customer),
 }
 
 impl Chunks<'_> {
@@ -99,13 +117,19 @@ impl Chunks<'_> {
         match self {
             Self::Journeys(journeys) => journeys.chunks(),
             Self::Scan(scan) => scan.chunks(),
+            Self::Few(_, customers) => customers.len(),
+            Self::Customer(_) => 1,
         }
     }
 
-    fn load(&self, chunk: usize, needs: &Needs) -> Result<Arc<Columns>> {
+    fn load(&self, chunk: usize, needs: &Needs) -> Result<Vec<Part>> {
         match self {
-            Self::Journeys(journeys) => Ok(journeys.load(chunk, needs)),
+            Self::Journeys(journeys) => Ok(journeys.load(chunk)),
             Self::Scan(scan) => scan.load(chunk, needs),
+            Self::Few(snapshot, customers) => {
+                customers.get(chunk).map_or(Ok(Vec::new()), |customer| snapshot.journey_of(*customer, needs))
+            }
+            Self::Customer(customer) => customer.sources(needs),
         }
     }
 }
@@ -113,6 +137,10 @@ impl Chunks<'_> {
 impl Query {
     pub(super) fn of_journeys(journeys: Journeys) -> Self {
         Self::new(Source::Journeys(journeys))
+    }
+
+    pub(super) fn of_customer(customer: Customer) -> Self {
+        Self::new(Source::Customer(customer))
     }
 
     fn new(source: Source) -> Self {
@@ -191,11 +219,14 @@ impl Query {
     pub fn run<A: Analysis>(&self, plan: A) -> Result<<A::Bound as Bound>::Report> {
         self.scope.check()?;
         let last = self.source.last_time_seen(&self.scope)?;
-        let mut binder = Binder::new(self.source.names(), &self.model, &self.scope, last)?;
+        let latest = self.source.last_time();
+        let mut binder = Binder::new(self.source.names(), &self.model, &self.scope, last, latest)?;
         let bound = plan.bind(&mut binder)?;
         let reader = binder.into_reader();
-        let threads = self.threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let chunks = self.source.chunks(reader.scope.customers.as_deref());
+        // Asking how many cores there are takes longer than reading one customer.
+        let cores = || thread::available_parallelism().ok().filter(|_| chunks.count() > 1);
+        let threads = self.threads.or_else(cores).unwrap_or(NonZeroUsize::MIN);
         let load = |chunk: usize, needs: &Needs| chunks.load(chunk, needs);
         let job = Job { chunks: chunks.count(), load: &load, threads, memory: self.memory };
         let state = run(&job, &reader, &bound)?;

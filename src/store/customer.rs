@@ -1,38 +1,89 @@
 //! One customer: journey, stage, transitions.
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
 use super::{LoggedEvent, Snapshot};
 use crate::{
     error::Result,
-    journey::Needs,
-    model::{CustomerId, Micros},
+    journey::{Chunk, Columns, CustomerNo, NO_STAGE, NameKind, Needs, Source},
+    model::{Channel, CustomerId, Feedback, Money, Seq, StageName, Touchpoint},
 };
 
-/// One customer's events, as a snapshot holds them.
-#[derive(Debug, Clone, PartialEq)]
+/// One customer's journey, as a snapshot holds it. `Debug` shows how many events it has, and not who it is.
+#[derive(Clone)]
 #[must_use]
 pub struct Customer {
     id: CustomerId,
-    events: Vec<LoggedEvent>,
-    /// The end of observation: the last event of all customers.
-    observed_until: Option<Micros>,
+    number: CustomerNo,
+    journey: Arc<[JourneyEvent]>,
+    /// The same in numbers.
+    columns: Arc<Columns>,
+    snapshot: Snapshot,
+}
+
+/// An event of a journey, as the index holds it: all but its id, its properties and the comment of its feedback, which are
+/// in the log.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct JourneyEvent {
+    /// Its place in the log.
+    pub seq: Seq,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// Where.
+    pub touchpoint: Touchpoint,
+    /// Through what.
+    pub channel: Channel,
+    /// The stage the source itself gave.
+    pub stage: Option<StageName>,
+    /// Money: the amount is exact, but may be written with fewer digits after the point than its source gave.
+    pub value: Option<Money>,
+    /// An answer to a survey, without its comment.
+    pub feedback: Option<Feedback>,
 }
 
 impl Snapshot {
-    /// One customer's journey; `None` if the snapshot has no event of theirs.
+    /// One customer's journey; `None` if the snapshot has no event of theirs. It takes microseconds: only the pages of
+    /// the index that the journey lies on are read.
     ///
     /// # Errors
     /// `Damaged` or `Io` if the store could not be read.
     pub fn customer(&self, id: &str) -> Result<Option<Customer>> {
         let Some(number) = self.names().find_customer(id) else { return Ok(None) };
-        let columns = self.scan().only(&[number]).load(0, &Needs { seqs: true, ..Needs::default() })?;
-        if columns.seqs.is_empty() {
+        let needs = Needs { properties: Needs::default().properties, ..Needs::everything() };
+        let sources = self.journey_of(number, &needs)?;
+        let chunk = Chunk::new(sources.iter().map(Into::into).collect());
+        if chunk.len() == 0 {
             return Ok(None);
         }
-        let mut seqs = columns.seqs.clone();
-        seqs.sort_unstable();
-        let mut events = self.events(&seqs)?;
-        events.sort_by_key(|logged| (logged.event.occurred_at, logged.seq));
-        Ok(Some(Customer { id: CustomerId::new(id)?, events, observed_until: self.last_time() }))
+        let columns = Arc::new(chunk.gather(0..1, &needs));
+        let journey = self.named(&columns)?.into();
+        Ok(Some(Customer { id: CustomerId::new(id)?, number, journey, columns, snapshot: self.clone() }))
+    }
+
+    /// The events of a journey, their numbers turned into names.
+    fn named(&self, columns: &Columns) -> Result<Vec<JourneyEvent>> {
+        let text = |kind, number| self.names().text(kind, number).unwrap_or_default();
+        let mut events = Vec::with_capacity(columns.rows());
+        for row in 0..columns.rows() {
+            let touchpoint = columns.touchpoints.get(row).map_or(u32::MAX, |t| t.0);
+            let channel = columns.channels.get(row).map_or(u32::MAX, |c| c.0);
+            let stage = columns.stages.get(row).filter(|stage| **stage != NO_STAGE);
+            let value = columns.values.get(row).copied().flatten();
+            let feedback = columns.feedback.get(row).copied().flatten();
+            events.push(JourneyEvent {
+                seq: Seq(columns.seqs.get(row).unwrap_or_default()),
+                occurred_at: columns.times.get(row).map(crate::model::Micros::to_datetime).unwrap_or_default(),
+                touchpoint: Touchpoint::new(text(NameKind::Touchpoint, touchpoint))?,
+                channel: Channel::new(text(NameKind::Channel, channel))?,
+                stage: stage.map(|&stage| StageName::new(text(NameKind::Stage, stage))).transpose()?,
+                value: value.map(|(nanos, currency)| Money::from_nanos(nanos, currency)).transpose()?,
+                feedback: feedback.map(|(survey, score)| Feedback::new(survey, score)).transpose()?,
+            });
+        }
+        Ok(events)
     }
 }
 
@@ -42,12 +93,55 @@ impl Customer {
         &self.id
     }
 
-    pub(crate) fn observed_until(&self) -> Option<Micros> {
-        self.observed_until
+    /// The journey in numbers. Properties, of which it holds none, are read anew.
+    pub(crate) fn sources(&self, needs: &Needs) -> Result<Vec<Source>> {
+        if needs.properties == Needs::default().properties {
+            return Ok(vec![Source { columns: Arc::clone(&self.columns), journeys: 0..1 }]);
+        }
+        self.snapshot.journey_of(self.number, needs)
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     /// The events in the order of the journey: by time, then by sequence.
-    pub fn journey(&self) -> &[LoggedEvent] {
-        &self.events
+    pub fn journey(&self) -> &[JourneyEvent] {
+        &self.journey
+    }
+
+    /// The same events whole, with ids, properties and comments, read from the log: a block of it for each of them that
+    /// lies in another.
+    ///
+    /// # Errors
+    /// `Damaged` or `Io` if the log could not be read; `Closed` after the store was closed.
+    pub fn events(&self) -> Result<Vec<LoggedEvent>> {
+        let mut seqs: Vec<u64> = self.journey.iter().map(|event| event.seq.get()).collect();
+        seqs.sort_unstable();
+        let mut events = self.snapshot.events(&seqs)?;
+        events.sort_by_key(|logged| (logged.event.occurred_at, logged.seq));
+        Ok(events)
+    }
+}
+
+impl std::fmt::Debug for Customer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id: _, number, journey, columns: _, snapshot: _ } = self;
+        f.debug_struct("Customer").field("number", &number.0).field("events", &journey.len()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for JourneyEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { seq, occurred_at, touchpoint, channel, stage, value, feedback } = self;
+        f.debug_struct("JourneyEvent")
+            .field("seq", seq)
+            .field("occurred_at", occurred_at)
+            .field("touchpoint", touchpoint)
+            .field("channel", channel)
+            .field("stage", stage)
+            .field("value", &value.is_some())
+            .field("feedback", &feedback.is_some())
+            .finish()
     }
 }

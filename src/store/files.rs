@@ -97,7 +97,9 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// Reads bytes at an offset, from any number of threads at once.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
+    // A little more room, so that whoever needs some zeros behind the bytes need not copy them.
+    let mut bytes = Vec::with_capacity(length.saturating_add(8));
+    bytes.resize(length, 0);
     #[cfg(unix)]
     std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, offset)?;
     #[cfg(windows)]

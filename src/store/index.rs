@@ -15,13 +15,14 @@ use super::{
     ids::IdRun,
     names_file::{self, Counts},
     scan::Scan,
-    segment::{Segment, SegmentWriter, UNSOUND},
+    segment::{Segment, UNSOUND},
+    segment_writer::SegmentWriter,
     witness::Head,
 };
 use crate::{
     codec::{frame, unframe},
     error::{Error, Result},
-    journey::{Columns, Names, Needs},
+    journey::{Chunk, Columns, Names, Needs},
 };
 
 const KIND: [u8; 4] = *b"JLMF";
@@ -198,7 +199,8 @@ impl Index {
         }
         let mut writer = SegmentWriter::create(&self.new_file(SEGMENT))?;
         for chunk in 0..scan.chunks() {
-            writer.push(&*scan.load(chunk, &Needs::everything())?)?;
+            let sources = scan.load(chunk, &Needs::everything())?;
+            writer.push(&Chunk::new(sources.iter().map(Into::into).collect()))?;
         }
         writer.finish().map(|segment| Some(Arc::new(segment)))
     }

@@ -12,6 +12,7 @@ mod fresh;
 mod ids;
 mod index;
 mod log;
+mod lookup;
 mod maintain;
 mod mark;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod options;
 mod receipt;
 mod scan;
 mod segment;
+mod segment_writer;
 mod shared;
 mod sled_engine;
 mod snapshot;
@@ -28,7 +30,7 @@ mod store;
 mod witness;
 
 pub use append::{LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS};
-pub use customer::Customer;
+pub use customer::{Customer, JourneyEvent};
 pub use options::{Durability, StoreOptions};
 pub use receipt::Receipt;
 pub(crate) use scan::Scan;

@@ -8,17 +8,21 @@ use std::{
 use super::segment::{BLOCK_ROWS, Segment};
 use crate::{
     error::Result,
-    journey::{Columns, CustomerNo, Needs, Part, merge},
+    journey::{Columns, Needs, Source, positions},
 };
 
-/// Blocks of a segment that are kept for the next chunks, since a block may reach over several of them.
-const KEPT_BLOCKS: usize = 4;
+/// At most so many blocks of a segment are kept for the next chunks, since a block may reach over several of them: one
+/// for each thread is enough.
+const KEPT_BLOCKS: usize = 16;
 
 /// What is scanned, cut into chunks by customer.
 #[derive(Debug)]
 pub(crate) struct Scan {
+    /// In the order of their sequences, unless these overlap.
     segments: Vec<Arc<Segment>>,
     fresh: Vec<Arc<Columns>>,
+    /// Whether sequences are needed to order events at the same instant.
+    needs_seqs: bool,
     /// The customers of each chunk, by their numbers.
     chunks: Vec<Range<u64>>,
     /// For each segment the blocks read last.
@@ -29,100 +33,117 @@ pub(crate) struct Scan {
 type Kept = Vec<(usize, Arc<Columns>)>;
 
 impl Scan {
-    pub(crate) fn new(segments: Vec<Arc<Segment>>, fresh: Vec<Arc<Columns>>) -> Self {
+    /// Fresh runs are in the order of their sequences, which come after those of the segments.
+    pub(crate) fn new(mut segments: Vec<Arc<Segment>>, fresh: Vec<Arc<Columns>>) -> Self {
+        segments.sort_by_key(|segment| segment.seqs());
+        let ranges = || segments.iter().map(|segment| segment.seqs());
+        let overlap = ranges().zip(ranges().skip(1)).any(|(a, b)| a.map(|a| a.1) >= b.map(|b| b.0));
         let chunks = chunks(&segments, &fresh);
         let kept = segments.iter().map(|_| Mutex::default()).collect();
-        Self { segments, fresh, chunks, kept }
-    }
-
-    /// The same with chunks of these customers only, one each.
-    pub(crate) fn only(self, customers: &[CustomerNo]) -> Self {
-        let chunks = customers.iter().map(|customer| u64::from(customer.0)..u64::from(customer.0) + 1).collect();
-        Self { chunks, ..self }
+        Self { segments, fresh, needs_seqs: overlap, chunks, kept }
     }
 
     pub(crate) fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Reads the journeys of a chunk. All calls on one scan must have the same needs.
-    pub(crate) fn load(&self, chunk: usize, needs: &Needs) -> Result<Arc<Columns>> {
-        let Some(customers) = self.chunks.get(chunk) else { return Ok(Arc::default()) };
-        let mut sources: Vec<Arc<Columns>> = Vec::new();
-        // Interleaving journeys of several sources takes the sequences.
-        let together = Needs { seqs: true, ..needs.clone() };
+    /// Reads the journeys of a chunk, as they lie in segments and fresh runs. All calls on one scan must have the same
+    /// needs.
+    pub(crate) fn load(&self, chunk: usize, needs: &Needs) -> Result<Vec<Source>> {
+        let Some(customers) = self.chunks.get(chunk) else { return Ok(Vec::new()) };
+        // Joining journeys of several sources takes times, and sequences if these are not those of the sources.
         let several = self.fresh.len() + self.segments.len() > 1;
+        let together = Needs { times: true, seqs: needs.seqs || self.needs_seqs, ..needs.clone() };
         let needs = if several { &together } else { needs };
+        let mut sources: Vec<Source> = Vec::new();
+        let mut add = |columns: Arc<Columns>| {
+            let journeys = positions(&columns, customers);
+            if !journeys.is_empty() {
+                sources.push(Source { columns, journeys });
+            }
+        };
         for (segment, kept) in self.segments.iter().zip(&self.kept) {
-            let first = segment.blocks.partition_point(|block| u64::from(block.last.0) < customers.start);
-            for (block, info) in segment.blocks.iter().enumerate().skip(first) {
+            let first = segment.blocks().partition_point(|block| u64::from(block.last.0) < customers.start);
+            for (block, info) in segment.blocks().iter().enumerate().skip(first) {
                 if u64::from(info.first.0) >= customers.end {
                     break;
                 }
                 let whole = customers.contains(&info.first.0.into()) && customers.contains(&info.last.0.into());
-                sources.push(if whole {
+                let keep = u64::from(info.last.0) >= customers.end;
+                add(if whole {
                     Arc::new(segment.load(block, needs)?)
                 } else {
-                    load_kept(segment, kept, block, needs)?
+                    load_kept(segment, kept, block, needs, keep)?
                 });
             }
         }
-        sources.extend(self.fresh.iter().cloned());
-        let parts: Vec<Part<'_>> = sources
-            .iter()
-            .map(|columns| Part::of_customers(columns, customers.clone()))
-            .filter(|part| !part.journeys.is_empty())
-            .collect();
-        if let [only] = parts.as_slice()
-            && only.journeys.len() == only.columns.customers.len()
-            && let Some(columns) = sources.iter().find(|columns| std::ptr::eq(columns.as_ref(), only.columns))
-        {
-            return Ok(Arc::clone(columns));
-        }
-        Ok(Arc::new(merge(&parts, needs)))
+        self.fresh.iter().cloned().for_each(add);
+        Ok(sources)
     }
 }
 
-fn load_kept(segment: &Segment, kept: &Mutex<Kept>, block: usize, needs: &Needs) -> Result<Arc<Columns>> {
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, columns)) = kept.iter().find(|(known, _)| *known == block) {
-        return Ok(Arc::clone(columns));
+/// Reads a block, or takes the one that was kept; it is kept if the next chunk reaches into it too.
+fn load_kept(segment: &Segment, kept: &Mutex<Kept>, block: usize, needs: &Needs, keep: bool) -> Result<Arc<Columns>> {
+    let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let find = |kept: &Kept| kept.iter().position(|(known, _)| *known == block);
+    {
+        let mut kept = lock();
+        if let Some(place) = find(&kept) {
+            return match kept.get(place).filter(|_| keep) {
+                Some((_, columns)) => Ok(Arc::clone(columns)),
+                None => Ok(kept.swap_remove(place).1),
+            };
+        }
     }
     let columns = Arc::new(segment.load(block, needs)?);
-    if kept.len() >= KEPT_BLOCKS {
-        kept.remove(0);
+    let mut kept = lock();
+    if keep && find(&kept).is_none() && kept.len() < KEPT_BLOCKS {
+        kept.push((block, Arc::clone(&columns)));
     }
-    kept.push((block, Arc::clone(&columns)));
     Ok(columns)
 }
 
-/// Cuts the customers into ranges of about a block's rows each, where blocks begin.
+/// Journeys that begin at a customer, and so many events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Piece {
+    customer: u64,
+    rows: usize,
+    source: usize,
+}
+
+/// Cuts the customers into ranges of about a block's rows each. Cuts are made where blocks of the largest source begin,
+/// so that these are read whole, and beyond its customers anywhere.
 fn chunks(segments: &[Arc<Segment>], fresh: &[Arc<Columns>]) -> Vec<Range<u64>> {
-    let mut pieces: Vec<(u64, usize)> = segments
-        .iter()
-        .flat_map(|segment| segment.blocks.iter().map(|block| (u64::from(block.first.0), block.rows as usize)))
-        .collect();
-    for columns in fresh {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (source, segment) in segments.iter().enumerate() {
+        let piece = |customer: u32, rows: u32| Piece { customer: customer.into(), rows: rows as usize, source };
+        pieces.extend(segment.blocks().iter().map(|block| piece(block.first.0, block.rows)));
+    }
+    for (source, columns) in (segments.len()..).zip(fresh) {
         let mut rows_before = 0;
         let mut first = None;
         for (customer, rows) in columns.journeys() {
             let begun = *first.get_or_insert(u64::from(customer.0));
             if rows.end - rows_before >= BLOCK_ROWS {
-                pieces.push((begun, rows.end - rows_before));
+                pieces.push(Piece { customer: begun, rows: rows.end - rows_before, source });
                 (rows_before, first) = (rows.end, None);
             }
         }
-        pieces.extend(first.map(|first| (first, columns.rows() - rows_before)));
+        pieces.extend(first.map(|customer| Piece { customer, rows: columns.rows() - rows_before, source }));
     }
     pieces.sort_unstable();
-    let Some(&(mut begun, _)) = pieces.first() else { return Vec::new() };
+    let sizes = segments.iter().map(|segment| segment.rows).chain(fresh.iter().map(|columns| columns.rows() as u64));
+    let largest = sizes.enumerate().max_by_key(|(_, rows)| *rows).map_or(0, |(source, _)| source);
+    let last = pieces.iter().filter(|piece| piece.source == largest).map(|piece| piece.customer).max();
+    let Some(&Piece { customer: mut begun, .. }) = pieces.first() else { return Vec::new() };
     let (mut chunks, mut rows) = (Vec::new(), 0);
-    for (start, size) in pieces {
-        if rows >= BLOCK_ROWS && start > begun {
-            chunks.push(begun..start);
-            (begun, rows) = (start, 0);
+    for piece in pieces {
+        let may_cut = piece.source == largest || last.is_some_and(|last| piece.customer > last);
+        if may_cut && rows >= BLOCK_ROWS && piece.customer > begun {
+            chunks.push(begun..piece.customer);
+            (begun, rows) = (piece.customer, 0);
         }
-        rows += size;
+        rows += piece.rows;
     }
     chunks.push(begun..u64::MAX);
     chunks

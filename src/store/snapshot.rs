@@ -6,7 +6,7 @@ use super::{log::Log, scan::Scan, segment::Segment, witness::Head};
 use crate::{
     codec::Block,
     error::Result,
-    journey::{Columns, Names},
+    journey::{Columns, CustomerNo, Names, Needs, Source, positions},
     model::{Event, Micros, Seq},
 };
 
@@ -79,6 +79,24 @@ impl Snapshot {
     /// Begins a scan over everything.
     pub(crate) fn scan(&self) -> Scan {
         Scan::new(self.view.segments.clone(), self.view.fresh.clone())
+    }
+
+    /// One customer's journey, as it lies in segments and fresh runs: only the pages it is on are read.
+    pub(crate) fn journey_of(&self, customer: CustomerNo, needs: &Needs) -> Result<Vec<Source>> {
+        let needs = Needs { times: true, seqs: true, ..needs.clone() };
+        let mut sources = Vec::new();
+        for segment in &self.view.segments {
+            let journey = segment.journey(customer, &needs)?.map(Arc::new);
+            sources.extend(journey.map(|columns| Source { columns, journeys: 0..1 }));
+        }
+        let only = u64::from(customer.0)..u64::from(customer.0) + 1;
+        for columns in &self.view.fresh {
+            let journeys = positions(columns, &only);
+            if !journeys.is_empty() {
+                sources.push(Source { columns: Arc::clone(columns), journeys });
+            }
+        }
+        Ok(sources)
     }
 
     /// Whole events by their sequences, which must be in order, from the log.

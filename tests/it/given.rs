@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Condition, CustomerId, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel,
-    Journeys, Masks, Names, Nth, Scope, Seq, Ties,
+    Journeys, Matches, Names, Nth, Scope, Seq, Ties,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -52,14 +52,14 @@ pub(crate) fn each_world(
 pub(crate) struct Holding(pub(crate) Condition);
 
 #[derive(Debug)]
-pub(crate) struct BoundHolding(Masks);
+pub(crate) struct BoundHolding(Matches);
 
 impl Analysis for Holding {
     type Bound = BoundHolding;
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundHolding, InvalidPlan> {
         binder.need_seqs();
-        Ok(BoundHolding(binder.masks(std::slice::from_ref(&self.0))?))
+        Ok(BoundHolding(binder.matches(std::slice::from_ref(&self.0))?))
     }
 }
 
@@ -72,8 +72,8 @@ impl Bound for BoundHolding {
     }
 
     fn visit(&self, state: &mut Vec<Seq>, journey: &Journey<'_>) {
-        let words = self.0.of(journey);
-        state.extend((0..journey.len()).filter(|&i| words[i] == 1).filter_map(|i| journey.seq(i)));
+        let matched = self.0.of(journey);
+        state.extend((0..matched.words.len()).map(|place| journey.seq(matched.event(place).unwrap()).unwrap()));
     }
 
     fn merge(&self, state: &mut Vec<Seq>, mut other: Vec<Seq>) {

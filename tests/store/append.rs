@@ -75,7 +75,7 @@ fn many_threads_append_and_nothing_is_lost_or_doubled() {
     let mut seqs = Vec::new();
     for t in 0..8 {
         if let Some(customer) = store.customer(&format!("c{t}")).unwrap() {
-            seqs.extend(customer.journey().iter().map(|logged| logged.seq.get()));
+            seqs.extend(customer.journey().iter().map(|event| event.seq.get()));
         }
     }
     seqs.sort_unstable();
@@ -118,6 +118,10 @@ fn what_was_given_is_handed_back() {
     let event: journeylog::Event = serde_json::from_str(line).unwrap();
     store.append(event.clone()).unwrap();
     let customer = store.customer("c-42").unwrap().unwrap();
-    assert_eq!(serde_json::to_string(&customer.journey()[0].event).unwrap(), line);
+    assert_eq!(serde_json::to_string(&customer.events().unwrap()[0].event).unwrap(), line);
+    let indexed = &customer.journey()[0];
+    assert_eq!((&indexed.touchpoint, &indexed.channel), (event.touchpoint(), event.channel()));
+    assert_eq!((indexed.occurred_at, indexed.stage.as_ref()), (event.occurred_at(), event.stage()));
+    assert_eq!((indexed.value, indexed.feedback.as_ref().unwrap().score()), (event.value(), 9));
     assert!(store.customer("c-43").unwrap().is_none());
 }

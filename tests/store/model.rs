@@ -59,8 +59,14 @@ fn a_store_does_what_a_list_does() {
         for (customer, mut events) in journeys {
             events.sort_by_key(|event| event.occurred_at());
             let found = store.customer(customer).unwrap().unwrap();
-            let found: Vec<&Event> = found.journey().iter().map(|logged| &logged.event).collect();
-            assert_eq!(found, events, "seed {seed}");
+            let whole = found.events().unwrap();
+            assert_eq!(whole.iter().map(|logged| &logged.event).collect::<Vec<_>>(), events, "seed {seed}");
+            for (indexed, logged) in found.journey().iter().zip(&whole) {
+                let event = &logged.event;
+                assert_eq!((indexed.seq, indexed.occurred_at), (logged.seq, event.occurred_at()), "seed {seed}");
+                assert_eq!((&indexed.touchpoint, &indexed.channel), (event.touchpoint(), event.channel()));
+                assert_eq!((&indexed.stage.as_ref(), indexed.value), (&event.stage(), event.value()));
+            }
         }
     }
 }

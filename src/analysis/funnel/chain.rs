@@ -1,7 +1,9 @@
 //! How far one journey comes: for each level, the chain that began last is kept, and nothing else can do better.
 
+use arrayvec::ArrayVec;
+
 use super::{
-    Order, Ties,
+    LIMIT_STEPS, Order, Ties,
     tied::{Seen, assign, levels, thin_out},
 };
 use crate::model::{Micros, Window};
@@ -51,13 +53,19 @@ pub(super) struct Reached<T> {
 #[derive(Debug)]
 pub(super) struct Walk<T> {
     /// For each step that was reached, how.
-    pub(super) reached: Vec<Reached<T>>,
+    pub(super) reached: ArrayVec<Reached<T>, LIMIT_STEPS>,
     /// The entry of the latest chain that can still go on.
     pub(super) open: Option<Micros>,
     /// The first event that may serve the first step.
     pub(super) first_entry: Option<Micros>,
     /// Whether the latest of the furthest chains was stopped by an exclusion, or broken in a strict funnel.
     pub(super) stopped: bool,
+}
+
+impl<T> Default for Walk<T> {
+    fn default() -> Self {
+        Self { reached: ArrayVec::new(), open: None, first_entry: None, stopped: false }
+    }
 }
 
 impl Rules {
@@ -82,7 +90,7 @@ impl Rules {
         (serves != 0 || rests != u64::MAX).then_some(Seen { event, serves, rests })
     }
 
-    fn in_window(&self, entry: Micros, at: Micros) -> bool {
+    pub(super) fn in_window(&self, entry: Micros, at: Micros) -> bool {
         self.window.is_none_or(|window| at <= entry.plus(window))
     }
 
@@ -90,9 +98,9 @@ impl Rules {
     pub(super) fn walk<T: Trail>(&self, times: &[Micros], words: &[u64], enters: impl Fn(Micros) -> bool) -> Walk<T> {
         let mut walker = Walker {
             rules: self,
-            alive: vec![None; self.steps],
-            reached: Vec::new(),
-            attempts: vec![None; self.steps],
+            alive: (0..self.steps).map(|_| None).collect(),
+            reached: ArrayVec::new(),
+            attempts: (0..self.steps).map(|_| None).collect(),
         };
         let mut first_entry = None;
         let mut group: Vec<Seen> = Vec::new();
@@ -116,11 +124,11 @@ impl Rules {
 struct Walker<'a, T> {
     rules: &'a Rules,
     /// For each level below the last: the chain that began last and can go on from there. Level 0 is not begun.
-    alive: Vec<Option<Chain<T>>>,
-    reached: Vec<Reached<T>>,
+    alive: ArrayVec<Option<Chain<T>>, LIMIT_STEPS>,
+    reached: ArrayVec<Reached<T>, LIMIT_STEPS>,
     /// For each level below the last: the latest entry of all chains that came this far, and whether one of these can
     /// still go on, or was only ended by its window.
-    attempts: Vec<Option<Attempt>>,
+    attempts: ArrayVec<Option<Attempt>, LIMIT_STEPS>,
 }
 
 #[derive(Debug, Clone, Copy)]

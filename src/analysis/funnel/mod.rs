@@ -5,6 +5,7 @@ mod plan;
 mod report;
 mod state;
 mod tied;
+mod untied;
 
 pub use plan::{Exclusion, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
 pub use report::{FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, ServedEvent};

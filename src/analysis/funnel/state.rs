@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Funnel, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, ServedEvent,
+    Funnel, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, Order, ServedEvent,
     chain::{Reached, Rules, Trail, Walk},
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, Durations, Masks, Rate},
+    analysis::{Analysis, Binder, Bound, BoundScope, Durations, Matches, Rate},
     error::{InvalidPlan, Result},
-    journey::{CustomerNo, Journey, Names},
+    journey::{CustomerNo, Journey, Matched, Names},
     model::{CustomerId, Micros, Seq},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub struct BoundFunnel {
     plan: Funnel,
     rules: Rules,
-    masks: Masks,
+    matches: Matches,
     scope: BoundScope,
 }
 
@@ -39,7 +39,11 @@ impl Analysis for Funnel {
                 window: self.window,
                 exclusions: self.exclusions.iter().map(|&(_, after, before)| (after, before)).collect(),
             },
-            masks: binder.masks(&conditions)?,
+            // Any other event breaks a strict chain, so it is looked at too.
+            matches: match self.order {
+                Order::Ordered => binder.matches(&conditions)?,
+                Order::Strict => binder.matches_and_others(&conditions)?,
+            },
             scope: binder.scope().clone(),
             plan: self.clone(),
         })
@@ -74,8 +78,8 @@ struct Listed {
 }
 
 impl BoundFunnel {
-    fn walk<T: Trail>(&self, journey: &Journey<'_>) -> Walk<T> {
-        self.rules.walk(journey.times(), self.masks.of(journey), |at| self.scope.counts(at))
+    fn walk<T: Trail>(&self, events: &Matched<'_>) -> Walk<T> {
+        self.rules.walk(events.times, events.words, |at| self.scope.counts(at))
     }
 
     fn is_open(&self, entry: Micros) -> bool {
@@ -104,11 +108,10 @@ impl BoundFunnel {
         for (step, reached) in state.steps.iter_mut().zip(&walk.reached) {
             step.reached += 1;
             step.reached_settled += u64::from(settled);
-            step.time.add(reached.at.since(reached.entry));
+            step.time.add_between(reached.entry, reached.at);
         }
         if outcome == FunnelOutcome::Converted {
-            let since = last.at.since(walk.first_entry.unwrap_or(last.entry));
-            state.since_first_entry.add(since);
+            state.since_first_entry.add_between(walk.first_entry.unwrap_or(last.entry), last.at);
         } else if let Some(step) = walk.reached.len().checked_sub(1).and_then(|i| state.steps.get_mut(i)) {
             step.pending += u64::from(outcome == FunnelOutcome::Pending);
             step.dropped += u64::from(outcome != FunnelOutcome::Pending);
@@ -116,10 +119,10 @@ impl BoundFunnel {
         }
     }
 
-    fn list(journey: &Journey<'_>, walk: Walk<Vec<usize>>, outcome: FunnelOutcome) -> Listed {
-        let events = walk.reached.into_iter().next_back().map(|last| last.trail).unwrap_or_default();
-        let served = |event| Some((journey.seq(event)?, *journey.times().get(event)?));
-        Listed { customer: journey.customer(), outcome, events: events.into_iter().filter_map(served).collect() }
+    fn list(journey: &Journey<'_>, events: &Matched<'_>, walk: Walk<Vec<usize>>, outcome: FunnelOutcome) -> Listed {
+        let trail = walk.reached.into_iter().last().map(|last| last.trail).unwrap_or_default();
+        let served = |place| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
+        Listed { customer: journey.customer(), outcome, events: trail.into_iter().filter_map(served).collect() }
     }
 }
 
@@ -136,18 +139,20 @@ impl Bound for BoundFunnel {
     }
 
     fn visit(&self, state: &mut FunnelState, journey: &Journey<'_>) {
-        if self.masks.of(journey).iter().all(|word| word & 1 == 0) {
-            return;
-        }
+        let events = self.matches.of(journey);
         if self.plan.customers {
-            let walk = self.walk::<Vec<usize>>(journey);
+            let walk = self.walk::<Vec<usize>>(&events);
             let outcome = self.outcome(&walk);
             if let Some(last) = walk.reached.last() {
                 self.count(state, &walk, outcome, last);
-                state.customers.push(Self::list(journey, walk, outcome));
+                state.customers.push(Self::list(journey, &events, walk, outcome));
             }
         } else {
-            let walk = self.walk::<()>(journey);
+            let enters = |at| self.scope.counts(at);
+            let mut walk = Walk::default();
+            if !self.rules.walk_untied(events.times, events.words, enters, &mut walk) {
+                walk = self.walk::<()>(&events);
+            }
             if let Some(last) = walk.reached.last() {
                 self.count(state, &walk, self.outcome(&walk), last);
             }

@@ -1,0 +1,463 @@
+//! A chunk: journeys of some customers, whose events may lie in several sets of columns, seen in the order of customer,
+//! time and sequence.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    ops::Range,
+    sync::Arc,
+};
+
+use super::{
+    Columns, CustomerNo, NO_STAGE, Needs, PropertyColumn,
+    column::{Column, Number},
+    columns::offset,
+    property_column::PropertyColumnBuilder,
+};
+use crate::model::Micros;
+
+/// Some whole journeys of a set of columns: `journeys` are positions in its list of customers.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) columns: Arc<Columns>,
+    pub(crate) journeys: Range<usize>,
+}
+
+/// The same, borrowed.
+#[derive(Debug, Clone)]
+pub(crate) struct Part<'a> {
+    pub(crate) columns: &'a Columns,
+    pub(crate) journeys: Range<usize>,
+}
+
+/// The positions of customers in this range in a set of columns.
+pub(crate) fn positions(columns: &Columns, customers: &Range<u64>) -> Range<usize> {
+    let at = |limit: u64| columns.customers.partition_point(|c| u64::from(c.0) < limit);
+    at(customers.start)..at(customers.end)
+}
+
+impl<'a> From<&'a Source> for Part<'a> {
+    fn from(source: &'a Source) -> Self {
+        Self { columns: &source.columns, journeys: source.journeys.clone() }
+    }
+}
+
+impl<'a> Part<'a> {
+    /// All journeys of these columns.
+    pub(crate) fn whole(columns: &'a Columns) -> Self {
+        Self { columns, journeys: 0..columns.customers.len() }
+    }
+
+    fn customer(&self) -> Option<CustomerNo> {
+        self.columns.customers.get(self.journeys.start).filter(|_| !self.journeys.is_empty()).copied()
+    }
+
+    fn start(&self, journey: usize) -> u32 {
+        self.columns.starts.get(journey).copied().unwrap_or_default()
+    }
+
+    /// The rows of all its journeys.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.start(self.journeys.start) as usize..self.start(self.journeys.end) as usize
+    }
+}
+
+/// Rows that stand together in one part, and in their journey.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) part: u32,
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn rows(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub(crate) fn first_row(self) -> u32 {
+        self.start
+    }
+
+    pub(crate) fn end_row(self) -> u32 {
+        self.end
+    }
+
+    fn len(self) -> usize {
+        self.rows().len()
+    }
+}
+
+/// Journeys in order of customers: for each the spans of its rows, in the order of its events.
+///
+/// Where two parts tie in time, sequences decide if they were read, else the order of the parts: parts must then be in
+/// the order of their sequences.
+#[derive(Debug)]
+pub(crate) struct Chunk<'a> {
+    pub(crate) parts: Vec<Part<'a>>,
+    customers: Vec<CustomerNo>,
+    spans: Vec<Span>,
+    /// For each journey where its spans end.
+    ends: Vec<u32>,
+}
+
+impl<'a> Chunk<'a> {
+    pub(crate) fn new(parts: Vec<Part<'a>>) -> Self {
+        let mut chunk = Self { parts, customers: Vec::new(), spans: Vec::new(), ends: Vec::new() };
+        match chunk.parts.as_slice() {
+            [only] => chunk.take_all(&only.clone()),
+            _ => chunk.join(),
+        }
+        chunk
+    }
+
+    fn take_all(&mut self, part: &Part<'a>) {
+        let Range { start, end } = part.journeys.clone();
+        self.customers.extend_from_slice(part.columns.customers.get(start..end).unwrap_or_default());
+        let starts = part.columns.starts.get(start..=end).unwrap_or_default();
+        self.spans.extend(starts.iter().zip(starts.iter().skip(1)).map(|(&start, &end)| Span { part: 0, start, end }));
+        self.ends.extend((1..).take(self.spans.len()));
+    }
+
+    /// Walks all parts at once, customer by customer.
+    fn join(&mut self) {
+        const NONE: u64 = u64::MAX;
+        let head = |part: &Part<'_>| part.customer().map_or(NONE, |customer| u64::from(customer.0));
+        let mut ahead = self.parts.clone();
+        let mut heads: Vec<u64> = ahead.iter().map(head).collect();
+        let mut same: Vec<Span> = Vec::new();
+        while let Some(next) = heads.iter().copied().min().filter(|next| *next != NONE) {
+            for (place, (here, part)) in (0..).zip(heads.iter_mut().zip(&mut ahead)) {
+                if *here == next {
+                    let journey = part.journeys.start;
+                    same.push(Span { part: place, start: part.start(journey), end: part.start(journey + 1) });
+                    part.journeys.start += 1;
+                    *here = head(part);
+                }
+            }
+            self.customers.push(CustomerNo(u32::try_from(next).unwrap_or(u32::MAX)));
+            if same.len() > 1 {
+                self.interleave(&mut same);
+            }
+            self.spans.append(&mut same);
+            self.ends.push(offset(self.spans.len()));
+        }
+    }
+
+    /// What a row is ordered by within its journey.
+    fn key(&self, part: u32, row: u32) -> (Option<Micros>, Option<u64>, u32) {
+        let columns = self.parts.get(part as usize).map(|part| part.columns);
+        let row = row as usize;
+        (columns.and_then(|c| c.times.get(row)), columns.and_then(|c| c.seqs.get(row)), part)
+    }
+
+    /// Orders the rows of one customer from several parts by (time, sequence), keeping runs together.
+    fn interleave(&self, same: &mut Vec<Span>) {
+        let first = |span: &Span| self.key(span.part, span.start);
+        let last = |span: &Span| self.key(span.part, span.end.saturating_sub(1));
+        // Parts are often of different times: then the spans only have to be put in order.
+        if !same.is_sorted_by_key(first) {
+            same.sort_unstable_by_key(first);
+        }
+        if same.iter().zip(same.iter().skip(1)).all(|(a, b)| last(a) <= first(b)) {
+            return;
+        }
+        let mut heap: BinaryHeap<Reverse<_>> = same.iter().map(|span| Reverse((first(span), span.end))).collect();
+        let mut next = heap
+            .iter()
+            .map(|Reverse(((_, _, part), _))| *part)
+            .max()
+            .map_or_else(Vec::new, |most| vec![0; most as usize + 1]);
+        for span in same.iter() {
+            if let Some(next) = next.get_mut(span.part as usize) {
+                *next = span.start;
+            }
+        }
+        same.clear();
+        while let Some(Reverse(((_, _, part), end))) = heap.pop() {
+            let limit = heap.peek().map(|Reverse((key, _))| *key);
+            let Some(row) = next.get_mut(part as usize) else { continue };
+            let start = *row;
+            loop {
+                *row += 1;
+                if *row >= end {
+                    break;
+                }
+                let key = self.key(part, *row);
+                if limit.is_some_and(|limit| key > limit) {
+                    heap.push(Reverse((key, end)));
+                    break;
+                }
+            }
+            same.push(Span { part, start, end: *row });
+        }
+    }
+
+    /// How many journeys.
+    pub(crate) fn len(&self) -> usize {
+        self.customers.len()
+    }
+
+    /// Where the rows of each journey end, if there is only one part.
+    pub(crate) fn ends_in_one_part(&self) -> Option<impl Iterator<Item = u32>> {
+        let [part] = self.parts.as_slice() else { return None };
+        Some(self.spans.iter().map(|span| span.end)).filter(|_| part.journeys.len() == self.spans.len())
+    }
+
+    /// Each customer with the spans of the journey, in order of customers' numbers.
+    pub(crate) fn journeys(&self) -> impl Iterator<Item = (CustomerNo, &[Span])> {
+        let mut begin = 0;
+        self.customers.iter().zip(&self.ends).map(move |(&customer, &end)| {
+            let spans = self.spans.get(begin..end as usize).unwrap_or_default();
+            begin = end as usize;
+            (customer, spans)
+        })
+    }
+
+    /// How many events.
+    pub(crate) fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.rows().len()).sum()
+    }
+
+    /// Cuts the journeys into pieces of at least that many events, but for the last, which may be smaller.
+    pub(crate) fn cut(&self, rows: usize) -> Vec<Range<usize>> {
+        let (mut pieces, mut begun, mut here) = (Vec::new(), 0, 0);
+        let mut left = self.rows();
+        for (i, (_, spans)) in self.journeys().enumerate() {
+            let journey: usize = spans.iter().map(|span| span.len()).sum();
+            (here, left) = (here + journey, left - journey);
+            // What is left over joins the last piece.
+            if here >= rows && left >= rows {
+                pieces.push(begun..i + 1);
+                (begun, here) = (i + 1, 0);
+            }
+        }
+        if begun < self.len() {
+            pieces.push(begun..self.len());
+        }
+        pieces
+    }
+
+    /// Copies the columns of some journeys that are needed; a column that a part lacks is "nothing there" for its rows.
+    pub(crate) fn gather(&self, journeys: Range<usize>, needs: &Needs) -> Columns {
+        let mut gathered = Columns::default();
+        let mut row = 0;
+        let begin = journeys.start.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
+        let mut end = begin;
+        for (customer, ends) in self.customers.iter().zip(&self.ends).take(journeys.end).skip(journeys.start) {
+            gathered.open_journey(*customer, row);
+            let spans = self.spans.get(end as usize..*ends as usize).unwrap_or_default();
+            row += spans.iter().map(|span| span.len()).sum::<usize>();
+            end = *ends;
+        }
+        gathered.close_journeys(row);
+        let spans = self.spans.get(begin as usize..end as usize).unwrap_or_default();
+        Gathering { parts: &self.parts, spans, rows: row }.fill(needs, &mut gathered);
+        gathered
+    }
+}
+
+/// Joins the columns of the parts that are needed.
+pub(crate) fn merge(parts: &[Part<'_>], needs: &Needs) -> Columns {
+    let chunk = Chunk::new(parts.to_vec());
+    chunk.gather(0..chunk.len(), needs)
+}
+
+/// Rows to be copied.
+struct Gathering<'a> {
+    parts: &'a [Part<'a>],
+    spans: &'a [Span],
+    rows: usize,
+}
+
+impl Gathering<'_> {
+    fn fill(&self, needs: &Needs, into: &mut Columns) {
+        if needs.times {
+            into.times = self.numbers(|c| &c.times);
+        }
+        if needs.touchpoints {
+            into.touchpoints = self.numbers(|c| &c.touchpoints);
+        }
+        if needs.seqs {
+            into.seqs = self.numbers(|c| &c.seqs);
+        }
+        if needs.channels {
+            into.channels = self.numbers(|c| &c.channels);
+        }
+        if needs.stages {
+            into.stages = self.column(|c| &c.stages, NO_STAGE);
+        }
+        if needs.values {
+            into.values = self.column(|c| &c.values, None);
+        }
+        if needs.feedback {
+            into.feedback = self.column(|c| &c.feedback, None);
+        }
+        let properties: BTreeSet<u32> =
+            self.parts.iter().flat_map(|part| part.columns.properties.keys().copied()).collect();
+        into.properties = properties
+            .into_iter()
+            .filter(|property| needs.properties.contains(*property))
+            .map(|property| (property, self.property(property)))
+            .collect();
+    }
+
+    fn numbers<T: Number>(&self, of: impl Fn(&Columns) -> &Column<T>) -> Column<T> {
+        let mut joined = Vec::with_capacity(self.rows);
+        // A packed part is unpacked once if most of it is wanted.
+        let unpacked: Vec<Option<(usize, Vec<T>)>> = self
+            .parts
+            .iter()
+            .map(|part| match of(part.columns) {
+                Column::Packed(_) => {
+                    let rows = part.rows();
+                    let mut list = Vec::with_capacity(rows.len());
+                    of(part.columns).for_each(rows.clone(), |one| list.push(one));
+                    Some((rows.start, list))
+                }
+                Column::Plain(_) => None,
+            })
+            .collect();
+        for span in self.spans {
+            match (unpacked.get(span.part as usize), self.parts.get(span.part as usize)) {
+                (Some(Some((start, list))), _) => {
+                    let rows = span.rows();
+                    let here = rows.start.saturating_sub(*start)..rows.end.saturating_sub(*start);
+                    joined.extend_from_slice(list.get(here).unwrap_or_default());
+                }
+                (_, Some(part)) => {
+                    joined.extend_from_slice(of(part.columns).plain().get(span.rows()).unwrap_or_default())
+                }
+                _ => {}
+            }
+        }
+        Column::Plain(joined)
+    }
+
+    /// One column. Parts without it are filled with `missing`, unless no part has it.
+    fn column<T: Copy>(&self, of: impl Fn(&Columns) -> &Vec<T>, missing: T) -> Vec<T> {
+        if self.parts.iter().all(|part| of(part.columns).is_empty()) {
+            return Vec::new();
+        }
+        let mut joined = Vec::with_capacity(self.rows);
+        for span in self.spans {
+            let rows = self.parts.get(span.part as usize).and_then(|part| of(part.columns).get(span.rows()));
+            match rows {
+                Some(rows) => joined.extend_from_slice(rows),
+                None => joined.extend(std::iter::repeat_n(missing, span.len())),
+            }
+        }
+        joined
+    }
+
+    fn property(&self, property: u32) -> PropertyColumn {
+        const UNSEEN: u32 = u32::MAX;
+        let mut builder = PropertyColumnBuilder::default();
+        // For each part its column, and the new places of its values, found when they first occur.
+        let mut parts: Vec<Option<(&PropertyColumn, Vec<u32>)>> = self
+            .parts
+            .iter()
+            .map(|part| part.columns.properties.get(&property))
+            .map(|column| column.map(|column| (column, vec![UNSEEN; column.values.len()])))
+            .collect();
+        let mut row = 0;
+        for span in self.spans {
+            let rows = span.rows();
+            if let Some(Some((column, places))) = parts.get_mut(span.part as usize) {
+                for (here, code) in column.within(rows.clone()) {
+                    let (Some(place), Some(value)) = (places.get_mut(code as usize), column.values.get(code as usize))
+                    else {
+                        continue;
+                    };
+                    if *place == UNSEEN {
+                        *place = builder.code(value);
+                    }
+                    builder.set(row + here - rows.start, *place);
+                }
+            }
+            row += rows.len();
+        }
+        builder.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        journey::{ChannelNo, Row, TouchpointNo},
+        model::PropertyValue,
+    };
+
+    fn row(customer: u32, time: i64, seq: u64) -> Row {
+        Row {
+            customer: CustomerNo(customer),
+            time: Micros(time),
+            seq,
+            touchpoint: TouchpointNo(u32::try_from(seq % 5).unwrap()),
+            channel: ChannelNo(0),
+            stage: if seq.is_multiple_of(3) { 7 } else { NO_STAGE },
+            value: None,
+            feedback: None,
+            properties: if seq.is_multiple_of(4) {
+                vec![(2, PropertyValue::from(i64::try_from(seq % 8).unwrap()))]
+            } else {
+                vec![]
+            },
+        }
+    }
+
+    fn same_rows(merged: &Columns, expected: &Columns) {
+        assert_eq!(merged.customers, expected.customers);
+        assert_eq!(merged.starts, expected.starts);
+        assert_eq!(merged.times, expected.times);
+        assert_eq!(merged.touchpoints, expected.touchpoints);
+        assert_eq!(merged.stages, expected.stages);
+        for row in 0..merged.rows() {
+            let value = |c: &Columns| c.properties.get(&2).and_then(|p| p.get(row)).cloned();
+            assert_eq!(value(merged), value(expected));
+        }
+    }
+
+    /// Rows dense in ties, dealt to several parts, come out as if they had been sorted together.
+    #[test]
+    fn merging_is_sorting() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..200 {
+            let rows: Vec<Row> =
+                (0..random.u64(0..60)).map(|seq| row(random.u32(0..5), random.i64(0..6), seq)).collect();
+            let mut dealt: Vec<Vec<Row>> = vec![Vec::new(); 4];
+            for row in &rows {
+                dealt[random.usize(0..4)].push(row.clone());
+            }
+            let sources: Vec<Columns> = dealt.into_iter().map(Columns::from_rows).collect();
+            let parts: Vec<_> = sources.iter().map(Part::whole).collect();
+            let merged = merge(&parts, &Needs::everything());
+            let expected = Columns::from_rows(rows);
+            assert_eq!(merged.seqs, expected.seqs);
+            same_rows(&merged, &expected);
+            // Piece by piece it is the same.
+            let chunk = Chunk::new(parts);
+            let pieces = chunk.cut(7);
+            assert!(pieces.iter().map(Range::len).sum::<usize>() == chunk.len());
+            let pieces: Vec<Columns> = pieces.into_iter().map(|p| chunk.gather(p, &Needs::everything())).collect();
+            let together: Vec<Part<'_>> = pieces.iter().map(Part::whole).collect();
+            assert_eq!(merge(&together, &Needs::everything()).seqs, expected.seqs);
+        }
+    }
+
+    /// Parts in the order of their sequences need no sequences to be merged.
+    #[test]
+    fn parts_in_order_decide_ties() {
+        let mut random = fastrand::Rng::with_seed(8);
+        for _ in 0..200 {
+            let rows: Vec<Row> =
+                (0..random.u64(0..60)).map(|seq| row(random.u32(0..5), random.i64(0..6), seq)).collect();
+            let size = random.usize(1..30);
+            let mut sources: Vec<Columns> = rows.chunks(size).map(|part| Columns::from_rows(part.to_vec())).collect();
+            sources.iter_mut().for_each(|columns| columns.seqs = Column::default());
+            let parts: Vec<_> = sources.iter().map(Part::whole).collect();
+            same_rows(&merge(&parts, &Needs::everything()), &Columns::from_rows(rows));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A column of numbers: as they are, or packed as they were read, and unpacked only where they are asked for.
+
+use std::ops::Range;
+
+use super::{
+    ChannelNo, TouchpointNo,
+    packed::{AT_ONCE, Packed},
+};
+use crate::model::Micros;
+
+/// What 64 bits of a column stand for.
+pub(crate) trait Number: Copy + PartialEq {
+    fn of_bits(bits: u64) -> Self;
+    fn bits(self) -> u64;
+}
+
+impl Number for Micros {
+    fn of_bits(bits: u64) -> Self {
+        Self(bits.cast_signed())
+    }
+
+    fn bits(self) -> u64 {
+        self.0.cast_unsigned()
+    }
+}
+
+impl Number for u64 {
+    fn of_bits(bits: u64) -> Self {
+        bits
+    }
+
+    fn bits(self) -> u64 {
+        self
+    }
+}
+
+macro_rules! name_number {
+    ($name:ident) => {
+        impl Number for $name {
+            // A column of these is checked to hold no larger numbers when it is read.
+            #[expect(clippy::cast_possible_truncation, reason = "checked when read")]
+            fn of_bits(bits: u64) -> Self {
+                Self(bits as u32)
+            }
+
+            fn bits(self) -> u64 {
+                self.0.into()
+            }
+        }
+    };
+}
+name_number!(TouchpointNo);
+name_number!(ChannelNo);
+
+/// A column whose rows are seldom all needed.
+#[derive(Debug, Clone)]
+pub(crate) enum Column<T> {
+    Plain(Vec<T>),
+    Packed(Packed),
+}
+
+impl<T> Default for Column<T> {
+    fn default() -> Self {
+        Self::Plain(Vec::new())
+    }
+}
+
+impl<T: Number> PartialEq for Column<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_vec() == other.to_vec()
+    }
+}
+
+impl<T: Number> Column<T> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Plain(list) => list.len(),
+            Self::Packed(packed) => packed.len(),
+        }
+    }
+
+    /// The number of one row.
+    pub(crate) fn get(&self, row: usize) -> Option<T> {
+        match self {
+            Self::Plain(list) => list.get(row).copied(),
+            Self::Packed(packed) => packed.get(row).map(T::of_bits),
+        }
+    }
+
+    /// Adds the numbers of these rows, each of which must be there, to a list.
+    pub(crate) fn gather(&self, rows: &[u32], into: &mut Vec<T>) {
+        match self {
+            Self::Plain(list) => into.extend(rows.iter().filter_map(|&row| list.get(row as usize))),
+            Self::Packed(packed) => packed.gather(rows, into, T::of_bits),
+        }
+    }
+
+    /// Visits the numbers of these rows in order.
+    pub(crate) fn for_each(&self, rows: Range<usize>, mut visit: impl FnMut(T)) {
+        match self {
+            Self::Plain(list) => list.get(rows).unwrap_or_default().iter().for_each(|&one| visit(one)),
+            Self::Packed(packed) => {
+                packed.for_each(rows, |bits| visit(T::of_bits(bits)));
+            }
+        }
+    }
+
+    /// Visits the bits of these rows in order, at most [`AT_ONCE`] at a time.
+    pub(crate) fn for_lists(&self, rows: Range<usize>, mut visit: impl FnMut(&[u64])) {
+        match self {
+            Self::Plain(list) => {
+                let mut bits = [0; AT_ONCE];
+                for here in list.get(rows).unwrap_or_default().chunks(AT_ONCE) {
+                    bits.iter_mut().zip(here).for_each(|(bits, one)| *bits = one.bits());
+                    visit(bits.get(..here.len()).unwrap_or_default());
+                }
+            }
+            Self::Packed(packed) => {
+                packed.for_lists(rows, visit);
+            }
+        }
+    }
+
+    pub(crate) fn to_vec(&self) -> Vec<T> {
+        let mut list = Vec::with_capacity(self.len());
+        self.for_each(0..self.len(), |one| list.push(one));
+        list
+    }
+
+    /// The rows themselves, if they are not packed.
+    pub(crate) fn plain(&self) -> &[T] {
+        match self {
+            Self::Plain(list) => list,
+            Self::Packed(_) => &[],
+        }
+    }
+}

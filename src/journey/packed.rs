@@ -1,0 +1,276 @@
+//! Whole numbers, packed into as few bits as their spread needs, and read at any place without unpacking the others.
+
+use std::ops::Range;
+
+use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
+
+/// Smallest value (8), common step (8), count (4), bits (1), then the packed bits.
+const HEADER: usize = 21;
+/// Unpacked at once; a list of them stays in the nearest cache.
+pub(crate) const AT_ONCE: usize = 64;
+
+/// Packs numbers: each is stored as (number - smallest) / step, where step divides all differences. Differences are
+/// taken modulo 2^64, so that times before 1970 pack as well.
+pub(crate) fn pack(numbers: &[u64], signed: bool) -> Vec<u8> {
+    let order = if signed { 1 << 63 } else { 0 };
+    let smallest = numbers.iter().map(|n| n ^ order).min().unwrap_or(order) ^ order;
+    let widest = numbers.iter().map(|n| n.wrapping_sub(smallest)).max().unwrap_or_default();
+    let step = common_step(numbers, smallest).max(1);
+    let bits = compute_num_bits(widest / step);
+    let mut bytes = Vec::with_capacity(HEADER + numbers.len() * usize::from(bits) / 8 + 8);
+    bytes.extend_from_slice(&smallest.to_le_bytes());
+    bytes.extend_from_slice(&step.to_le_bytes());
+    bytes.extend_from_slice(&u32::try_from(numbers.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.push(bits);
+    let mut packer = BitPacker::new();
+    let mut write = |n: u64| packer.write(n, bits, &mut bytes);
+    let packed = if step == 1 {
+        numbers.iter().try_for_each(|n| write(n.wrapping_sub(smallest)))
+    } else {
+        numbers.iter().try_for_each(|n| write(n.wrapping_sub(smallest) / step))
+    };
+    let packed = packed.and_then(|()| packer.close(&mut bytes));
+    debug_assert!(packed.is_ok(), "writing to memory does not fail");
+    bytes
+}
+
+/// The greatest common divisor of all differences to the smallest; 0 if there is none.
+fn common_step(numbers: &[u64], smallest: u64) -> u64 {
+    let mut step = 0;
+    for n in numbers {
+        let difference = n.wrapping_sub(smallest);
+        // Most differences are multiples of the step that is known already.
+        if step == 1 || step > 0 && difference % step == 0 {
+            continue;
+        }
+        step = gcd(step, difference);
+    }
+    step
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// Packed numbers, checked to be whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    smallest: u64,
+    step: u64,
+    count: usize,
+    unpacker: BitUnpacker,
+    bytes: Vec<u8>,
+    /// Where in the bytes the bits begin.
+    bits: usize,
+}
+
+/// What stands before packed numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    smallest: u64,
+    step: u64,
+    pub(crate) count: usize,
+    pub(crate) width: u8,
+}
+
+impl Header {
+    /// The bytes of a header.
+    pub(crate) const LENGTH: usize = HEADER;
+
+    /// `None` if the bytes are no header, or claim more than `most` numbers.
+    pub(crate) fn read(bytes: &[u8], most: usize) -> Option<Self> {
+        let (smallest, rest) = bytes.split_first_chunk::<8>()?;
+        let (step, rest) = rest.split_first_chunk::<8>()?;
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        let &width = rest.first()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        // The widths that the packer makes and the unpacker takes.
+        if count > most || width > 56 && width != 64 {
+            return None;
+        }
+        Some(Self { smallest: u64::from_le_bytes(*smallest), step: u64::from_le_bytes(*step), count, width })
+    }
+
+    /// The bytes that hold these numbers, counted from the first byte after the header; and the bit in them at which the
+    /// first begins.
+    pub(crate) fn place(&self, numbers: Range<usize>) -> (Range<usize>, usize) {
+        let width = usize::from(self.width);
+        let first = numbers.start.saturating_mul(width);
+        (first / 8..numbers.end.saturating_mul(width).div_ceil(8), first % 8)
+    }
+
+    /// Reads one number from the bytes of its [`place`](Self::place).
+    pub(crate) fn number(&self, bytes: &[u8], first_bit: usize) -> u64 {
+        let mut wide = [0; 16];
+        for (to, from) in wide.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        let mask = (1_u128 << self.width).wrapping_sub(1);
+        let packed = u64::try_from(u128::from_le_bytes(wide) >> first_bit & mask).unwrap_or_default();
+        packed.wrapping_mul(self.step).wrapping_add(self.smallest)
+    }
+}
+
+impl Packed {
+    /// `None` if the bytes are no packed numbers, or claim to be more than `most`.
+    pub(crate) fn new(bytes: Vec<u8>, most: usize) -> Option<Self> {
+        let Header { smallest, step, count, width } = Header::read(&bytes, most)?;
+        if bytes.len().checked_sub(HEADER)? != (count.checked_mul(width.into())?).div_ceil(8) {
+            return None;
+        }
+        let mut bytes = bytes;
+        // So that eight bytes can be read at every place.
+        bytes.extend_from_slice(&[0; 8]);
+        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes, bits: HEADER })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    fn bits(&self) -> &[u8] {
+        self.bytes.get(self.bits..).unwrap_or_default()
+    }
+
+    /// The number at a position, which must be below the count.
+    pub(crate) fn get(&self, position: usize) -> Option<u64> {
+        if position >= self.count {
+            return None;
+        }
+        let packed = self.unpacker.get(u32::try_from(position).ok()?, self.bits());
+        Some(packed.wrapping_mul(self.step).wrapping_add(self.smallest))
+    }
+
+    /// Adds the numbers at these positions, each below the count, to a list.
+    pub(crate) fn gather<T>(&self, positions: &[u32], into: &mut Vec<T>, make: impl Fn(u64) -> T) {
+        let bits = self.bits();
+        let get = |&position: &u32| self.unpacker.get(position, bits);
+        if self.step == 1 {
+            into.extend(positions.iter().map(|position| make(get(position).wrapping_add(self.smallest))));
+        } else {
+            let number = |position| get(position).wrapping_mul(self.step).wrapping_add(self.smallest);
+            into.extend(positions.iter().map(|position| make(number(position))));
+        }
+    }
+
+    /// All numbers, if each fits in 32 bits.
+    pub(crate) fn all_small<T>(&self, make: impl Fn(u32) -> T) -> Option<Vec<T>> {
+        if !self.is_small() {
+            return None;
+        }
+        let mut numbers = Vec::with_capacity(self.count);
+        #[expect(clippy::cast_possible_truncation, reason = "each fits")]
+        self.for_lists(0..self.count, |list| numbers.extend(list.iter().map(|&n| make(n as u32))));
+        Some(numbers)
+    }
+
+    /// Visits the numbers at consecutive positions, some at a time; false if there are not so many.
+    pub(crate) fn for_lists(&self, positions: Range<usize>, mut visit: impl FnMut(&[u64])) -> bool {
+        if positions.end > self.count || positions.start > positions.end {
+            return false;
+        }
+        let bits = self.bits();
+        let mut list = [0; AT_ONCE];
+        let mut next = positions.start;
+        while next < positions.end {
+            let here = (positions.end - next).min(AT_ONCE);
+            let Some(numbers) = list.get_mut(..here) else { return false };
+            self.unpacker.get_range(u32::try_from(next).unwrap_or(u32::MAX), bits, numbers);
+            if self.step != 1 {
+                numbers.iter_mut().for_each(|n| *n = n.wrapping_mul(self.step));
+            }
+            if self.smallest != 0 {
+                numbers.iter_mut().for_each(|n| *n = n.wrapping_add(self.smallest));
+            }
+            visit(numbers);
+            next += here;
+        }
+        true
+    }
+
+    /// Visits the numbers at consecutive positions; false if there are not so many.
+    pub(crate) fn for_each(&self, positions: Range<usize>, mut visit: impl FnMut(u64)) -> bool {
+        self.for_lists(positions, |list| list.iter().for_each(|&n| visit(n)))
+    }
+
+    /// Whether all numbers surely fit in 32 bits.
+    pub(crate) fn is_small(&self) -> bool {
+        let widest = (1_u128 << self.unpacker.bit_width()) - 1;
+        let largest = widest.saturating_mul(self.step.into()).saturating_add(self.smallest.into());
+        largest <= u32::MAX.into() || self.all().iter().all(|&n| u32::try_from(n).is_ok())
+    }
+
+    /// All numbers.
+    pub(crate) fn all(&self) -> Vec<u64> {
+        let mut numbers = Vec::with_capacity(self.count);
+        self.for_each(0..self.count, |n| numbers.push(n));
+        numbers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        let cases: [(&[i64], bool); 7] = [
+            (&[], false),
+            (&[7, 7, 7], false),
+            (&[0, 1_000_000, 5_000_000], false),
+            (&[i64::MIN, i64::MAX, 0], true),
+            (&[-5, -3, 12], true),
+            (&[0, 1, 2, 3, 4, 5, 6, 7, 8], false),
+            (&[0, (1 << 57) + 1], false),
+        ];
+        for (numbers, signed) in cases {
+            let numbers: Vec<u64> = numbers.iter().map(|n| n.cast_unsigned()).collect();
+            let bytes = pack(&numbers, signed);
+            let header = Header::read(&bytes, 100).unwrap();
+            let packed = Packed::new(bytes.clone(), 100).unwrap();
+            assert_eq!(packed.all(), numbers);
+            for (from, &number) in numbers.iter().enumerate() {
+                let mut rest = Vec::new();
+                assert!(packed.for_each(from..numbers.len(), |n| rest.push(n)));
+                assert_eq!(rest, &numbers[from..]);
+                assert_eq!(packed.get(from), Some(number));
+                let (place, bit) = header.place(from..from + 1);
+                assert_eq!(header.number(&bytes[HEADER..][place], bit), number);
+            }
+            assert!(!packed.for_each(0..numbers.len() + 1, |_| {}));
+            assert_eq!(packed.get(numbers.len()), None);
+        }
+        assert!(pack(&[0, 1_000_000, 5_000_000], false).len() < HEADER + 3);
+    }
+
+    #[test]
+    fn numbers_of_every_width_come_back_alone() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for width in 0..=64 {
+            let most = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+            let numbers: Vec<u64> = (0..150).map(|_| random.u64(0..=most)).collect();
+            let bytes = pack(&numbers, false);
+            let header = Header::read(&bytes, 150).unwrap();
+            let packed = Packed::new(bytes.clone(), 150).unwrap();
+            assert_eq!(packed.all(), numbers, "width {width}");
+            for (i, &number) in numbers.iter().enumerate() {
+                let (place, bit) = header.place(i..i + 1);
+                assert_eq!(header.number(&bytes[HEADER..][place], bit), number, "width {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn odd_bytes_are_no_numbers() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..10_000 {
+            let bytes: Vec<u8> = (0..random.usize(0..60)).map(|_| random.u8(..)).collect();
+            if let Some(packed) = Packed::new(bytes, 100) {
+                assert_eq!(packed.all().len(), packed.count);
+            }
+        }
+    }
+}
