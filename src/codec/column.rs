@@ -41,6 +41,13 @@ impl ColumnId {
     }
 }
 
+impl ColumnId {
+    /// Whether it is nothing but packed numbers, of which some can be read without the rest.
+    pub(crate) fn is_packed(self) -> bool {
+        !matches!(self, Self::Values | Self::Property(_))
+    }
+}
+
 /// All columns that are not empty, in bytes.
 pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
     let mut encoded = vec![

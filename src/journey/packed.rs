@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
 
 /// Smallest value (8), common step (8), count (4), bits (1), then the packed bits.
@@ -68,7 +69,7 @@ pub(crate) struct Packed {
 }
 
 /// What stands before packed numbers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Header {
     smallest: u64,
     step: u64,

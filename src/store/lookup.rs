@@ -60,7 +60,7 @@ impl Segment {
             }
         }
         let whole = Needs { values: needs.values, properties: needs.properties.clone(), ..Needs::default() };
-        let unread = |id| matches!(id, ColumnId::Values | ColumnId::Property(_)) && id.is_needed(&whole);
+        let unread = |id: ColumnId| !id.is_packed() && id.is_needed(&whole);
         if info.columns.iter().any(|place| unread(place.id)) {
             let block = self.load(block, &whole)?;
             let part = Part { columns: &block, journeys: position..position + 1 };
@@ -90,15 +90,11 @@ impl Segment {
     /// Some consecutive numbers of a packed column.
     fn numbers(&self, place: &Place, positions: Range<usize>) -> Result<Vec<u64>> {
         let wrong = || self.damaged(&format!("column {:?}", place.id), "its content is none that was ever written");
-        let head = self.read_pages(place, 0, 1)?;
-        let header = Header::read(&head, usize::MAX).ok_or_else(wrong)?;
-        if positions.end > header.count {
-            return Err(wrong());
-        }
+        let header = place.header.filter(|header| positions.end <= header.count).ok_or_else(wrong)?;
         let (bytes, _) = header.place(positions.clone());
         let bytes = bytes.start + Header::LENGTH..bytes.end + Header::LENGTH;
         let pages = bytes.start / PAGE..bytes.end.div_ceil(PAGE);
-        let read = if pages.end <= 1 { head } else { self.read_pages(place, pages.start, pages.len())? };
+        let read = self.read_pages(place, pages.start, pages.len())?;
         let before = pages.start * PAGE;
         let mut numbers = Vec::with_capacity(positions.len());
         for position in positions {

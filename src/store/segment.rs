@@ -12,7 +12,7 @@ use super::files;
 use crate::{
     codec::{ColumnId, checksum, decode_column, unframe_current},
     error::{Error, Result},
-    journey::{Columns, CustomerNo, Needs},
+    journey::{Columns, CustomerNo, Header, Needs},
     model::Micros,
 };
 
@@ -64,6 +64,8 @@ pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) length: u32,
     pub(super) sums: Vec<u64>,
+    /// If it is nothing but packed numbers, what stands before them.
+    pub(super) header: Option<Header>,
 }
 
 /// A segment, opened. Its directory is in memory, its columns are read when asked for.

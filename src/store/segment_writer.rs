@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codec::{checksum, encode_columns, frame},
     error::{Error, Result},
-    journey::{Chunk, Columns, Needs},
+    journey::{Chunk, Columns, Header, Needs},
 };
 
 /// Writes a segment, journeys in order of customers. The file has its name only when it is finished.
@@ -50,7 +50,9 @@ impl SegmentWriter {
         for (id, bytes) in encode_columns(block) {
             self.out.write_all(&bytes).map_err(|e| Error::io("writing", &self.temporary, e))?;
             let length = u32::try_from(bytes.len()).map_err(|_| Error::damaged("a column", "it is over 4 GiB"))?;
-            columns.push(Place { id, offset: self.offset, length, sums: bytes.chunks(PAGE).map(checksum).collect() });
+            let sums = bytes.chunks(PAGE).map(checksum).collect();
+            let header = if id.is_packed() { Header::read(&bytes, usize::MAX) } else { None };
+            columns.push(Place { id, offset: self.offset, length, sums, header });
             self.offset += u64::from(length);
         }
         let mut touchpoints = block.touchpoints.to_vec();
