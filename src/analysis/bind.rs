@@ -125,7 +125,7 @@ impl<'a> Binder<'a> {
             rules: MaskPlan::new(tests, names.count(NameKind::Touchpoint)),
             stage_of_rule: rules.iter().map(|rule| code(rule.stage.as_str())).collect(),
             nth: rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.nth?))).collect(),
-            own: names.read().starting_at(NameKind::Stage, 0).map(|stage| code(stage)).collect(),
+            own: names.read().starting_at(NameKind::Stage, 0).map(code).collect(),
         };
         self.models.push(model.clone());
         self.reader.stages.push(plan);

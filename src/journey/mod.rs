@@ -6,6 +6,7 @@ mod journey;
 mod merge;
 mod names;
 mod property_column;
+mod rows;
 
 pub(crate) use code::code;
 pub(crate) use columns::{Columns, NO_STAGE, Needs, Row};
@@ -13,5 +14,6 @@ pub use journey::Journey;
 pub(crate) use journey::Readings;
 pub(crate) use merge::{Part, merge};
 pub use names::{ChannelNo, CustomerNo, Names, PropertyNo, TouchpointNo};
-pub(crate) use names::{NameKind, Tables};
+pub(crate) use names::{NameKind, Tables, hash_name};
 pub(crate) use property_column::PropertyColumn;
+pub(crate) use rows::{PlainRow, Rows};
