@@ -1,15 +1,13 @@
 //! Appending: threads that append at the same time share one batch and one sync.
 
-use std::{
-    mem,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::mem;
 
 use super::{
     Durability, Receipt, Store,
     ids::fingerprint,
     log::Log,
-    shared::{Pending, Shared, Writer, lock},
+    queue::Pending,
+    shared::{Shared, Writer},
 };
 use crate::{
     codec::LogEntry,
@@ -80,12 +78,9 @@ struct Group {
 impl Shared {
     fn append(&self, entries: Vec<LogEntry>, bytes: usize) -> Result<Receipt> {
         let count = entries.len() as u64;
-        let answer = Arc::new(Mutex::new(None));
-        self.queue().push(Pending { entries, bytes, answer: Arc::clone(&answer) });
-        // Whoever comes first commits for all who wait; the others find their answers when they come in.
-        let mut writer = self.writer();
-        if lock(&answer).is_none() {
-            let waiting = mem::take(&mut *self.queue());
+        let gather = self.options.durability != Durability::Buffered;
+        let answer = self.queue.append(entries, bytes, gather, |waiting| {
+            let mut writer = self.writer();
             let mut group = Vec::new();
             let mut size = 0;
             for pending in waiting {
@@ -97,12 +92,9 @@ impl Shared {
                 group.push(pending);
             }
             self.commit(&mut writer, group);
-        }
-        drop(writer);
-        let answered = lock(&answer).take();
+        });
         self.wait_for_room(count);
-        answered
-            .unwrap_or_else(|| Err(ErrorKind::Poisoned { reason: "a thread stopped while it wrote".to_owned() }.into()))
+        answer
     }
 
     /// Commits several appends as one batch, and answers each.
@@ -110,10 +102,10 @@ impl Shared {
         let recorded_at = writer.now();
         let mut group = Group::default();
         let mut accepted = Vec::with_capacity(appends.len());
-        for Pending { entries, bytes, answer } in appends {
+        for Pending { entries, bytes, reply } in appends {
             match self.take_in(writer, entries, bytes, &mut group) {
-                Ok(receipt) => accepted.push((receipt, answer)),
-                Err(error) => *lock(&answer) = Some(Err(error)),
+                Ok(receipt) => accepted.push((receipt, reply)),
+                Err(error) => reply.send(Err(error)),
             }
         }
         group.entries.iter_mut().for_each(|entry| entry.recorded_at = recorded_at);
@@ -123,8 +115,8 @@ impl Shared {
         }
         let mut failure = written.err();
         let reason = failure.as_ref().map(ToString::to_string);
-        for (receipt, answer) in accepted {
-            *lock(&answer) = Some(match &reason {
+        for (receipt, reply) in accepted {
+            reply.send(match &reason {
                 None => Ok(receipt),
                 Some(reason) => {
                     Err(failure.take().unwrap_or_else(|| ErrorKind::Poisoned { reason: reason.clone() }.into()))
@@ -202,10 +194,6 @@ impl Shared {
         };
         self.work.appended(is_full);
         Ok(())
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Vec<Pending>> {
-        lock(&self.queue)
     }
 }
 

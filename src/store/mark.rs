@@ -134,7 +134,11 @@ mod tests {
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 3, .. }));
         fs::write(dir.path().join(MARK), r#"{"journeylog":1}"#).unwrap();
         drop(claim(dir.path(), false).unwrap());
-        assert_eq!(fs::read_to_string(dir.path().join(MARK)).unwrap(), "{\"journeylog\":2}\n", "an older one is raised");
+        assert_eq!(
+            fs::read_to_string(dir.path().join(MARK)).unwrap(),
+            "{\"journeylog\":2}\n",
+            "an older one is raised"
+        );
         fs::write(dir.path().join(MARK), "?").unwrap();
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
     }

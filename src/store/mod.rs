@@ -21,6 +21,7 @@ mod memory;
 mod merging;
 mod names_file;
 mod options;
+mod queue;
 mod receipt;
 mod scan;
 mod segment;

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -11,29 +11,30 @@ use std::{
 use chrono::Utc;
 
 use super::{
-    Receipt, Snapshot, StoreOptions,
+    Snapshot, StoreOptions,
     ids::Ids,
     index::Index,
     log::Log,
+    queue::Queue,
     tail::Tail,
     witness::{Head, Witness},
     work::Work,
 };
 use crate::{
-    codec::{BlockCutter, LogEntry},
+    codec::BlockCutter,
     error::{ErrorKind, Result},
     journey::Names,
     model::Micros,
 };
 
-/// Lock order: `index` before `writer`; `writer` before `queue` and `tail`; `work` last; `witness` alone.
+/// Lock order: `index` before `writer`; `writer` before `tail`; `work` last; `witness` alone.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
     pub(super) options: StoreOptions,
     pub(super) log: Log,
     pub(super) names: Names,
-    pub(super) queue: Mutex<Vec<Pending>>,
+    pub(super) queue: Queue,
     /// Held while a batch is written and synced.
     writer: Mutex<Writer>,
     /// Held for moments.
@@ -45,14 +46,6 @@ pub(super) struct Shared {
     room: Condvar,
     /// Held as long as the store is open.
     folder_lock: Mutex<Option<File>>,
-}
-
-/// An append that waits for its turn.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) entries: Vec<LogEntry>,
-    pub(super) bytes: usize,
-    pub(super) answer: Arc<Mutex<Option<Result<Receipt>>>>,
 }
 
 /// What appending changes.
@@ -106,7 +99,7 @@ impl Shared {
             options,
             log,
             names,
-            queue: Mutex::default(),
+            queue: Queue::default(),
             writer: Mutex::new(writer),
             tail: Mutex::new(tail),
             index: Mutex::new(index),
