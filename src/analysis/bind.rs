@@ -161,7 +161,7 @@ impl<'a> Binder<'a> {
             MaskPlan::new(tests, names.count(NameKind::Touchpoint)),
             rules.iter().map(|rule| code(rule.stage.as_str())).collect(),
             rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.nth?))).collect(),
-            names.read().starting_at(NameKind::Stage, 0).map(|stage| code(stage)).collect(),
+            names.read().starting_at(NameKind::Stage, 0).map(code).collect(),
         );
         self.models.push(model.clone());
         self.reader.stages.push(plan);

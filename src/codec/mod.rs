@@ -1,11 +1,18 @@
 //! Bytes: how entries, columns and files are written, and read again without ever trusting them.
 
+mod bits;
 mod block;
+mod body;
+mod body_v1;
+mod chain;
 mod column;
+mod entries;
 mod frame;
 
-pub(crate) use block::{Block, Chain, LogEntry, encode_blocks};
+pub(crate) use block::{Block, BlockCutter, CutBlocks, LogEntry};
+pub(crate) use chain::Chain;
 pub(crate) use column::{ColumnId, decode_column, encode_columns, feedback_of};
+pub(crate) use entries::Entries;
 pub(crate) use frame::{checksum, frame, unframe, unframe_current};
 
 /// Decompresses what must have this size. The size is checked against what LZ4 can reach (255 times the bytes) before

@@ -8,6 +8,7 @@ mod journey;
 mod names;
 mod packed;
 mod property_column;
+mod rows;
 
 pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
@@ -16,6 +17,7 @@ pub(crate) use columns::{Columns, NO_STAGE, Needs, Row};
 pub use journey::{Journey, Matched};
 pub(crate) use journey::{Picked, Readings};
 pub use names::{ChannelNo, CustomerNo, Names, PropertyNo, TouchpointNo};
-pub(crate) use names::{NameKind, Tables};
+pub(crate) use names::{NameKind, Tables, hash_name};
 pub(crate) use packed::{AT_ONCE, Header, Packed, pack};
 pub(crate) use property_column::PropertyColumn;
+pub(crate) use rows::{PlainRow, Rows};

@@ -1,9 +1,12 @@
 //! Dense numbers for names, given once in the order of first appearance, so that questions run on numbers.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    hash::BuildHasher,
+    sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use foldhash::fast::RandomState;
-use indexmap::IndexSet;
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 macro_rules! number_type {
@@ -53,8 +56,82 @@ impl NameKind {
     pub(crate) const ALL: [Self; 5] = [Self::Customer, Self::Touchpoint, Self::Channel, Self::Stage, Self::Property];
 }
 
-/// Names in the order of their numbers.
-type Table = IndexSet<Arc<str>, RandomState>;
+/// The hash of a name, the same wherever it is asked for in this process: whoever has it need not work it out again.
+pub(crate) fn hash_name(name: &str) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+    HASHER.hash_one(name)
+}
+
+/// Names in the order of their numbers: all texts in one piece, where each ends, and numbers found by hash. A name takes
+/// its bytes and about 20 more.
+#[derive(Default)]
+struct Table {
+    texts: String,
+    ends: Vec<u64>,
+    places: HashTable<Slot>,
+}
+
+/// A name in the table: 32 bits of its hash, so that a growing table looks at no text, and its number.
+#[derive(Clone, Copy)]
+struct Slot {
+    hash: u32,
+    number: u32,
+}
+
+impl Slot {
+    /// The hash by which the table is ordered, made of the bits that are kept.
+    fn spread(self) -> u64 {
+        u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Table {
+    fn slot(hash: u64, number: u32) -> Slot {
+        Slot { hash: u32::try_from(hash >> 32).unwrap_or_default(), number }
+    }
+
+    fn get(&self, number: usize) -> Option<&str> {
+        let end = *self.ends.get(number)?;
+        let start = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.texts.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+    }
+
+    fn find(&self, name: &str, hash: u64) -> Option<u32> {
+        let wanted = Self::slot(hash, 0);
+        let is_it = |slot: &Slot| slot.hash == wanted.hash && self.get(slot.number as usize) == Some(name);
+        self.places.find(wanted.spread(), is_it).map(|slot| slot.number)
+    }
+
+    /// The numbers of many names. What takes time is waiting for memory, so each pass asks for all names' next piece of it
+    /// before the first is used.
+    fn intern_all(&mut self, names: &[&str], hashes: &[u64]) -> Vec<u32> {
+        let guess = |hash: &u64| {
+            let wanted = Self::slot(*hash, 0);
+            self.places.find(wanted.spread(), |slot| slot.hash == wanted.hash).map_or(u32::MAX, |slot| slot.number)
+        };
+        let mut numbers: Vec<u32> = hashes.iter().map(guess).collect();
+        let texts: Vec<Option<&str>> = numbers.iter().map(|number| self.get(*number as usize)).collect();
+        let fits: Vec<bool> = texts.iter().zip(names).map(|(text, name)| *text == Some(*name)).collect();
+        for ((number, fits), (name, hash)) in numbers.iter_mut().zip(fits).zip(names.iter().zip(hashes)) {
+            if !fits {
+                *number = self.intern(name, *hash);
+            }
+        }
+        numbers
+    }
+
+    fn intern(&mut self, name: &str, hash: u64) -> u32 {
+        if let Some(number) = self.find(name, hash) {
+            return number;
+        }
+        let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
+        self.texts.push_str(name);
+        self.ends.push(self.texts.len() as u64);
+        let slot = Self::slot(hash, number);
+        self.places.insert_unique(slot.spread(), slot, |slot| slot.spread());
+        number
+    }
+}
 
 /// The tables of names. Numbers are only ever added.
 #[derive(Default)]
@@ -77,26 +154,34 @@ impl Tables {
         }
     }
 
-    /// The number of a name, given now if it has none. A store holds at most 2^32 - 1 names of a kind.
-    pub(crate) fn intern(&mut self, kind: NameKind, name: &str) -> u32 {
-        let table = match kind {
+    fn table_mut(&mut self, kind: NameKind) -> &mut Table {
+        match kind {
             NameKind::Customer => &mut self.customers,
             NameKind::Touchpoint => &mut self.touchpoints,
             NameKind::Channel => &mut self.channels,
             NameKind::Stage => &mut self.stages,
             NameKind::Property => &mut self.properties,
-        };
-        let index = table.get_index_of(name).unwrap_or_else(|| table.insert_full(name.into()).0);
-        u32::try_from(index).unwrap_or(u32::MAX)
+        }
+    }
+
+    /// The number of a name, given now if it has none. A store holds at most 2^32 - 1 names of a kind.
+    pub(crate) fn intern(&mut self, kind: NameKind, name: &str) -> u32 {
+        self.table_mut(kind).intern(name, hash_name(name))
+    }
+
+    /// The same for many names with their hashes ([`hash_name`]).
+    pub(crate) fn intern_all(&mut self, kind: NameKind, names: &[&str], hashes: &[u64]) -> Vec<u32> {
+        self.table_mut(kind).intern_all(names, hashes)
     }
 
     /// The names of a kind from a number on, in order.
-    pub(crate) fn starting_at(&self, kind: NameKind, first: usize) -> impl Iterator<Item = &Arc<str>> {
-        self.table(kind).iter().skip(first)
+    pub(crate) fn starting_at(&self, kind: NameKind, first: usize) -> impl Iterator<Item = &str> {
+        let table = self.table(kind);
+        (first..table.ends.len()).filter_map(|number| table.get(number))
     }
 
     pub(crate) fn len(&self, kind: NameKind) -> usize {
-        self.table(kind).len()
+        self.table(kind).ends.len()
     }
 }
 
@@ -116,11 +201,11 @@ impl Names {
     }
 
     pub(crate) fn find(&self, kind: NameKind, name: &str) -> Option<u32> {
-        self.read().table(kind).get_index_of(name).and_then(|index| u32::try_from(index).ok())
+        self.read().table(kind).find(name, hash_name(name))
     }
 
     pub(crate) fn text(&self, kind: NameKind, number: u32) -> Option<Arc<str>> {
-        self.read().table(kind).get_index(number as usize).cloned()
+        self.read().table(kind).get(number as usize).map(Arc::from)
     }
 
     pub(crate) fn count(&self, kind: NameKind) -> usize {
@@ -190,6 +275,15 @@ mod tests {
         assert_eq!(names.find_customer("b"), Some(CustomerNo(1)));
         assert_eq!(&*names.customer(CustomerNo(1)), "b");
         assert_eq!(names.find_customer("c"), None);
+        for i in 0..5_000 {
+            assert_eq!(names.write().intern(NameKind::Customer, &format!("c{i}")), i + 2);
+        }
+        assert_eq!(names.find_customer("c4999"), Some(CustomerNo(5_001)));
+        let many = ["c7", "new", "a", "new", "newer"];
+        let hashes = many.map(hash_name);
+        let numbers = names.write().intern_all(NameKind::Customer, &many, &hashes);
+        assert_eq!(numbers, [9, 5_002, 0, 5_002, 5_003]);
+        assert_eq!(&*names.customer(CustomerNo(9_999)), "");
         assert!(!format!("{names:?}").contains('b') || !format!("{names:?}").contains("\"b\""));
     }
 }

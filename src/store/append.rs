@@ -1,20 +1,18 @@
 //! Appending: threads that append at the same time share one batch and one sync.
 
-use std::{
-    mem,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::mem;
 
 use super::{
     Durability, Receipt, Store,
     ids::fingerprint,
     log::Log,
-    shared::{Pending, Shared, Writer, lock},
+    queue::Pending,
+    shared::{Shared, Writer},
 };
 use crate::{
     codec::LogEntry,
     error::{ErrorKind, InvalidValue, Result},
-    journey::code,
+    journey::Rows,
     model::{Event, Micros},
 };
 
@@ -37,7 +35,8 @@ impl Store {
         E::Error: Into<InvalidValue>,
     {
         let event = event.try_into().map_err(Into::into)?;
-        self.shared().append(vec![event])
+        let bytes = event.size();
+        self.shared().append(vec![unrecorded(event)], bytes)
     }
 
     /// Appends several events, all or none.
@@ -46,72 +45,78 @@ impl Store {
     /// Those of [`append`](Self::append), and `Limit` if there are more than [`LIMIT_BATCH_EVENTS`] events or
     /// [`LIMIT_BATCH_BYTES`] bytes.
     pub fn append_batch(&self, events: impl IntoIterator<Item = Event>) -> Result<Receipt> {
-        let events: Vec<Event> = events.into_iter().take(LIMIT_BATCH_EVENTS.saturating_add(1)).collect();
-        if events.len() > LIMIT_BATCH_EVENTS {
-            let (found, limit) = (events.len() as u64, LIMIT_BATCH_EVENTS as u64);
+        let mut bytes = 0;
+        let count = |event: &Event| bytes += event.size();
+        let most = LIMIT_BATCH_EVENTS.saturating_add(1);
+        let entries: Vec<LogEntry> = events.into_iter().take(most).inspect(count).map(unrecorded).collect();
+        if entries.len() > LIMIT_BATCH_EVENTS {
+            let (found, limit) = (entries.len() as u64, LIMIT_BATCH_EVENTS as u64);
             return Err(ErrorKind::Limit { what: "events of one batch", found, limit }.into());
         }
-        let bytes: usize = events.iter().map(Event::size).sum();
         if bytes > LIMIT_BATCH_BYTES {
             let (found, limit) = (bytes as u64, LIMIT_BATCH_BYTES as u64);
             return Err(ErrorKind::Limit { what: "bytes of one batch", found, limit }.into());
         }
-        self.shared().append(events)
+        self.shared().append(entries, bytes)
     }
 }
 
+/// An event on its way into the log, which will say when it took it.
+fn unrecorded(event: Event) -> LogEntry {
+    LogEntry { recorded_at: Micros::MIN, event }
+}
+
+/// What is written as one batch.
+#[derive(Default)]
+struct Group {
+    entries: Vec<LogEntry>,
+    bytes: usize,
+    /// Ids that the log did not have.
+    new_ids: Vec<u128>,
+}
+
 impl Shared {
-    fn append(&self, events: Vec<Event>) -> Result<Receipt> {
-        let answer = Arc::new(Mutex::new(None));
-        self.queue().push(Pending { events, answer: Arc::clone(&answer) });
-        // Whoever comes first commits for all who wait; the others find their answers when they come in.
-        let mut writer = self.writer();
-        if lock(&answer).is_none() {
-            let waiting = mem::take(&mut *self.queue());
+    fn append(&self, entries: Vec<LogEntry>, bytes: usize) -> Result<Receipt> {
+        let count = entries.len() as u64;
+        let gather = self.options.durability != Durability::Buffered;
+        let answer = self.queue.append(entries, bytes, gather, |waiting| {
+            let mut writer = self.writer();
             let mut group = Vec::new();
             let mut size = 0;
             for pending in waiting {
-                let bytes: usize = pending.events.iter().map(Event::size).sum();
-                if size > 0 && size + bytes > LIMIT_BATCH_BYTES {
+                if size > 0 && size + pending.bytes > LIMIT_BATCH_BYTES {
                     self.commit(&mut writer, mem::take(&mut group));
                     size = 0;
                 }
-                size += bytes;
+                size += pending.bytes;
                 group.push(pending);
             }
             self.commit(&mut writer, group);
-        }
-        let answered = lock(&answer).take();
-        self.wait_for_room(writer);
-        answered
-            .unwrap_or_else(|| Err(ErrorKind::Poisoned { reason: "a thread stopped while it wrote".to_owned() }.into()))
+        });
+        self.wait_for_room(count);
+        answer
     }
 
-    /// Commits a group of appends as one batch, and answers each.
-    fn commit(&self, writer: &mut Writer, group: Vec<Pending>) {
+    /// Commits several appends as one batch, and answers each.
+    fn commit(&self, writer: &mut Writer, appends: Vec<Pending>) {
         let recorded_at = writer.now();
-        let mut entries: Vec<LogEntry> = Vec::new();
-        let mut new_ids = Vec::new();
-        let mut accepted = Vec::with_capacity(group.len());
-        for Pending { events, answer } in group {
-            let (entries_before, ids_before) = (entries.len(), new_ids.len());
-            match self.take_in(writer, events, recorded_at, &mut entries, &mut new_ids) {
-                Ok(receipt) => accepted.push((receipt, answer)),
-                Err(error) => {
-                    entries.truncate(entries_before);
-                    new_ids.drain(ids_before..).for_each(|id| writer.ids.forget(id));
-                    *lock(&answer) = Some(Err(error));
-                }
+        let mut group = Group::default();
+        let mut accepted = Vec::with_capacity(appends.len());
+        for Pending { entries, bytes, reply } in appends {
+            match self.take_in(writer, entries, bytes, &mut group) {
+                Ok(receipt) => accepted.push((receipt, reply)),
+                Err(error) => reply.send(Err(error)),
             }
         }
-        let written = self.write(writer, &entries);
+        group.entries.iter_mut().for_each(|entry| entry.recorded_at = recorded_at);
+        let written = self.write(writer, &group.entries, group.bytes);
         if written.is_err() {
-            new_ids.into_iter().for_each(|id| writer.ids.forget(id));
+            group.new_ids.into_iter().for_each(|id| writer.ids.forget(id));
         }
         let mut failure = written.err();
         let reason = failure.as_ref().map(ToString::to_string);
-        for (receipt, answer) in accepted {
-            *lock(&answer) = Some(match &reason {
+        for (receipt, reply) in accepted {
+            reply.send(match &reason {
                 None => Ok(receipt),
                 Some(reason) => {
                     Err(failure.take().unwrap_or_else(|| ErrorKind::Poisoned { reason: reason.clone() }.into()))
@@ -120,42 +125,59 @@ impl Shared {
         }
     }
 
-    /// Sorts duplicates out, and adds the other events to the batch.
+    /// Sorts duplicates out, and adds the other entries to the group. If that fails, nothing was added.
     fn take_in(
         &self,
         writer: &mut Writer,
-        events: Vec<Event>,
-        recorded_at: Micros,
-        entries: &mut Vec<LogEntry>,
-        new_ids: &mut Vec<u128>,
+        mut entries: Vec<LogEntry>,
+        bytes: usize,
+        group: &mut Group,
     ) -> Result<Receipt> {
-        let first = writer.head.seq + entries.len() as u64 + 1;
-        let mut duplicates = Vec::new();
-        let stored_before = entries.len();
-        self.check_room(writer)?;
-        for (position, event) in events.into_iter().enumerate() {
-            if let Some(id) = event.id() {
-                let id = fingerprint(id);
-                if writer.ids.contains(id)? {
-                    duplicates.push(position);
-                    continue;
-                }
-                writer.ids.insert(id);
-                new_ids.push(id);
+        self.check_room()?;
+        let ids_before = group.new_ids.len();
+        let duplicates = match find_duplicates(writer, &entries, &mut group.new_ids) {
+            Ok(duplicates) => duplicates,
+            Err(error) => {
+                group.new_ids.drain(ids_before..).for_each(|id| writer.ids.forget(id));
+                return Err(error);
             }
-            entries.push(LogEntry { recorded_at, event });
+        };
+        let mut sizes = bytes;
+        if !duplicates.is_empty() {
+            let mut left = duplicates.iter().peekable();
+            let mut position = 0;
+            entries.retain(|entry| {
+                let is_new = left.next_if_eq(&&position).is_none();
+                position += 1;
+                sizes -= if is_new { 0 } else { entry.event.size() };
+                is_new
+            });
         }
-        let stored = (entries.len() - stored_before) as u64;
+        let first = writer.head.seq + group.entries.len() as u64 + 1;
+        let stored = entries.len() as u64;
+        group.bytes += sizes;
+        if group.entries.is_empty() {
+            group.entries = entries;
+        } else {
+            group.entries.append(&mut entries);
+        }
         Ok(Receipt { first, stored, duplicates, durability: self.options.durability })
     }
 
     /// Writes a batch to the log as safely as the store promises, then shows it to questions.
-    fn write(&self, writer: &mut Writer, entries: &[LogEntry]) -> Result<()> {
+    fn write(&self, writer: &mut Writer, entries: &[LogEntry], bytes: usize) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let (changes, head) = Log::appending(writer.head, entries);
+        let (changes, blocks, head) = Log::appending(writer.head, entries, &mut writer.cutter);
         self.log.engine().apply(changes)?;
+        // The engine is on its way to the disk meanwhile. Should it fail, some names stay that no event bears.
+        let mut rows = Rows::with_room_for(entries.len());
+        let mut first = writer.head.seq + 1;
+        for block in &blocks {
+            block.number(first, &mut self.names.write(), &mut rows);
+            first += block.len() as u64;
+        }
         match self.options.durability {
             Durability::Buffered => {}
             Durability::Flushed => self.log.engine().flush()?,
@@ -164,18 +186,29 @@ impl Shared {
                 writer.synced = head;
             }
         }
-        let mut names = self.names.write();
-        let first = writer.head.seq + 1;
-        let rows = (first..).zip(entries).map(|(seq, entry)| code(&entry.event, seq, &mut names)).collect();
-        drop(names);
-        let bytes = entries.iter().map(|entry| entry.event.size()).sum();
-        writer.take_in(head, rows, bytes);
-        self.publish(writer);
-        self.wake_if_needed(writer);
+        writer.head = head;
+        let is_full = {
+            let mut tail = self.tail();
+            tail.take_in(head, rows, bytes);
+            tail.fresh.is_full(self.options.fresh_events)
+        };
+        self.work.appended(is_full);
         Ok(())
     }
+}
 
-    fn queue(&self) -> MutexGuard<'_, Vec<Pending>> {
-        lock(&self.queue)
+/// The positions of events whose ids are known; the other ids are noted.
+fn find_duplicates(writer: &mut Writer, entries: &[LogEntry], new_ids: &mut Vec<u128>) -> Result<Vec<usize>> {
+    let mut duplicates = Vec::new();
+    for (position, entry) in entries.iter().enumerate() {
+        let Some(id) = entry.event.id() else { continue };
+        let id = fingerprint(id);
+        if writer.ids.contains(id)? {
+            duplicates.push(position);
+        } else {
+            writer.ids.insert(id);
+            new_ids.push(id);
+        }
     }
+    Ok(duplicates)
 }

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use crate::journey::{Columns, Needs, Part, Row, merge};
+use crate::journey::{Columns, Needs, Part, Rows, merge};
 
 /// So many runs of like size are merged into one.
-const FAN_IN: usize = 4;
+const FAN_IN: usize = 8;
+/// So many events are sorted into a run, if no question made that happen earlier.
+const RUN: usize = 32 * 1024;
 /// Events of so many bytes are sealed, however few they are.
 const SEAL_BYTES: usize = 64 << 20;
 /// So many times what makes a seal may be fresh; then appends wait.
 const ROOM: usize = 4;
 
-/// Sorted runs of fresh events, few of them: small ones are merged as new ones come. Runs never change, so a snapshot
-/// keeps those it saw.
+/// Events as they came, and sorted runs of them, few: small ones are merged as new ones come. Runs never change, so a
+/// snapshot keeps those it saw.
 #[derive(Debug, Default)]
 pub(crate) struct Fresh {
+    /// The newest events, not sorted yet.
+    rows: Rows,
     runs: Vec<Arc<Columns>>,
     /// How many of the first runs are being sealed, and are left as they are.
     sealing: usize,
@@ -31,10 +35,6 @@ struct Amount {
 }
 
 impl Fresh {
-    pub(crate) fn runs(&self) -> &[Arc<Columns>] {
-        &self.runs
-    }
-
     pub(crate) fn events(&self) -> usize {
         self.events.events
     }
@@ -50,14 +50,35 @@ impl Fresh {
         self.events.events >= events.saturating_mul(ROOM) || self.events.bytes >= SEAL_BYTES * ROOM
     }
 
-    pub(crate) fn push(&mut self, rows: Vec<Row>, bytes: usize) {
-        if rows.is_empty() {
-            return;
-        }
+    /// How much of the room is taken, from 0 to 1, when it is more than half: then appends should slow down.
+    pub(crate) fn pressure(&self, events: usize) -> f64 {
+        let of = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+        let (room, bytes) = (events.saturating_mul(ROOM), SEAL_BYTES * ROOM);
+        let taken = of(self.events.events, room).max(of(self.events.bytes, bytes));
+        (taken * 2.0 - 1.0).clamp(0.0, 1.0)
+    }
+
+    /// Takes in events after all those before.
+    pub(crate) fn push(&mut self, rows: Rows, bytes: usize) {
         self.events.events += rows.len();
         self.events.bytes += bytes;
-        self.runs.push(Arc::new(Columns::from_rows(rows)));
-        self.merge_like_sizes();
+        self.rows.append(rows);
+        if self.rows.len() >= RUN {
+            self.sort();
+        }
+    }
+
+    fn sort(&mut self) {
+        if !self.rows.is_empty() {
+            self.runs.push(Arc::new(std::mem::take(&mut self.rows).into_columns()));
+            self.merge_like_sizes();
+        }
+    }
+
+    /// All events in sorted runs.
+    pub(crate) fn sorted(&mut self) -> &[Arc<Columns>] {
+        self.sort();
+        &self.runs
     }
 
     /// Merges the newest runs, as far back as each is no larger than those after it together, once there are enough.
@@ -65,7 +86,8 @@ impl Fresh {
         let mut first = self.runs.len();
         let mut together = 0;
         for (i, run) in self.runs.iter().enumerate().skip(self.sealing).rev() {
-            if together > 0 && run.rows() > together {
+            // Full runs are merged when they are sealed.
+            if run.rows() >= RUN || together > 0 && run.rows() > together {
                 break;
             }
             together += run.rows();
@@ -78,19 +100,21 @@ impl Fresh {
         }
     }
 
-    /// Sets all runs apart to be sealed.
+    /// Sets all events apart to be sealed.
     pub(crate) fn begin_sealing(&mut self) -> Vec<Arc<Columns>> {
+        self.sort();
         self.sealing = self.runs.len();
         self.events_sealing = self.events;
         self.runs.clone()
     }
 
-    /// Lets go of the runs that were set apart.
-    pub(crate) fn end_sealing(&mut self) {
-        self.runs.drain(..self.sealing);
+    /// Lets go of the runs that were set apart, and hands them out.
+    pub(crate) fn end_sealing(&mut self) -> Vec<Arc<Columns>> {
+        let sealed = self.runs.drain(..self.sealing).collect();
         self.events.events -= self.events_sealing.events;
         self.events.bytes -= self.events_sealing.bytes;
         self.give_up_sealing();
+        sealed
     }
 
     /// Keeps the runs that were set apart after all: sealing failed.
@@ -104,34 +128,33 @@ impl Fresh {
 mod tests {
     use super::*;
     use crate::{
-        journey::{ChannelNo, CustomerNo, NO_STAGE, TouchpointNo},
+        journey::{ChannelNo, CustomerNo, NO_STAGE, PlainRow, TouchpointNo},
         model::Micros,
     };
 
-    fn row(seq: u64) -> Row {
-        Row {
+    fn row(seq: u64) -> Rows {
+        let mut rows = Rows::default();
+        rows.extend(std::iter::once(PlainRow {
             customer: CustomerNo(u32::try_from(seq % 9).unwrap()),
             time: Micros(0),
             seq,
             touchpoint: TouchpointNo(0),
             channel: ChannelNo(0),
             stage: NO_STAGE,
-            value: None,
-            feedback: None,
-            properties: Vec::new(),
-        }
+        }));
+        rows
     }
 
     #[test]
     fn large_events_are_sealed_however_few_they_are() {
         let mut fresh = Fresh::default();
-        fresh.push(vec![row(0)], SEAL_BYTES - 1);
+        fresh.push(row(0), SEAL_BYTES - 1);
         assert!(!fresh.is_full(usize::MAX));
-        fresh.push(vec![row(1)], 1);
+        fresh.push(row(1), 1);
         assert!(fresh.is_full(usize::MAX));
         let _ = fresh.begin_sealing();
         assert!(!fresh.is_full(usize::MAX), "what is being sealed does not count again");
-        fresh.push(vec![row(2)], SEAL_BYTES * (ROOM - 1));
+        fresh.push(row(2), SEAL_BYTES * (ROOM - 1));
         assert!(fresh.is_full(usize::MAX) && fresh.is_overfull(usize::MAX));
         fresh.end_sealing();
         assert!(!fresh.is_overfull(usize::MAX));
@@ -139,17 +162,35 @@ mod tests {
 
     #[test]
     fn runs_stay_few_and_lose_nothing() {
-        let mut fresh = Fresh::default();
-        for seq in 0..5_000 {
-            fresh.push(vec![row(seq)], 100);
-            assert!(fresh.runs().len() < 40, "{}", fresh.runs().len());
-            if seq == 3_000 {
-                assert_eq!(fresh.begin_sealing().iter().map(|run| run.rows()).sum::<usize>(), 3_001);
+        // Whether somebody asks after each append, or nobody before the seal.
+        for asked in [true, false] {
+            let mut fresh = Fresh::default();
+            let events = |runs: &[Arc<Columns>]| runs.iter().map(|run| run.rows()).sum::<usize>();
+            for seq in 0..5_000 {
+                fresh.push(row(seq), 100);
+                if asked {
+                    assert_eq!(events(fresh.sorted()), fresh.events());
+                    assert!(fresh.runs.len() < 40, "{}", fresh.runs.len());
+                }
+                if seq == 3_000 {
+                    assert_eq!(events(&fresh.begin_sealing()), 3_001);
+                }
             }
+            assert_eq!(fresh.events(), 5_000);
+            assert_eq!(events(&fresh.end_sealing()), 3_001);
+            assert_eq!((fresh.events(), events(fresh.sorted())), (1_999, 1_999));
         }
-        assert_eq!(fresh.events(), 5_000);
-        fresh.end_sealing();
-        assert_eq!(fresh.events(), 1_999);
-        assert_eq!(fresh.runs().iter().map(|run| run.rows()).sum::<usize>(), 1_999);
+    }
+
+    #[test]
+    fn pressure_rises_from_half_of_the_room_on() {
+        let mut fresh = Fresh::default();
+        for (events, expected) in [(4, 0.0), (6, 0.5), (8, 1.0)] {
+            while fresh.events() < events {
+                fresh.push(row(0), 1);
+            }
+            assert!((fresh.pressure(2) - expected).abs() < 0.01, "{}", fresh.pressure(2));
+        }
+        assert!(fresh.is_overfull(2));
     }
 }

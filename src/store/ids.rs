@@ -1,118 +1,32 @@
 //! Which event ids the log has: fingerprints in sorted files, so that a duplicate is found without reading the log.
 
-use std::{
-    collections::HashSet,
-    fs::File,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
+use foldhash::fast::RandomState;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::files;
-use crate::{
-    codec::{checksum, frame, unframe},
-    error::{Error, Result},
-    model::EventId,
-};
-
-const KIND: [u8; 4] = *b"JLID";
-const VERSION: u32 = 1;
-/// The bytes of a frame before its payload.
-const FRAME: u64 = 24;
-/// Fingerprints on a page: what one look-up reads.
-const PAGE: usize = 256;
-const WIDTH: usize = 16;
+use super::id_run::IdRun;
+use crate::{error::Result, model::EventId};
 
 /// 128 bits of XXH3 over an id. Two ids of a store with 10^9 of them share one with a chance of 10^-21.
 pub(crate) fn fingerprint(id: &EventId) -> u128 {
     xxh3_128(id.as_str().as_bytes())
 }
 
-/// A sorted file of fingerprints. Only the first of each page is in memory, with a checksum of the page.
-#[derive(Debug)]
-pub(crate) struct IdRun {
-    path: PathBuf,
-    file: File,
-    count: usize,
-    pages: Vec<(u128, u64)>,
-}
-
-impl IdRun {
-    /// Writes fingerprints, which must be sorted and distinct.
-    pub(crate) fn write(path: &Path, sorted: &[u128]) -> Result<Self> {
-        let payload: Vec<u8> = sorted.iter().flat_map(|id| id.to_be_bytes()).collect();
-        files::replace(path, &frame(KIND, VERSION, &payload))?;
-        Self::open(path)
-    }
-
-    /// Opens a file and checks it whole.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let name = || path.display().to_string();
-        let bytes = files::read(path)?.ok_or_else(|| Error::damaged(name(), "it is missing"))?;
-        let payload = unframe(&name(), KIND, VERSION, &bytes)?;
-        if !payload.len().is_multiple_of(WIDTH) {
-            return Err(Error::damaged(name(), "its length is odd"));
-        }
-        let pages = payload
-            .chunks(PAGE * WIDTH)
-            .filter_map(|page| Some((page.first_chunk::<WIDTH>().map(|id| u128::from_be_bytes(*id))?, checksum(page))))
-            .collect();
-        let file = File::open(path).map_err(|e| Error::io("opening", path, e))?;
-        Ok(Self { path: path.to_owned(), file, count: payload.len() / WIDTH, pages })
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.count
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn contains(&self, id: u128) -> Result<bool> {
-        let Some(page) = self.pages.partition_point(|(first, _)| *first <= id).checked_sub(1) else { return Ok(false) };
-        Ok(self.page(page)?.binary_search(&id).is_ok())
-    }
-
-    fn page(&self, page: usize) -> Result<Vec<u128>> {
-        let before = page * PAGE;
-        let offset = FRAME + (before * WIDTH) as u64;
-        let length = self.count.saturating_sub(before).min(PAGE) * WIDTH;
-        let bytes = files::read_at(&self.file, offset, length).map_err(|e| Error::io("reading", &self.path, e))?;
-        if self.pages.get(page).is_none_or(|(_, sum)| *sum != checksum(&bytes)) {
-            return Err(Error::damaged(
-                self.path.display().to_string(),
-                format!("the checksum of page {page} does not fit"),
-            ));
-        }
-        Ok(bytes.as_chunks::<WIDTH>().0.iter().map(|id| u128::from_be_bytes(*id)).collect())
-    }
-
-    /// Merges runs into one file. They hold no fingerprint twice.
-    pub(crate) fn merge(path: &Path, runs: &[Arc<Self>]) -> Result<Self> {
-        let mut all = Vec::with_capacity(runs.iter().map(|run| run.len()).sum());
-        for run in runs {
-            for page in 0..run.pages.len() {
-                all.extend(run.page(page)?);
-            }
-        }
-        all.sort_unstable();
-        Self::write(path, &all)
-    }
-}
+/// Fingerprints in memory.
+pub(crate) type IdSet = HashSet<u128, RandomState>;
 
 /// The ids of a store: those in files, those being written to one, and the fresh ones.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
-    pub(crate) runs: Vec<Arc<IdRun>>,
-    sealing: Arc<HashSet<u128>>,
-    fresh: HashSet<u128>,
+    runs: Vec<Arc<IdRun>>,
+    sealing: Arc<IdSet>,
+    fresh: IdSet,
 }
 
 impl Ids {
-    pub(crate) fn new(runs: Vec<Arc<IdRun>>) -> Self {
-        Self { runs, ..Self::default() }
+    pub(crate) fn new(runs: &[Arc<IdRun>]) -> Self {
+        Self { runs: runs.to_vec(), ..Self::default() }
     }
 
     /// Whether the log has an id.
@@ -138,16 +52,26 @@ impl Ids {
     }
 
     /// Sets the fresh ones apart to be written.
-    pub(crate) fn begin_sealing(&mut self) -> Arc<HashSet<u128>> {
+    pub(crate) fn begin_sealing(&mut self) -> Arc<IdSet> {
         let fresh = std::mem::take(&mut self.fresh);
-        self.sealing = Arc::new(self.sealing.iter().copied().chain(fresh).collect());
+        self.sealing = if self.sealing.is_empty() {
+            Arc::new(fresh)
+        } else {
+            // An earlier seal failed.
+            Arc::new(self.sealing.iter().copied().chain(fresh).collect())
+        };
         Arc::clone(&self.sealing)
     }
 
-    /// Takes the files that now hold everything that was set apart.
-    pub(crate) fn end_sealing(&mut self, runs: Vec<Arc<IdRun>>) {
-        self.runs = runs;
-        self.sealing = Arc::default();
+    /// Takes the files that now hold everything that was set apart, which is handed out.
+    pub(crate) fn end_sealing(&mut self, runs: &[Arc<IdRun>]) -> Arc<IdSet> {
+        self.turn_to(runs);
+        std::mem::take(&mut self.sealing)
+    }
+
+    /// Goes by other files, which hold the same.
+    pub(crate) fn turn_to(&mut self, runs: &[Arc<IdRun>]) {
+        self.runs = runs.to_vec();
     }
 }
 
@@ -156,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_found_fresh_sealing_sealed_and_merged() {
+    fn ids_are_found_fresh_sealing_and_sealed() {
         let dir = tempfile::tempdir().unwrap();
         let id = |i: u32| fingerprint(&EventId::new(format!("e{i}")).unwrap());
         let mut ids = Ids::default();
@@ -167,24 +91,21 @@ mod tests {
             assert!(ids.contains(id(part * 1_000)).unwrap());
             sorted.sort_unstable();
             runs.push(Arc::new(IdRun::write(&dir.path().join(format!("{part}.ids")), &sorted).unwrap()));
-            ids.end_sealing(runs.clone());
+            ids.end_sealing(&runs);
         }
-        let merged = IdRun::merge(&dir.path().join("all.ids"), &runs).unwrap();
-        assert_eq!(merged.len(), 3_000);
-        for set in [ids, Ids::new(vec![Arc::new(merged)])] {
+        for set in [ids, Ids::new(&runs)] {
             assert!((0..3_000).all(|i| set.contains(id(i)).unwrap()));
             assert!((3_000..6_000).all(|i| !set.contains(id(i)).unwrap()));
         }
     }
 
     #[test]
-    fn damage_is_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.ids");
-        IdRun::write(&path, &[1, 2, 3]).unwrap();
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[30] ^= 1;
-        std::fs::write(&path, bytes).unwrap();
-        assert!(IdRun::open(&path).unwrap_err().is_corrupt());
+    fn ids_of_a_seal_that_failed_are_sealed_with_the_next() {
+        let mut ids = Ids::default();
+        ids.insert(1);
+        assert_eq!(ids.begin_sealing().len(), 1);
+        ids.insert(2);
+        assert_eq!(ids.begin_sealing().len(), 2);
+        assert!(ids.contains(1).unwrap() && ids.contains(2).unwrap() && !ids.contains(3).unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! The journey index on disk: segments, names and ids, and the manifest that says which of them count.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     fs,
     hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
@@ -12,17 +12,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     files,
-    ids::IdRun,
+    id_run::IdRun,
+    ids::IdSet,
+    merging::{Merged, Merging, SegmentMerge},
     names_file::{self, Counts},
     scan::Scan,
     segment::{Segment, UNSOUND},
-    segment_writer::SegmentWriter,
+    tiers::{self, Urgency},
     witness::Head,
 };
 use crate::{
     codec::{frame, unframe},
     error::{Error, Result},
-    journey::{Chunk, Columns, Names, Needs},
+    journey::{Columns, Names},
 };
 
 const KIND: [u8; 4] = *b"JLMF";
@@ -32,10 +34,8 @@ const MANIFEST: &str = "MANIFEST";
 const SEGMENT: &str = "segment";
 const IDS: &str = "ids";
 const NAMES: &str = "names";
-/// So many files of one size are merged into one.
-const FAN_IN: usize = 4;
-/// Sizes within this factor count as one size.
-const TIER: u64 = 4;
+/// So many files of names become one.
+const NAMES_FAN_IN: usize = 16;
 
 /// Which files count, and how far in the log they go.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ struct Manifest {
     segments: Vec<String>,
     names: Vec<String>,
     ids: Vec<String>,
+    /// From this sequence on the log may have small blocks that can be folded.
+    #[serde(default)]
+    fold_from: u64,
 }
 
 impl Manifest {
@@ -80,10 +83,12 @@ pub(crate) struct Index {
 #[derive(Debug, Clone, Default)]
 struct State {
     through: Head,
+    /// In the order of their sequences, and so are the ids.
     segments: Vec<Arc<Segment>>,
     names_files: Vec<PathBuf>,
     names_counts: Counts,
     ids: Vec<Arc<IdRun>>,
+    fold_from: u64,
 }
 
 impl Index {
@@ -110,6 +115,7 @@ impl Index {
             names_counts: names_file::counts(names),
             names_files: manifest.names.iter().map(|name| dir.join(name)).collect(),
             ids: ids.collect::<Result<_>>()?,
+            fold_from: manifest.fold_from,
         };
         let opening = RandomState::new().hash_one(dir) as u32;
         Ok(Self { dir: dir.to_owned(), next_file: manifest.next_file, opening, state })
@@ -160,13 +166,7 @@ impl Index {
 
     /// Takes in fresh journeys and ids: everything after the old head, up to this one. If it fails, the index is as it
     /// was before.
-    pub(crate) fn seal(
-        &mut self,
-        fresh: &[Arc<Columns>],
-        ids: &HashSet<u128>,
-        through: Head,
-        names: &Names,
-    ) -> Result<()> {
+    pub(crate) fn seal(&mut self, fresh: &[Arc<Columns>], ids: &IdSet, through: Head, names: &Names) -> Result<()> {
         let before = self.next_file;
         match self.with_fresh(fresh, ids, names) {
             Ok(next) => self.turn_to(State { through, ..next }),
@@ -177,9 +177,9 @@ impl Index {
         }
     }
 
-    fn with_fresh(&mut self, fresh: &[Arc<Columns>], ids: &HashSet<u128>, names: &Names) -> Result<State> {
+    fn with_fresh(&mut self, fresh: &[Arc<Columns>], ids: &IdSet, names: &Names) -> Result<State> {
         let mut next = self.state.clone();
-        next.segments.extend(self.write_segment(&Scan::new(Vec::new(), fresh.to_vec()))?);
+        next.segments.extend(self.write_segment(fresh)?);
         if !ids.is_empty() {
             let mut sorted: Vec<u128> = ids.iter().copied().collect();
             sorted.sort_unstable();
@@ -193,69 +193,92 @@ impl Index {
         Ok(next)
     }
 
-    fn write_segment(&mut self, scan: &Scan) -> Result<Option<Arc<Segment>>> {
+    fn write_segment(&mut self, fresh: &[Arc<Columns>]) -> Result<Option<Arc<Segment>>> {
+        let scan = Scan::new(Vec::new(), fresh.to_vec());
         if scan.chunks() == 0 {
             return Ok(None);
         }
-        let mut writer = SegmentWriter::create(&self.new_file(SEGMENT))?;
-        for chunk in 0..scan.chunks() {
-            let sources = scan.load(chunk, &Needs::everything())?;
-            writer.push(&Chunk::new(sources.iter().map(Into::into).collect()))?;
-        }
+        let mut writer = SegmentMerge::begin(&self.new_file(SEGMENT), scan)?;
+        while writer.step()? {}
         writer.finish().map(|segment| Some(Arc::new(segment)))
     }
 
-    /// Merges files of one size, if there are enough of them; true if something was merged. If it fails, the index is as
-    /// it was before.
-    pub(crate) fn merge_some(&mut self, names: &Names) -> Result<bool> {
-        let before = self.next_file;
-        let next = match self.merged(names) {
-            Ok(Some(next)) => next,
-            Ok(None) => return Ok(false),
-            Err(error) => {
-                self.remove_made_after(before);
-                return Err(error);
-            }
-        };
-        let old = self.state.clone();
-        self.turn_to(next)?;
-        // Only now do the old files not count any more. What stays of them is found and removed at the next open.
-        for segment in old.segments.iter().filter(|old| !self.state.segments.iter().any(|new| Arc::ptr_eq(old, new))) {
-            segment.retire();
+    /// Begins to merge files that should be one by now; `None` if there are none.
+    pub(crate) fn begin_merge(&mut self, urgency: Urgency) -> Result<Option<Merging>> {
+        let rows: Vec<u64> = self.state.segments.iter().map(|segment| segment.rows).collect();
+        if let Some(inputs) = tiers::SEGMENTS.choose(&rows, urgency).and_then(|chosen| self.state.segments.get(chosen))
+        {
+            let inputs = inputs.to_vec();
+            return Merging::of_segments(&self.new_file(SEGMENT), inputs).map(Some);
         }
-        for run in old.ids.iter().filter(|old| !self.state.ids.iter().any(|new| Arc::ptr_eq(old, new))) {
-            let _ = files::remove(run.path());
+        let counts: Vec<u64> = self.state.ids.iter().map(|run| run.len() as u64).collect();
+        if let Some(inputs) = tiers::IDS.choose(&counts, urgency).and_then(|chosen| self.state.ids.get(chosen)) {
+            let inputs = inputs.to_vec();
+            return Merging::of_ids(&self.new_file(IDS), inputs).map(Some);
         }
-        for path in old.names_files.iter().filter(|old| !self.state.names_files.contains(old)) {
-            let _ = files::remove(path);
-        }
-        Ok(true)
+        Ok(None)
     }
 
-    /// The state after merging what is of one size; `None` if nothing is.
-    fn merged(&mut self, names: &Names) -> Result<Option<State>> {
+    /// Takes the file that a merge has made in place of those it was made of. If that fails, the index is as it was
+    /// before, and the file is gone.
+    pub(crate) fn end_merge(&mut self, merged: &Merged) -> Result<()> {
         let mut next = self.state.clone();
-        let sizes: Vec<u64> = next.segments.iter().map(|segment| segment.rows).collect();
-        let (segments, kept) = split(&next.segments, &one_tier(&sizes));
-        if !segments.is_empty() {
-            next.segments = self.write_segment(&Scan::new(segments, Vec::new()))?.into_iter().chain(kept).collect();
+        match merged {
+            Merged::Segments { inputs, output } => replace(&mut next.segments, inputs, output),
+            Merged::Ids { inputs, output } => replace(&mut next.ids, inputs, output),
         }
-        let sizes: Vec<u64> = next.ids.iter().map(|run| run.len() as u64).collect();
-        let (ids, kept) = split(&next.ids, &one_tier(&sizes));
-        if !ids.is_empty() {
-            let merged = IdRun::merge(&self.new_file(IDS), &ids)?;
-            next.ids = std::iter::once(Arc::new(merged)).chain(kept).collect();
+        if let Err(error) = self.turn_to(next) {
+            merged.undo();
+            return Err(error);
         }
-        if next.names_files.len() > FAN_IN {
-            let path = self.new_file(NAMES);
-            if let Some(counts) = names_file::write(&path, names, Counts::default())? {
-                (next.names_counts, next.names_files) = (counts, vec![path]);
+        // Only now do the old files not count any more. What stays of them is found and removed at the next open.
+        match merged {
+            Merged::Segments { inputs, .. } => inputs.iter().for_each(|segment| segment.retire()),
+            Merged::Ids { inputs, .. } => inputs.iter().for_each(|run| drop(files::remove(run.path()))),
+        }
+        Ok(())
+    }
+
+    /// Makes the files of names one, if they are many, or more than one when all is to be settled; true if it did.
+    pub(crate) fn merge_names(&mut self, names: &Names, urgency: Urgency) -> Result<bool> {
+        let most = if urgency == Urgency::Busy { NAMES_FAN_IN } else { 1 };
+        if self.state.names_files.len() <= most {
+            return Ok(false);
+        }
+        let before = self.next_file;
+        let path = self.new_file(NAMES);
+        let mut next = self.state.clone();
+        // Names that came since the last seal go along; those of the next seal follow after them.
+        let written = names_file::write(&path, names, Counts::default()).and_then(|counts| {
+            next.names_counts = counts.unwrap_or_default();
+            next.names_files = vec![path];
+            self.turn_to_remembering(next)
+        });
+        match written {
+            Ok(old) => {
+                old.names_files.iter().for_each(|path| drop(files::remove(path)));
+                Ok(true)
+            }
+            Err(error) => {
+                self.remove_made_after(before);
+                Err(error)
             }
         }
-        let changed = next.segments.len() != self.state.segments.len()
-            || next.ids.len() != self.state.ids.len()
-            || next.names_files.len() != self.state.names_files.len();
-        Ok(changed.then_some(next))
+    }
+
+    /// From which sequence on the log may have small blocks.
+    pub(crate) fn fold_from(&self) -> u64 {
+        self.state.fold_from
+    }
+
+    /// Notes how far the log has been folded. It goes to the disk with the next change of files.
+    pub(crate) fn note_folded(&mut self, next: u64) {
+        self.state.fold_from = next;
+    }
+
+    fn turn_to_remembering(&mut self, next: State) -> Result<State> {
+        let old = self.state.clone();
+        self.turn_to(next).map(|()| old)
     }
 
     /// Writes a manifest of other files, and if that went well, goes by them.
@@ -267,6 +290,7 @@ impl Index {
             segments: next.segments.iter().filter_map(|segment| name(segment.path())).collect(),
             names: next.names_files.iter().filter_map(|path| name(path)).collect(),
             ids: next.ids.iter().filter_map(|run| name(run.path())).collect(),
+            fold_from: next.fold_from,
         };
         let payload = serde_json::to_vec(&manifest).unwrap_or_default();
         files::replace(&self.dir.join(MANIFEST), &frame(KIND, VERSION, &payload))?;
@@ -275,27 +299,12 @@ impl Index {
     }
 }
 
-/// Those that are chosen, and the others.
-fn split<T: Clone>(all: &[T], which: &BTreeSet<usize>) -> (Vec<T>, Vec<T>) {
-    let of = |chosen: bool| {
-        all.iter().enumerate().filter(|(i, _)| which.contains(i) == chosen).map(|(_, one)| one.clone()).collect()
-    };
-    (of(true), of(false))
-}
-
-/// The places of the smallest files that are of one size and enough to be merged.
-fn one_tier(sizes: &[u64]) -> BTreeSet<usize> {
-    let mut order: Vec<usize> = (0..sizes.len()).collect();
-    let size = |i: &usize| sizes.get(*i).copied().unwrap_or_default();
-    order.sort_unstable_by_key(size);
-    for (start, smallest) in order.iter().enumerate() {
-        let limit = size(smallest).saturating_mul(TIER);
-        let tier: BTreeSet<usize> = order.iter().skip(start).copied().take_while(|i| size(i) <= limit).collect();
-        if tier.len() >= FAN_IN {
-            return tier;
-        }
-    }
-    BTreeSet::new()
+/// Puts one file in the place of several.
+fn replace<T>(all: &mut Vec<Arc<T>>, inputs: &[Arc<T>], output: &Arc<T>) {
+    let is_input = |one: &Arc<T>| inputs.iter().any(|input| Arc::ptr_eq(input, one));
+    let place = all.iter().position(is_input).unwrap_or(all.len());
+    all.retain(|one| !is_input(one));
+    all.insert(place.min(all.len()), Arc::clone(output));
 }
 
 /// Removes files that the manifest does not name: a crash left them.
@@ -331,19 +340,12 @@ mod tests {
         // The segment is the first file, the names are the second, and cannot be written.
         let obstacle = index.file(2, NAMES).with_extension(files::TEMPORARY);
         fs::create_dir(&obstacle).unwrap();
-        index.seal(&fresh, &HashSet::new(), head, &names).unwrap_err();
+        index.seal(&fresh, &IdSet::default(), head, &names).unwrap_err();
         assert_eq!((index.through(), index.segments().len()), (Head::default(), 0));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only the obstacle");
         fs::remove_dir(&obstacle).unwrap();
-        index.seal(&fresh, &HashSet::new(), head, &names).unwrap();
+        index.seal(&fresh, &IdSet::default(), head, &names).unwrap();
         assert_eq!((index.through(), index.segments().len()), (head, 1));
         assert_eq!(Index::open(dir.path(), &Names::default()).unwrap().segments().len(), 1);
-    }
-
-    #[test]
-    fn files_of_one_size_are_a_tier() {
-        assert!(one_tier(&[10, 10, 10]).is_empty());
-        assert_eq!(one_tier(&[10, 1_000, 12, 9, 30]), BTreeSet::from([0, 2, 3, 4]));
-        assert_eq!(one_tier(&[1, 100, 100, 100, 100]), BTreeSet::from([1, 2, 3, 4]));
     }
 }

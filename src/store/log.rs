@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use super::{
-    engine::{Change, Engine, MAX_VALUE},
+    engine::{Change, Engine, MAX_VALUE, Pair},
     witness::Head,
 };
 use crate::{
-    codec::{Block, Chain, LogEntry, encode_blocks, frame, unframe},
+    codec::{Block, BlockCutter, CutBlocks, Entries, LogEntry, frame, unframe},
     error::{Error, ErrorKind, Result},
 };
 
 /// The first byte of a block's key; the sequence follows, high byte first, so that keys are ordered as sequences.
 const BLOCK: u8 = b'b';
 /// Blocks below this size are folded with their neighbours.
-const SMALL: usize = MAX_VALUE / 4;
+const SMALL: usize = MAX_VALUE / 8;
+/// The most blocks, and the most bytes of them, folded in one step. They are one batch of the engine, whose memory and
+/// pauses grow with it.
+const FOLDED_AT_ONCE: usize = 512;
+const FOLDED_BYTES: usize = MAX_VALUE * 8;
 
 /// The log of a store.
 #[derive(Debug, Clone)]
@@ -66,8 +70,8 @@ impl Log {
             let block = self.block_of(witness.seq)?;
             let up_to =
                 usize::try_from(witness.seq.saturating_sub(block.first).saturating_add(1)).unwrap_or(usize::MAX);
-            let chain = block.entries.iter().take(up_to).fold(block.before, Chain::then);
-            if chain != witness.chain {
+            let seen = block.entries.get(..up_to).unwrap_or(&block.entries);
+            if block.before.after(seen) != witness.chain {
                 let what = format!("the log up to sequence {}", witness.seq);
                 return Err(Error::damaged(what, "its entries are not the ones that were written"));
             }
@@ -75,12 +79,16 @@ impl Log {
         Ok(head)
     }
 
-    /// The changes that append these entries after a head, and the new head.
-    pub(crate) fn appending(head: Head, entries: &[LogEntry]) -> (Vec<Change>, Head) {
+    /// The changes that append these entries after a head, the entries block by block, and the new head.
+    pub(crate) fn appending<'a>(
+        head: Head,
+        entries: &'a [LogEntry],
+        cutter: &mut BlockCutter,
+    ) -> (Vec<Change>, Vec<Entries<'a>>, Head) {
         let first = head.seq.saturating_add(1);
-        let (blocks, chain) = encode_blocks(first, head.chain, entries, MAX_VALUE);
+        let CutBlocks { blocks, entries: columns, after } = cutter.cut(first, head.chain, entries, MAX_VALUE);
         let changes = blocks.into_iter().map(|(first, bytes)| Change::Put(key(first), bytes)).collect();
-        (changes, Head { seq: head.seq.saturating_add(entries.len() as u64), chain })
+        (changes, columns, Head { seq: head.seq.saturating_add(entries.len() as u64), chain: after })
     }
 
     /// The block that holds a sequence.
@@ -115,35 +123,89 @@ impl Log {
         }
     }
 
-    /// Folds small blocks that begin in this range of sequences into larger ones, some at a time.
-    pub(crate) fn fold(&self, from: u64, to: u64) -> Result<()> {
-        const AT_ONCE: usize = 256;
-        let mut next = from;
-        while next <= to {
-            let pairs = self.0.range(&key(next), &key(to.saturating_add(1)), AT_ONCE)?;
-            let Some((last, _)) = pairs.last() else { return Ok(()) };
-            let blocks =
-                pairs.iter().map(|(_, bytes)| Ok((bytes.len(), Block::decode(bytes)?))).collect::<Result<Vec<_>>>()?;
-            next = blocks.last().map_or(u64::MAX, |(_, block)| block.next());
-            debug_assert!(last.as_slice() < key(next).as_slice());
-            for run in blocks.split(|(size, _)| *size >= SMALL).filter(|run| run.len() > 1) {
-                self.fold_run(run)?;
-            }
+    /// Folds some of the small blocks that begin from one sequence on up to another into larger ones, and says how far
+    /// that went.
+    pub(crate) fn fold(&self, from: u64, to: u64, wanted: Wanted) -> Result<Folded> {
+        let pairs = self.0.range(&key(from), &key(to.saturating_add(1)), FOLDED_AT_ONCE)?;
+        let large = pairs.iter().take_while(|pair| !is_small(pair)).count();
+        let mut bytes = 0;
+        let small = pairs.iter().skip(large).take_while(|pair| {
+            bytes += pair.1.len();
+            is_small(pair) && bytes <= FOLDED_BYTES
+        });
+        let end = large + small.count();
+        let run = pairs.get(large..end).unwrap_or_default();
+        let Some((last, _)) = end.checked_sub(1).and_then(|last| pairs.get(last)) else { return Ok(Folded::All(from)) };
+        let is_end = end == pairs.len() && pairs.len() < FOLDED_AT_ONCE;
+        let after = seq_of(last).saturating_add(1);
+        let Some((first, _)) = run.first() else {
+            return Ok(if is_end { Folded::All(after) } else { Folded::UpTo(after) });
+        };
+        if is_end && wanted == Wanted::FullBlocks {
+            return Ok(Folded::All(seq_of(first)));
         }
-        Ok(())
+        // What is still small is looked at again, together with what follows.
+        Ok(match (self.fold_run(run)?, is_end) {
+            (Some(last), true) => Folded::All(if last.is_small { last.first } else { after }),
+            (Some(last), false) if last.is_small => Folded::UpTo(last.first),
+            (None, true) => Folded::All(seq_of(last)),
+            (_, false) => Folded::UpTo(after),
+        })
     }
 
-    fn fold_run(&self, run: &[(usize, Block)]) -> Result<()> {
-        let Some((_, first)) = run.first() else { return Ok(()) };
-        let entries: Vec<LogEntry> = run.iter().flat_map(|(_, block)| block.entries.iter().cloned()).collect();
-        let (folded, _) = encode_blocks(first.first, first.before, &entries, MAX_VALUE);
-        if folded.len() >= run.len() {
-            return Ok(());
+    /// Folds these blocks into fewer, and gives the last of them; `None` if they are as few as can be.
+    fn fold_run(&self, run: &[Pair]) -> Result<Option<Last>> {
+        let mut entries: Vec<LogEntry> = Vec::new();
+        let mut start = None;
+        for (_, bytes) in run {
+            let block = Block::decode(bytes)?;
+            start.get_or_insert((block.first, block.before));
+            entries.extend(block.entries);
         }
-        let removed = run.iter().map(|(_, block)| Change::Remove(key(block.first)));
+        let Some((first, before)) = start.filter(|_| run.len() > 1) else { return Ok(None) };
+        let folded = BlockCutter::default().cut(first, before, &entries, MAX_VALUE).blocks;
+        if folded.len() >= run.len() {
+            return Ok(None);
+        }
+        let last = folded.last().map(|(first, bytes)| Last { first: *first, is_small: bytes.len() < SMALL });
+        let removed = run.iter().map(|(key, _)| Change::Remove(key.clone()));
         let put = folded.into_iter().map(|(first, bytes)| Change::Put(key(first), bytes));
-        self.0.apply(removed.chain(put).collect())
+        self.0.apply(removed.chain(put).collect())?;
+        Ok(last)
     }
+}
+
+/// The last block that folding made.
+struct Last {
+    first: u64,
+    is_small: bool,
+}
+
+fn is_small(block: &Pair) -> bool {
+    block.1.len() < SMALL
+}
+
+/// Which small blocks are to be folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Those that give a full block; the newest wait for more.
+    FullBlocks,
+    /// All of them.
+    All,
+}
+
+/// How far folding went: what begins before this sequence needs no folding any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folded {
+    /// There is more to do from here on.
+    UpTo(u64),
+    /// All is done that was wanted.
+    All(u64),
+}
+
+/// The sequence in a block's key; 0 if it is no such key.
+fn seq_of(key: &[u8]) -> u64 {
+    key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]
@@ -171,7 +233,8 @@ mod tests {
         let log = Log::open(Arc::new(MemoryEngine::new())).unwrap();
         let mut head = Head::default();
         for i in 0..appends {
-            let (changes, next) = Log::appending(head, &entries(i, 1));
+            let entries = entries(i, 1);
+            let (changes, _, next) = Log::appending(head, &entries, &mut BlockCutter::default());
             log.engine().apply(changes).unwrap();
             head = next;
         }
@@ -188,18 +251,59 @@ mod tests {
         read
     }
 
+    fn blocks(log: &Log) -> Vec<Pair> {
+        log.engine().range(&key(0), &END, usize::MAX).unwrap()
+    }
+
+    /// Folds until nothing is left to do, and says from where the next has to look.
+    fn fold_up_to(log: &Log, from: u64, to: u64, wanted: Wanted) -> u64 {
+        let mut from = from;
+        for _ in 0..1_000 {
+            match log.fold(from, to, wanted).unwrap() {
+                Folded::UpTo(next) => from = next,
+                Folded::All(next) => return next,
+            }
+        }
+        panic!("it goes on for ever at {from}")
+    }
+
     #[test]
     fn folding_changes_the_blocks_and_nothing_else() {
-        let (log, head) = filled(1_000);
-        let blocks = |log: &Log| log.engine().range(&key(0), &END, usize::MAX).unwrap().len();
-        assert_eq!(blocks(&log), 1_000);
-        log.fold(1, 600).unwrap();
-        log.fold(1, 1_000).unwrap();
-        assert!(blocks(&log) < 10, "{}", blocks(&log));
+        let (log, head) = filled(5_000);
+        assert_eq!(blocks(&log).len(), 5_000);
+        // Some at a time, as they are sealed.
+        let mut next = 1;
+        for to in [600, 700, 701, 5_000] {
+            next = fold_up_to(&log, next, to, Wanted::FullBlocks);
+            assert!(next <= to + 1);
+        }
+        assert!(blocks(&log).iter().filter(|(_, bytes)| bytes.len() < SMALL).count() < FOLDED_AT_ONCE);
+        assert_eq!(fold_up_to(&log, next, 5_000, Wanted::All), fold_up_to(&log, next, 5_000, Wanted::All));
+        fold_up_to(&log, 0, 5_000, Wanted::All);
+        assert!(blocks(&log).len() < 60, "{}", blocks(&log).len());
         assert_eq!(log.head().unwrap(), head);
-        assert_eq!(all(&log), entries(0, 1_000));
+        assert_eq!(all(&log), entries(0, 5_000));
         assert_eq!(log.block_of(700).unwrap().entries.len(), log.block_of(701).unwrap().entries.len());
         log.check(head).unwrap();
+    }
+
+    #[test]
+    fn no_small_blocks_stay_however_the_appends_came() {
+        let log = Log::open(Arc::new(MemoryEngine::new())).unwrap();
+        let (mut head, mut count) = (Head::default(), 0);
+        let mut random = fastrand::Rng::with_seed(4);
+        while count < 20_000 {
+            let size = if random.bool() { random.i64(1..5) } else { random.i64(1..2_000) };
+            let batch = entries(count, size);
+            let (changes, _, next) = Log::appending(head, &batch, &mut BlockCutter::default());
+            log.engine().apply(changes).unwrap();
+            (head, count) = (next, count + size);
+        }
+        fold_up_to(&log, 0, u64::MAX - 1, Wanted::All);
+        let sizes: Vec<usize> = blocks(&log).iter().map(|(_, bytes)| bytes.len()).collect();
+        let two_small = sizes.iter().zip(sizes.iter().skip(1)).filter(|(a, b)| **a < SMALL && **b < SMALL).count();
+        assert_eq!(two_small, 0, "{sizes:?}");
+        assert_eq!(all(&log), entries(0, count));
     }
 
     #[test]
@@ -208,7 +312,8 @@ mod tests {
         let (shorter, _) = filled(9);
         assert!(matches!(shorter.check(head).unwrap_err().kind(), ErrorKind::Lost { acknowledged: 10, found: 9 }));
         let other = Log::open(Arc::new(MemoryEngine::new())).unwrap();
-        let (changes, _) = Log::appending(Head::default(), &entries(1, 10));
+        let entries = entries(1, 10);
+        let (changes, ..) = Log::appending(Head::default(), &entries, &mut BlockCutter::default());
         other.engine().apply(changes).unwrap();
         assert!(other.check(head).unwrap_err().is_corrupt());
         log.check(Head::default()).unwrap();

@@ -1,29 +1,134 @@
-//! The background thread: seals fresh journeys, merges segments, folds blocks of the log, syncs, and keeps the witness.
+//! The background thread: seals fresh journeys, merges files, folds blocks of the log, syncs, and keeps the witness.
+//!
+//! All of it is done by this one thread, in steps: a seal that is due comes before the next step of a merge, and a close
+//! waits for one step and not for a merge.
 
 use std::{sync::Arc, thread, time::Duration};
 
-use super::shared::Shared;
+use super::{
+    log::{Folded, Wanted},
+    merging::Merging,
+    shared::Shared,
+    tiers::Urgency,
+};
 use crate::error::Result;
 
 /// After a seal that failed, the next is tried no sooner than this.
 const PAUSE: Duration = Duration::from_millis(500);
+/// While a store is settled, seals may come that nobody waits for.
+const MOST_MERGES_TO_SETTLE: u32 = 4;
 
-/// Works until it is told to stop.
+/// What the thread is at.
+struct Worker<'a> {
+    shared: &'a Shared,
+    merging: Option<Merging>,
+    /// Whether there may be something to merge or to fold.
+    has_more: bool,
+    is_idle: bool,
+    /// The settling that is under way, and how many merges it has begun.
+    settling: Option<u64>,
+    merges_to_settle: u32,
+}
+
+/// Works until it is told to stop. A merge that is under way then is given up, and leaves nothing behind.
 pub(super) fn run(shared: &Shared) {
     let _watch = Watch(shared);
+    let mut worker =
+        Worker { shared, merging: None, has_more: true, is_idle: false, settling: None, merges_to_settle: 0 };
     loop {
-        let work = shared.wait_for_work();
-        if work.stop {
+        let asked = shared.work.next(worker.has_more);
+        if asked.stop {
             return;
         }
-        if work.seal {
+        worker.is_idle = asked.idle || worker.is_idle && !asked.seal;
+        worker.has_more |= asked.idle;
+        if asked.settle.is_some() && worker.settling.is_none() {
+            (worker.settling, worker.merges_to_settle) = (asked.settle, 0);
+            worker.has_more = true;
+            if let Err(error) = seal(shared) {
+                worker.end_settling(Err(error));
+            }
+        } else if asked.seal {
+            worker.has_more = true;
             // The failure is kept where appending and `stats` see it; the next append asks again.
-            if seal(shared).and_then(|()| merge(shared)).is_err() {
+            if seal(shared).is_err() {
                 thread::sleep(PAUSE);
             }
         }
-        // If this fails the engine refuses later writes, and they say why.
-        let _ = shared.sync_and_witness();
+        if asked.witness {
+            // If this fails the engine refuses later writes, and they say why.
+            let _ = shared.sync_and_witness();
+        }
+        if worker.has_more {
+            worker.step();
+        }
+    }
+}
+
+impl Worker<'_> {
+    fn urgency(&self) -> Urgency {
+        match (self.settling, self.is_idle) {
+            (Some(_), _) if self.merges_to_settle < MOST_MERGES_TO_SETTLE => Urgency::Settle,
+            (None, true) => Urgency::Idle,
+            _ => Urgency::Busy,
+        }
+    }
+
+    /// Does a bounded part of what there is to do.
+    fn step(&mut self) {
+        match self.try_step() {
+            Ok(true) => {}
+            Ok(false) => {
+                (self.has_more, self.is_idle) = (false, false);
+                self.end_settling(Ok(()));
+            }
+            // What cannot be merged or folded stays as it is, and is tried again after the next seal.
+            Err(error) => {
+                (self.has_more, self.is_idle, self.merging) = (false, false, None);
+                self.end_settling(Err(error));
+            }
+        }
+    }
+
+    fn end_settling(&mut self, outcome: Result<()>) {
+        if let Some(settling) = self.settling.take() {
+            self.shared.work.end_settling(settling, outcome);
+        }
+    }
+
+    /// False if there is nothing left to do.
+    fn try_step(&mut self) -> Result<bool> {
+        let shared = self.shared;
+        if let Some(mut merging) = self.merging.take() {
+            if merging.step()? {
+                self.merging = Some(merging);
+            } else {
+                let merged = merging.finish()?;
+                let mut index = shared.index();
+                index.end_merge(&merged)?;
+                shared.writer().ids.turn_to(index.ids());
+                shared.tail().turn_to(index.segments());
+            }
+            return Ok(true);
+        }
+        let urgency = self.urgency();
+        self.merging = shared.index().begin_merge(urgency)?;
+        if self.merging.is_some() {
+            self.merges_to_settle += u32::from(urgency == Urgency::Settle);
+            return Ok(true);
+        }
+        if shared.index().merge_names(&shared.names, urgency)? {
+            return Ok(true);
+        }
+        let (from, to) = {
+            let index = shared.index();
+            (index.fold_from(), index.through().seq)
+        };
+        let wanted = if self.settling.is_some() { Wanted::All } else { Wanted::FullBlocks };
+        let folded = shared.log.fold(from, to, wanted)?;
+        let (Folded::UpTo(next) | Folded::All(next)) = folded;
+        shared.index().note_folded(next);
+        Ok(matches!(folded, Folded::UpTo(_)))
     }
 }
 
@@ -33,7 +138,8 @@ struct Watch<'a>(&'a Shared);
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.writer().seal_failed = Some("the background thread stopped".to_owned());
+            self.0.tail().seal_failed = Some("the background thread stopped".to_owned());
+            self.0.work.stop();
             self.0.make_room();
         }
     }
@@ -42,47 +148,30 @@ impl Drop for Watch<'_> {
 /// Seals all fresh journeys into a segment.
 pub(super) fn seal(shared: &Shared) -> Result<()> {
     let sealed = seal_fresh(shared);
-    shared.writer().seal_failed = sealed.as_ref().err().map(ToString::to_string);
+    shared.tail().seal_failed = sealed.as_ref().err().map(ToString::to_string);
     shared.make_room();
-    let (from, to) = sealed?;
-    // Small blocks that cannot be folded stay as they are.
-    let _ = shared.log.fold(from, to);
-    Ok(())
+    sealed
 }
 
-/// The range of sequences that was sealed.
-fn seal_fresh(shared: &Shared) -> Result<(u64, u64)> {
+fn seal_fresh(shared: &Shared) -> Result<()> {
     let mut index = shared.index();
     let (fresh, ids, head) = {
         let mut writer = shared.writer();
-        (writer.fresh.begin_sealing(), writer.ids.begin_sealing(), writer.head)
+        (shared.tail().fresh.begin_sealing(), writer.ids.begin_sealing(), writer.head)
     };
-    let from = index.through().seq.saturating_add(1);
     if fresh.is_empty() {
-        return Ok((from, from));
+        return Ok(());
     }
     // The index must not go further than what the log is sure to hold.
     let sealed = shared.log.engine().sync().and_then(|()| index.seal(&fresh, &ids, head, &shared.names));
-    let mut writer = shared.writer();
     if let Err(error) = sealed {
-        writer.fresh.give_up_sealing();
+        shared.tail().fresh.give_up_sealing();
         return Err(error);
     }
-    writer.fresh.end_sealing();
-    writer.ids.end_sealing(index.ids().to_vec());
-    writer.segments = index.segments().to_vec();
-    shared.publish(&writer);
-    Ok((from, head.seq))
-}
-
-fn merge(shared: &Shared) -> Result<()> {
-    let mut index = shared.index();
-    while index.merge_some(&shared.names)? {
-        let mut writer = shared.writer();
-        writer.ids.runs = index.ids().to_vec();
-        writer.segments = index.segments().to_vec();
-        shared.publish(&writer);
-    }
+    let ids_sealed = shared.writer().ids.end_sealing(index.ids());
+    let sealed = shared.tail().end_sealing(index.segments());
+    // Letting go of many events takes a while; nobody waits for it.
+    drop((ids_sealed, sealed));
     Ok(())
 }
 

@@ -11,7 +11,10 @@ use super::files;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The version of the store as a whole. A change of any format of bytes counts it up.
-pub(crate) const FORMAT: u32 = 1;
+///
+/// - 2: blocks of the log, id files and segments are of version 2. A store of format 1 is read, and becomes 2 when it is
+///   opened; its index is built again.
+pub(crate) const FORMAT: u32 = 2;
 const MARK: &str = "JOURNEYLOG";
 const LOCK: &str = "LOCK";
 
@@ -49,7 +52,9 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<File> {
         Err(TryLockError::Error(e)) => return Err(Error::io("locking", path, e)),
     }
     match marked {
-        Some(bytes) => check(dir, &bytes)?,
+        // Whoever knows only the older format must not read what is written from now on.
+        Some(bytes) if check(dir, &bytes)? < FORMAT => write(dir)?,
+        Some(_) => {}
         None => write(dir)?,
     }
     Ok(lock)
@@ -73,7 +78,8 @@ fn is_empty_enough(dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn check(dir: &Path, bytes: &[u8]) -> Result<()> {
+/// The format of a store, if this release can read it.
+fn check(dir: &Path, bytes: &[u8]) -> Result<u32> {
     let mark: Mark = serde_json::from_slice(bytes).map_err(|_| ErrorKind::NotAStore {
         path: dir.to_owned(),
         reason: "its JOURNEYLOG mark cannot be read".to_owned(),
@@ -82,7 +88,7 @@ fn check(dir: &Path, bytes: &[u8]) -> Result<()> {
         let what = "the store".to_owned();
         return Err(ErrorKind::NewerFormat { what, found: mark.journeylog, supported: FORMAT }.into());
     }
-    Ok(())
+    Ok(mark.journeylog)
 }
 
 fn write(dir: &Path) -> Result<()> {
@@ -124,8 +130,15 @@ mod tests {
     fn a_newer_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(claim(dir.path(), false).unwrap());
-        fs::write(dir.path().join(MARK), r#"{"journeylog":2}"#).unwrap();
-        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 2, .. }));
+        fs::write(dir.path().join(MARK), r#"{"journeylog":3}"#).unwrap();
+        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 3, .. }));
+        fs::write(dir.path().join(MARK), r#"{"journeylog":1}"#).unwrap();
+        drop(claim(dir.path(), false).unwrap());
+        assert_eq!(
+            fs::read_to_string(dir.path().join(MARK)).unwrap(),
+            "{\"journeylog\":2}\n",
+            "an older one is raised"
+        );
         fs::write(dir.path().join(MARK), "?").unwrap();
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
     }

@@ -8,7 +8,9 @@ mod failing;
 #[cfg(test)]
 mod faults;
 mod files;
+mod filter;
 mod fresh;
+mod id_run;
 mod ids;
 mod index;
 mod log;
@@ -17,8 +19,10 @@ mod maintain;
 mod mark;
 #[cfg(test)]
 mod memory;
+mod merging;
 mod names_file;
 mod options;
+mod queue;
 mod receipt;
 mod scan;
 mod segment;
@@ -27,7 +31,10 @@ mod shared;
 mod sled_engine;
 mod snapshot;
 mod store;
+mod tail;
+mod tiers;
 mod witness;
+mod work;
 
 pub use append::{LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS};
 pub use customer::{Customer, JourneyEvent};

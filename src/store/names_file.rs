@@ -14,12 +14,16 @@ use crate::{
 const KIND: [u8; 4] = *b"JLNM";
 const VERSION: u32 = 1;
 
+/// So many names are taken out of the tables at a time, so that whoever appends need not wait for all.
+const AT_ONCE: usize = 8 * 1024;
+
 /// Names of one kind, from a number on.
 #[derive(Debug, Serialize, Deserialize)]
-struct Part {
+struct Part<'a> {
     kind: NameKind,
     first: u32,
-    names: Vec<String>,
+    #[serde(borrow)]
+    names: Vec<&'a str>,
 }
 
 /// How many names of each kind are in files, in the order of [`NameKind::ALL`].
@@ -27,23 +31,47 @@ pub(crate) type Counts = [usize; NameKind::ALL.len()];
 
 /// Writes the names from these counts on; `None` if there are none.
 pub(crate) fn write(path: &Path, names: &Names, from: Counts) -> Result<Option<Counts>> {
-    let tables = names.read();
-    let mut counts = from;
+    let until = counts(names);
+    let texts: Vec<(Vec<String>, Vec<usize>)> = NameKind::ALL
+        .into_iter()
+        .zip(from.into_iter().zip(until))
+        .map(|(kind, range)| copy(names, kind, range))
+        .collect();
     let mut parts = Vec::new();
-    for (kind, count) in NameKind::ALL.into_iter().zip(&mut counts) {
-        let names: Vec<String> = tables.starting_at(kind, *count).map(|name| name.as_ref().to_owned()).collect();
-        if !names.is_empty() {
-            parts.push(Part { kind, first: u32::try_from(*count).unwrap_or(u32::MAX), names });
+    for ((kind, first), (texts, ends)) in NameKind::ALL.into_iter().zip(from).zip(&texts) {
+        if !ends.is_empty() {
+            parts.push(Part { kind, first: u32::try_from(first).unwrap_or(u32::MAX), names: cut(texts, ends) });
         }
-        *count = tables.len(kind);
     }
-    drop(tables);
     if parts.is_empty() {
         return Ok(None);
     }
     let plain = postcard::to_stdvec(&parts).unwrap_or_default();
     files::replace(path, &frame(KIND, VERSION, &lz4_flex::compress_prepend_size(&plain)))?;
-    Ok(Some(counts))
+    Ok(Some(until))
+}
+
+/// Names of a kind, so many in each text, and the end of each name in its text.
+fn copy(names: &Names, kind: NameKind, (from, until): (usize, usize)) -> (Vec<String>, Vec<usize>) {
+    let (mut texts, mut ends) = (Vec::new(), Vec::new());
+    for first in (from..until).step_by(AT_ONCE) {
+        let mut text = String::new();
+        for name in names.read().starting_at(kind, first).take(AT_ONCE.min(until - first)) {
+            text.push_str(name);
+            ends.push(text.len());
+        }
+        texts.push(text);
+    }
+    (texts, ends)
+}
+
+fn cut<'a>(texts: &'a [String], ends: &[usize]) -> Vec<&'a str> {
+    let mut names = Vec::with_capacity(ends.len());
+    for (text, ends) in texts.iter().zip(ends.chunks(AT_ONCE)) {
+        let starts = std::iter::once(&0).chain(ends);
+        names.extend(starts.zip(ends).filter_map(|(&start, &end)| text.get(start..end)));
+    }
+    names
 }
 
 /// Reads a file's names after those of the files before it.
@@ -52,11 +80,11 @@ pub(crate) fn read(path: &Path, names: &Names) -> Result<()> {
     let bytes = files::read(path)?.ok_or_else(|| Error::damaged(&name, "it is missing"))?;
     let payload = unframe(&name, KIND, VERSION, &bytes)?;
     let plain = lz4_flex::decompress_size_prepended(payload).map_err(|e| Error::damaged(&name, e.to_string()))?;
-    let parts: Vec<Part> = postcard::from_bytes(&plain).map_err(|e| Error::damaged(&name, e.to_string()))?;
+    let parts: Vec<Part<'_>> = postcard::from_bytes(&plain).map_err(|e| Error::damaged(&name, e.to_string()))?;
     let mut tables = names.write();
     for part in parts {
         for (number, text) in (part.first..).zip(part.names) {
-            if tables.intern(part.kind, &text) != number {
+            if tables.intern(part.kind, text) != number {
                 return Err(Error::damaged(&name, "its names do not follow those before"));
             }
         }

@@ -3,57 +3,49 @@
 use std::{
     fs::File,
     path::PathBuf,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use chrono::Utc;
 
 use super::{
-    Receipt, Snapshot, StoreOptions,
-    fresh::Fresh,
+    Snapshot, StoreOptions,
     ids::Ids,
     index::Index,
     log::Log,
-    segment::Segment,
-    snapshot::View,
+    queue::Queue,
+    tail::Tail,
     witness::{Head, Witness},
+    work::Work,
 };
 use crate::{
+    codec::BlockCutter,
     error::{ErrorKind, Result},
-    journey::{Names, Row},
-    model::{Event, Micros},
+    journey::Names,
+    model::Micros,
 };
 
-/// Lock order: `writer` before `queue` and `view`; `index` before `writer`; `witness` alone.
+/// Lock order: `index` before `writer`; `writer` before `tail`; `work` last; `witness` alone.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
     pub(super) options: StoreOptions,
     pub(super) log: Log,
     pub(super) names: Names,
-    pub(super) queue: Mutex<Vec<Pending>>,
+    pub(super) queue: Queue,
+    /// Held while a batch is written and synced.
     writer: Mutex<Writer>,
-    view: Mutex<Arc<View>>,
+    /// Held for moments.
+    tail: Mutex<Tail>,
     index: Mutex<Index>,
     witness: Mutex<Witness>,
-    /// Rung when the background thread has something to do.
-    bell: Condvar,
-    work: Mutex<Work>,
-    /// Rung when a seal has made room.
+    pub(super) work: Work,
+    /// Rung when a seal has made room. Goes with `tail`.
     room: Condvar,
-    is_dirty: AtomicBool,
     /// Held as long as the store is open.
     folder_lock: Mutex<Option<File>>,
-}
-
-/// An append that waits for its turn.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) events: Vec<Event>,
-    pub(super) answer: Arc<Mutex<Option<Result<Receipt>>>>,
 }
 
 /// What appending changes.
@@ -63,33 +55,18 @@ pub(super) struct Writer {
     /// The head that is known to be on the disk.
     pub(super) synced: Head,
     pub(super) ids: Ids,
-    pub(super) fresh: Fresh,
-    pub(super) segments: Vec<Arc<Segment>>,
-    last_time: Option<Micros>,
+    pub(super) cutter: BlockCutter,
     recorded_at: Micros,
-    /// Why the last seal failed, if it did.
-    pub(super) seal_failed: Option<String>,
-}
-
-/// What the background thread is asked for.
-#[derive(Debug, Default)]
-pub(super) struct Work {
-    pub(super) stop: bool,
-    pub(super) seal: bool,
 }
 
 impl Writer {
     pub(super) fn new(head: Head, index: &Index) -> Self {
-        let last_time = index.segments().iter().filter_map(|segment| segment.time_range()).map(|(_, last)| last).max();
         Self {
             head,
             synced: head,
-            ids: Ids::new(index.ids().to_vec()),
-            fresh: Fresh::default(),
-            segments: index.segments().to_vec(),
-            last_time,
+            ids: Ids::new(index.ids()),
+            cutter: BlockCutter::default(),
             recorded_at: Micros::MIN,
-            seal_failed: None,
         }
     }
 
@@ -103,22 +80,6 @@ impl Writer {
     pub(super) fn note_time(&mut self, recorded_at: Option<Micros>) {
         self.recorded_at = self.recorded_at.max(recorded_at.unwrap_or(Micros::MIN));
     }
-
-    /// Takes in coded events up to a head.
-    pub(super) fn take_in(&mut self, head: Head, rows: Vec<Row>, bytes: usize) {
-        self.last_time = self.last_time.max(rows.iter().map(|row| row.time).max());
-        self.head = head;
-        self.fresh.push(rows, bytes);
-    }
-
-    fn view(&self) -> View {
-        View {
-            segments: self.segments.clone(),
-            fresh: self.fresh.runs().to_vec(),
-            head: self.head,
-            last_time: self.last_time,
-        }
-    }
 }
 
 impl Shared {
@@ -128,7 +89,7 @@ impl Shared {
         options: StoreOptions,
         log: Log,
         names: Names,
-        writer: Writer,
+        (writer, tail): (Writer, Tail),
         index: Index,
         witness: Witness,
         folder_lock: File,
@@ -138,15 +99,13 @@ impl Shared {
             options,
             log,
             names,
-            queue: Mutex::default(),
-            view: Mutex::new(Arc::new(writer.view())),
+            queue: Queue::default(),
             writer: Mutex::new(writer),
+            tail: Mutex::new(tail),
             index: Mutex::new(index),
             witness: Mutex::new(witness),
-            bell: Condvar::new(),
-            work: Mutex::default(),
+            work: Work::new(),
             room: Condvar::new(),
-            is_dirty: AtomicBool::new(false),
             folder_lock: Mutex::new(Some(folder_lock)),
         }
     }
@@ -155,44 +114,44 @@ impl Shared {
         lock(&self.writer)
     }
 
+    pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
+        lock(&self.tail)
+    }
+
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
         lock(&self.index)
     }
 
-    /// Shows questions what the writer holds now.
-    pub(super) fn publish(&self, writer: &Writer) {
-        *lock(&self.view) = Arc::new(writer.view());
-    }
-
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(Arc::clone(&lock(&self.view)), self.names.clone(), self.log.clone())
+        let view = self.tail().view();
+        Snapshot::new(view, self.names.clone(), self.log.clone())
     }
 
-    /// Tells the background thread of unsynced entries, and of enough fresh ones to seal.
-    pub(super) fn wake_if_needed(&self, writer: &Writer) {
-        let seal = writer.fresh.is_full(self.options.fresh_events);
-        if seal || !self.is_dirty.swap(true, Ordering::Relaxed) {
-            lock(&self.work).seal |= seal;
-            self.bell.notify_one();
+    /// Makes whoever has appended so many events wait a little while room is scarce, so that nobody waits long; and until
+    /// there is some if there is none, unless it cannot be made.
+    pub(super) fn wait_for_room(&self, events: u64) {
+        const LONGEST: Duration = Duration::from_millis(20);
+        const EACH: Duration = Duration::from_micros(10);
+        let mut tail = self.tail();
+        let pressure = tail.fresh.pressure(self.options.fresh_events);
+        if pressure > 0.0 && tail.seal_failed.is_none() {
+            drop(tail);
+            let events = u32::try_from(events).unwrap_or(u32::MAX);
+            thread::sleep(EACH.saturating_mul(events).min(LONGEST).mul_f64(pressure * pressure));
+            tail = self.tail();
         }
-    }
-
-    /// Waits while too many events are fresh, unless they cannot be sealed.
-    pub(super) fn wait_for_room(&self, mut writer: MutexGuard<'_, Writer>) {
-        while writer.fresh.is_overfull(self.options.fresh_events)
-            && writer.seal_failed.is_none()
-            && !lock(&self.work).stop
+        while tail.fresh.is_overfull(self.options.fresh_events) && tail.seal_failed.is_none() && !self.work.is_stopped()
         {
-            writer = self.room.wait(writer).unwrap_or_else(PoisonError::into_inner);
+            tail = self.room.wait(tail).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Refuses an append for which there is no room, since sealing failed; and asks for another try.
-    pub(super) fn check_room(&self, writer: &Writer) -> Result<()> {
-        match &writer.seal_failed {
-            Some(reason) if writer.fresh.is_overfull(self.options.fresh_events) => {
-                lock(&self.work).seal = true;
-                self.bell.notify_one();
+    pub(super) fn check_room(&self) -> Result<()> {
+        let tail = self.tail();
+        match &tail.seal_failed {
+            Some(reason) if tail.fresh.is_overfull(self.options.fresh_events) => {
+                self.work.ask_to_seal();
                 let reason = format!("fresh events cannot be sealed into the index: {reason}");
                 Err(ErrorKind::Poisoned { reason }.into())
             }
@@ -204,41 +163,21 @@ impl Shared {
         self.room.notify_all();
     }
 
-    /// Waits for work, or for the time to sync and witness what was appended.
-    pub(super) fn wait_for_work(&self) -> Work {
-        const SOON: std::time::Duration = std::time::Duration::from_secs(1);
-        let mut work = lock(&self.work);
-        let mut waited = false;
-        loop {
-            if work.stop || work.seal || waited && self.is_dirty.load(Ordering::Relaxed) {
-                let seal = std::mem::take(&mut work.seal);
-                return Work { stop: work.stop, seal };
-            }
-            if self.is_dirty.load(Ordering::Relaxed) {
-                let (guard, timeout) = self.bell.wait_timeout(work, SOON).unwrap_or_else(PoisonError::into_inner);
-                (work, waited) = (guard, timeout.timed_out());
-            } else {
-                work = self.bell.wait(work).unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-    }
-
     /// Lets others open the folder.
     pub(super) fn unlock_folder(&self) {
         lock(&self.folder_lock).take();
     }
 
     pub(super) fn stop(&self) {
-        lock(&self.work).stop = true;
-        self.bell.notify_all();
+        self.work.stop();
         // Whoever looked before this waits by now, and hears the bell.
-        drop(self.writer());
+        drop(self.tail());
         self.make_room();
     }
 
     /// Syncs what was appended, and notes it in the witness.
     pub(super) fn sync_and_witness(&self) -> Result<()> {
-        self.is_dirty.store(false, Ordering::Relaxed);
+        self.work.begin_witnessing();
         let (head, synced) = {
             let writer = self.writer();
             (writer.head, writer.synced)

@@ -16,11 +16,14 @@ use super::{
     maintain, mark,
     shared::{Shared, Writer, lock},
     sled_engine::SledEngine,
+    tail::Tail,
+    tiers::Urgency,
     witness::{Head, Witness},
 };
 use crate::{
+    codec::Entries,
     error::{Error, Result},
-    journey::{NameKind, Names, Tables, code},
+    journey::{NameKind, Names, Rows, Tables},
     model::Seq,
     store::ids::fingerprint,
 };
@@ -132,7 +135,7 @@ impl Store {
         let names = Names::default();
         let index = open_index(&index_dir, &names, &log, options);
         let built = index.and_then(|index| replay(&log, index, head, &names, options));
-        let (index, writer, replayed) = match built {
+        let (index, ends, replayed) = match built {
             Err(error) if error.is_corrupt() => {
                 // If it is the log that cannot be read, that is what is said, and the index stays.
                 log.blocks_after(0, |_| Ok(()))?;
@@ -144,7 +147,7 @@ impl Store {
         };
         report.replayed = replayed;
 
-        let shared = Arc::new(Shared::new(dir.to_owned(), options.clone(), log, names, writer, index, witness, lock));
+        let shared = Arc::new(Shared::new(dir.to_owned(), options.clone(), log, names, ends, index, witness, lock));
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
         Ok(Self(Arc::new(Handle { shared, thread: std::sync::Mutex::new(Some(thread)), report })))
     }
@@ -199,8 +202,8 @@ impl Store {
         let shared = &self.0.shared;
         let snapshot = self.snapshot();
         let (fresh_events, index_error) = {
-            let writer = shared.writer();
-            (writer.fresh.events() as u64, writer.seal_failed.clone())
+            let tail = shared.tail();
+            (tail.fresh.events() as u64, tail.seal_failed.clone())
         };
         Ok(StoreStats {
             events: snapshot.len(),
@@ -214,6 +217,31 @@ impl Store {
         })
     }
 
+    /// Brings the store into its best form, and waits for it: seals what is fresh, merges the journey index until it is one
+    /// segment, one file of ids and one of names, and folds the small blocks that single appends left in the log.
+    ///
+    /// This happens by itself too, in part while events come and in part when none have come for ten seconds; it is of use
+    /// after a large import. It takes about as long as writing the index once, and room for a second index. Appending and
+    /// asking go on meanwhile; what is appended after the call may be left as it is.
+    ///
+    /// # Errors
+    /// `Full`, `Io` or `Damaged` if a file could not be read or written, and then the store is as it was; `Poisoned` if an
+    /// earlier write failed; `Closed` if the store is closed meanwhile.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = journeylog::Store::open(dir.path().join("shop.journey"))?;
+    /// # store.append(journeylog::Event::at(chrono::Utc::now(), "c-42", "product_view"))?;
+    /// store.settle()?;
+    /// assert_eq!(store.stats()?.segments, 1);
+    /// assert_eq!(store.stats()?.fresh_events, 0);
+    /// # store.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle(&self) -> Result<()> {
+        self.0.shared.work.settle()
+    }
+
     /// Makes everything appended so far power-safe, whatever the store's durability.
     ///
     /// # Errors
@@ -222,7 +250,7 @@ impl Store {
         self.0.shared.sync_and_witness()
     }
 
-    /// Closes the store: syncs, notes the head, and lets go of the folder. Other handles can do nothing afterwards;
+    /// Closes the store: gives up a merge that is under way, syncs, notes the head, and lets go of the folder. Other handles can do nothing afterwards;
     /// snapshots still answer.
     ///
     /// # Errors
@@ -279,43 +307,47 @@ fn replay(
     head: Head,
     names: &Names,
     options: &StoreOptions,
-) -> Result<(Index, Writer, u64)> {
+) -> Result<(Index, (Writer, Tail), u64)> {
     let mut writer = Writer::new(head, &index);
+    let mut tail = Tail::new(head, index.segments());
     let mut replayed = 0;
     let through = index.through().seq;
-    log.blocks_after(through, |block| {
+    log.blocks_after(through, |mut block| {
         let head = Head { seq: block.next().saturating_sub(1), chain: block.after };
-        let mut tables = names.write();
-        let (mut rows, mut bytes) = (Vec::with_capacity(block.entries.len()), 0);
-        for (seq, entry) in (block.first..).zip(&block.entries).filter(|(seq, _)| *seq > through) {
-            rows.push(code(&entry.event, seq, &mut tables));
-            bytes += entry.event.size();
-            if let Some(id) = entry.event.id() {
-                writer.ids.insert(fingerprint(id));
-            }
+        let known = usize::try_from(through.saturating_add(1).saturating_sub(block.first)).unwrap_or(usize::MAX);
+        block.entries.drain(..known.min(block.entries.len()));
+        let first = head.seq.saturating_sub(block.entries.len() as u64).saturating_add(1);
+        let mut rows = Rows::with_room_for(block.entries.len());
+        Entries::of(&block.entries).number(first, &mut names.write(), &mut rows);
+        let bytes = block.entries.iter().map(|entry| entry.event.size()).sum();
+        for id in block.entries.iter().filter_map(|entry| entry.event.id()) {
+            writer.ids.insert(fingerprint(id));
         }
-        drop(tables);
         replayed += rows.len() as u64;
         writer.note_time(block.entries.last().map(|entry| entry.recorded_at));
-        writer.take_in(head, rows, bytes);
-        if writer.fresh.is_full(options.fresh_events) {
-            let (fresh, ids) = (writer.fresh.begin_sealing(), writer.ids.begin_sealing());
+        tail.take_in(head, rows, bytes);
+        if tail.fresh.is_full(options.fresh_events) {
+            let (fresh, ids) = (tail.fresh.begin_sealing(), writer.ids.begin_sealing());
             index.seal(&fresh, &ids, head, names)?;
-            merge_if_possible(&mut index, names)?;
-            writer.fresh.end_sealing();
-            writer.ids.end_sealing(index.ids().to_vec());
-            writer.segments = index.segments().to_vec();
+            merge_if_possible(&mut index)?;
+            writer.ids.end_sealing(index.ids());
+            drop(tail.end_sealing(index.segments()));
         }
         Ok(())
     })?;
-    Ok((index, writer, replayed))
+    Ok((index, (writer, tail), replayed))
 }
 
 /// Merges what is of one size. It may fail for lack of room, and is not needed for the store to open; damage that it
 /// finds is another matter.
-fn merge_if_possible(index: &mut Index, names: &Names) -> Result<()> {
+fn merge_if_possible(index: &mut Index) -> Result<()> {
+    let mut merge = || -> Result<bool> {
+        let Some(mut merging) = index.begin_merge(Urgency::Busy)? else { return Ok(false) };
+        while merging.step()? {}
+        index.end_merge(&merging.finish()?).map(|()| true)
+    };
     loop {
-        match index.merge_some(names) {
+        match merge() {
             Ok(true) => {}
             Err(error) if error.is_corrupt() => return Err(error),
             Ok(false) | Err(_) => return Ok(()),
@@ -331,7 +363,7 @@ impl Handle {
         self.shared.stop();
         // A panic of the thread has been printed; what it left undone is done at the next open.
         let _ = running.join();
-        let many = self.shared.writer().fresh.events() >= SEAL_AT_CLOSE;
+        let many = self.shared.tail().fresh.events() >= SEAL_AT_CLOSE;
         let sealed = if many { maintain::seal(&self.shared) } else { Ok(()) };
         let witnessed = self.shared.sync_and_witness();
         let closed = self.shared.log.engine().close();

@@ -14,6 +14,7 @@ mod append;
 mod index;
 mod model;
 mod recovery;
+mod settle;
 mod snapshot;
 
 use std::path::Path;

@@ -1,0 +1,284 @@
+//! Numbers and texts in few bytes, one after the other: what the body of a block is made of.
+//!
+//! How many numbers or texts there are is not always written: whoever reads must know the count, and how many there can
+//! be at most, so that odd bytes ask for no memory.
+
+/// Bytes being written.
+#[derive(Debug, Default)]
+pub(super) struct Out(pub(super) Vec<u8>);
+
+impl Out {
+    /// A number of few bytes if it is small: seven bits a byte, the lowest first.
+    pub(super) fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number.to_le_bytes()[0]);
+    }
+
+    /// Numbers as (number - smallest) / step in as many bits as the largest takes. Differences are modulo 2^64, so
+    /// numbers with a sign pack as well; `flip` is 1 << 63 for those.
+    pub(super) fn packed(&mut self, numbers: impl Iterator<Item = u64> + Clone, flip: u64) {
+        let smallest = numbers.clone().map(|n| n ^ flip).min().unwrap_or_default() ^ flip;
+        let (mut step, mut widest) = (0, 0);
+        for n in numbers.clone() {
+            let over = n.wrapping_sub(smallest);
+            widest = widest.max(over);
+            if step != 1 && (step == 0 || !over.is_multiple_of(step)) {
+                step = gcd(step, over);
+            }
+        }
+        let step = step.max(1);
+        let width = 64 - (widest / step).leading_zeros();
+        self.number(smallest);
+        self.number(step);
+        self.0.push(u8::try_from(width).unwrap_or(64));
+        if step == 1 {
+            self.bits(numbers.map(|n| n.wrapping_sub(smallest)), width);
+        } else {
+            self.bits(numbers.map(|n| n.wrapping_sub(smallest) / step), width);
+        }
+    }
+
+    fn bits(&mut self, numbers: impl Iterator<Item = u64>, width: u32) {
+        if width == 0 {
+            return;
+        }
+        let (mut held, mut filled) = (0_u128, 0);
+        for n in numbers {
+            held |= u128::from(n) << filled;
+            filled += width;
+            if filled >= 64 {
+                self.0.extend_from_slice(&low(held).to_le_bytes());
+                held >>= 64;
+                filled -= 64;
+            }
+        }
+        let rest = usize::try_from(filled.div_ceil(8)).unwrap_or_default();
+        self.0.extend(held.to_le_bytes().into_iter().take(rest));
+    }
+
+    /// Texts: how much each shares with the one before, and the rest of its bytes, which take four bits or less each if
+    /// they are of few kinds.
+    pub(super) fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) {
+        let shared = |before: &str, text: &str| before.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+        let (mut kept, mut lengths, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut before = "";
+        for text in texts {
+            let same = shared(before, text);
+            kept.push(same as u64);
+            lengths.push((text.len() - same) as u64);
+            rest.extend_from_slice(text.as_bytes().get(same..).unwrap_or_default());
+            before = text;
+        }
+        self.number(kept.len() as u64);
+        self.packed(kept.iter().copied(), 0);
+        self.packed(lengths.iter().copied(), 0);
+        let mut is_there = [false; 256];
+        for byte in &rest {
+            if let Some(there) = is_there.get_mut(usize::from(*byte)) {
+                *there = true;
+            }
+        }
+        let kinds: Vec<u8> = (0..=255).zip(is_there).filter(|(_, there)| *there).map(|(byte, _)| byte).collect();
+        if kinds.len() > 16 {
+            self.0.push(0);
+            self.0.extend_from_slice(&rest);
+            return;
+        }
+        let mut place_of = [0_u8; 256];
+        for (place, byte) in (0..).zip(&kinds) {
+            if let Some(known) = place_of.get_mut(usize::from(*byte)) {
+                *known = place;
+            }
+        }
+        self.0.push(u8::try_from(kinds.len()).unwrap_or_default());
+        self.0.extend_from_slice(&kinds);
+        let places = rest.iter().map(|byte| place_of.get(usize::from(*byte)).copied().unwrap_or_default().into());
+        self.bits(places, width_of(kinds.len()));
+    }
+}
+
+/// The lower half.
+pub(super) fn low(number: u128) -> u64 {
+    u64::try_from(number & u128::from(u64::MAX)).unwrap_or_default()
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The bits of a place among so many.
+fn width_of(kinds: usize) -> u32 {
+    usize::BITS - kinds.saturating_sub(1).leading_zeros()
+}
+
+/// Whole numbers with a sign as such without one, small ones staying small.
+pub(super) fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)).cast_unsigned()
+}
+
+/// The way back.
+pub(super) fn unzigzag(n: u64) -> i64 {
+    (n >> 1).cast_signed() ^ -((n & 1).cast_signed())
+}
+
+/// Bytes being read. Everything is `None` if they are not what was written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct In<'a>(pub(super) &'a [u8]);
+
+impl<'a> In<'a> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    pub(super) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            number |= bits.checked_shl(shift).filter(|shifted| shifted >> shift == bits)?;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// A count of at most so many.
+    pub(super) fn count(&mut self, most: usize) -> Option<usize> {
+        self.number().and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= most)
+    }
+
+    /// So many packed numbers.
+    pub(super) fn packed(&mut self, count: usize) -> Option<Vec<u64>> {
+        let (smallest, step) = (self.number()?, self.number()?);
+        let width = u32::from(self.byte()?);
+        let mut numbers = self.bits(count, width)?;
+        numbers.iter_mut().for_each(|n| *n = n.wrapping_mul(step).wrapping_add(smallest));
+        Some(numbers)
+    }
+
+    fn bits(&mut self, count: usize, width: u32) -> Option<Vec<u64>> {
+        if width > 64 {
+            return None;
+        }
+        let length = count.checked_mul(usize::try_from(width).ok()?)?.div_ceil(8);
+        let mut words = self.bytes(length)?.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            u64::from_le_bytes(word)
+        });
+        let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+        let mut numbers = Vec::with_capacity(count);
+        let (mut held, mut filled) = (0_u128, 0_u32);
+        for _ in 0..count {
+            if filled < width {
+                held |= u128::from(words.next()?) << filled;
+                filled += 64;
+            }
+            numbers.push(low(held) & mask);
+            held >>= width;
+            filled -= width;
+        }
+        Some(numbers)
+    }
+
+    /// At most so many texts of at most so many bytes together.
+    pub(super) fn texts(&mut self, most: usize, most_bytes: usize) -> Option<Vec<String>> {
+        let count = self.count(most)?;
+        let (kept, lengths) = (self.packed(count)?, self.packed(count)?);
+        let length = lengths.iter().try_fold(0_usize, |sum, n| sum.checked_add(usize::try_from(*n).ok()?))?;
+        if length > most_bytes {
+            return None;
+        }
+        let kinds = usize::from(self.byte()?);
+        let unpacked: Vec<u8>;
+        let mut rest = if kinds == 0 {
+            self.bytes(length)?
+        } else {
+            let kinds = self.bytes(kinds)?;
+            let place = |n: u64| kinds.get(usize::try_from(n).ok()?).copied();
+            unpacked = self.bits(length, width_of(kinds.len()))?.into_iter().map(place).collect::<Option<_>>()?;
+            &unpacked
+        };
+        let mut texts: Vec<String> = Vec::with_capacity(count);
+        let mut all = 0_usize;
+        for (kept, length) in kept.into_iter().zip(lengths) {
+            let before = texts.last().map_or("", String::as_str).as_bytes();
+            let mut bytes = before.get(..usize::try_from(kept).ok()?)?.to_vec();
+            let (own, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            rest = after;
+            bytes.extend_from_slice(own);
+            all = all.checked_add(bytes.len()).filter(|all| *all <= most_bytes)?;
+            texts.push(String::from_utf8(bytes).ok()?);
+        }
+        Some(texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        let cases: [(&[i64], bool); 9] = [
+            (&[], false),
+            (&[7, 7, 7], false),
+            (&[0, 1_000_000, 5_000_000], false),
+            (&[i64::MIN, i64::MAX, 0], true),
+            (&[-5, -3, 12], true),
+            (&[0, 1, 2, 3, 4, 5, 6, 7, 8], false),
+            (&[0, (1 << 57) + 1, 3], false),
+            (&[0, -1, 5, -1, 8, -1], false),
+            (&[1, 1 << 40, 77, 12, 1 << 40], true),
+        ];
+        for (numbers, signed) in cases {
+            let numbers: Vec<u64> = numbers.iter().map(|n| n.cast_unsigned()).collect();
+            let mut out = Out::default();
+            out.packed(numbers.iter().copied(), if signed { 1 << 63 } else { 0 });
+            let mut input = In(&out.0);
+            assert_eq!(input.packed(numbers.len()).unwrap(), numbers);
+            assert!(input.0.is_empty());
+            for n in numbers {
+                let mut out = Out::default();
+                out.number(n);
+                assert_eq!(In(&out.0).number(), Some(n));
+                assert_eq!(unzigzag(zigzag(n.cast_signed())), n.cast_signed());
+            }
+        }
+    }
+
+    #[test]
+    fn texts_come_back() {
+        let cases: [&[&str]; 6] = [
+            &[],
+            &["", "", "a"],
+            &["c-001", "c-002", "c-117", "d"],
+            &["zażółć", "zażółw", "gęślą jaźń"],
+            &["e-1", "a much longer text, of many letters: ABCDEFGHIJKLMNOP", "a much longer one"],
+            &["same", "same"],
+        ];
+        for texts in cases {
+            let mut out = Out::default();
+            out.texts(texts.iter().copied());
+            let mut input = In(&out.0);
+            assert_eq!(input.texts(10, 1_000).unwrap(), texts);
+            assert!(input.0.is_empty());
+            assert!(texts.len() < 2 || In(&out.0).texts(texts.len() - 1, 1_000).is_none());
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The body of a block: columns of few bytes.
+//!
+//! `docs/design.md` says what stands where.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use super::{
+    LogEntry,
+    bits::{In, Out, low, unzigzag, zigzag},
+    entries::{Entries, PropertyCells, Sparse},
+};
+use crate::model::{
+    Channel, Currency, CustomerId, Event, EventId, Feedback, Micros, Money, PropertyValue, StageName, Survey,
+    Touchpoint,
+};
+
+/// Packs numbers that may be negative.
+const SIGNED: u64 = 1 << 63;
+/// The most bytes that the texts of one list take; more is damage.
+const LIMIT_TEXTS: usize = 8 << 20;
+
+/// What a property's value is. The numbers are in the bytes of every log.
+const NULL: u64 = 0;
+const FALSE: u64 = 1;
+const TRUE: u64 = 2;
+const WHOLE: u64 = 3;
+const LARGE: u64 = 4;
+const FLOAT: u64 = 5;
+const TEXT: u64 = 6;
+const JSON: u64 = 7;
+
+pub(super) fn write(entries: &Entries<'_>) -> Vec<u8> {
+    let mut out = Out::default();
+    let texts = &entries.customer_texts.list;
+    let (order, ranks) = in_order(texts);
+    out.texts(order.iter().filter_map(|place| texts.get(*place as usize).copied()));
+    out.packed(entries.customers.iter().map(|c| ranks.get(*c as usize).copied().unwrap_or_default().into()), 0);
+    out.packed(entries.occurred.iter().map(|t| t.0.cast_unsigned()), SIGNED);
+    out.packed(entries.recorded.iter().map(|t| t.0.cast_unsigned()), SIGNED);
+    for (texts, places) in
+        [(&entries.touchpoint_texts, &entries.touchpoints), (&entries.channel_texts, &entries.channels)]
+    {
+        out.texts(texts.list.iter().copied());
+        out.packed(places.iter().map(|&place| place.into()), 0);
+    }
+    write_rows(&mut out, &entries.ids);
+    out.texts(entries.ids.cells.iter().map(|id| id.as_str()));
+    write_rows(&mut out, &entries.stages);
+    out.texts(entries.stage_texts.list.iter().copied());
+    out.packed(entries.stages.cells.iter().map(|&place| place.into()), 0);
+    write_values(&mut out, &entries.values);
+    write_feedback(&mut out, &entries.feedback);
+    out.texts(entries.property_texts.list.iter().copied());
+    entries.properties.iter().for_each(|cells| write_property(&mut out, cells));
+    out.0
+}
+
+/// The places of texts in the order of the texts, and for each place its rank. What texts share at their start is then
+/// said once.
+fn in_order(texts: &[&str]) -> (Vec<u32>, Vec<u32>) {
+    let first = texts.first().copied().unwrap_or_default().as_bytes();
+    let shared = texts.iter().fold(first.len(), |shared, text| {
+        first.iter().zip(text.as_bytes()).take(shared).take_while(|(a, b)| a == b).count()
+    });
+    // The next eight bytes decide nearly always.
+    let key = |text: &str| {
+        let mut key = [0; 8];
+        key.iter_mut().zip(text.as_bytes().iter().skip(shared)).for_each(|(to, from)| *to = *from);
+        u64::from_be_bytes(key)
+    };
+    let mut order: Vec<(u64, &str, u32)> = (0..).zip(texts).map(|(place, text)| (key(text), *text, place)).collect();
+    order.sort_unstable();
+    let mut ranks = vec![0; texts.len()];
+    for (rank, (.., place)) in (0..).zip(&order) {
+        if let Some(known) = ranks.get_mut(*place as usize) {
+            *known = rank;
+        }
+    }
+    (order.into_iter().map(|(.., place)| place).collect(), ranks)
+}
+
+fn write_rows<T>(out: &mut Out, sparse: &Sparse<T>) {
+    out.number(sparse.rows.len() as u64);
+    let before = std::iter::once(0).chain(sparse.rows.iter().map(|row| row + 1));
+    out.packed(sparse.rows.iter().zip(before).map(|(row, before)| row.wrapping_sub(before).into()), 0);
+}
+
+fn write_values(out: &mut Out, values: &Sparse<Money>) {
+    write_rows(out, values);
+    let mut currencies: Vec<Currency> = Vec::new();
+    let mut places = Vec::with_capacity(values.cells.len());
+    for currency in values.cells.iter().map(Money::currency) {
+        places.push(currencies.iter().position(|known| *known == currency).unwrap_or_else(|| {
+            currencies.push(currency);
+            currencies.len() - 1
+        }) as u64);
+    }
+    out.texts(currencies.iter().map(Currency::as_str));
+    out.packed(places.iter().copied(), 0);
+    let amounts = || values.cells.iter().map(Money::amount);
+    out.packed(amounts().map(|amount| amount.scale().into()), 0);
+    // Wide amounts in two halves; the upper one of most is nothing.
+    out.packed(amounts().map(|amount| halves(amount.mantissa()).0), SIGNED);
+    out.packed(amounts().map(|amount| halves(amount.mantissa()).1), SIGNED);
+}
+
+/// The lower and the upper 64 bits, the upper less the sign of the lower, so that it is 0 for most.
+fn halves(number: i128) -> (u64, u64) {
+    let half = low(number.cast_unsigned());
+    let sign = (half.cast_signed() >> 63).cast_unsigned();
+    (half, low(number.cast_unsigned() >> 64).wrapping_sub(sign))
+}
+
+fn whole(low: u64, high: u64) -> i128 {
+    let low = low.cast_signed();
+    let high = high.wrapping_add((low >> 63).cast_unsigned()).cast_signed();
+    i128::from(high) << 64 | i128::from(low.cast_unsigned())
+}
+
+fn write_feedback(out: &mut Out, feedback: &Sparse<&Feedback>) {
+    write_rows(out, feedback);
+    out.packed(feedback.cells.iter().map(|answer| u64::from(answer.survey() as u8)), 0);
+    out.packed(feedback.cells.iter().map(|answer| answer.score().into()), 0);
+    out.packed(feedback.cells.iter().map(|answer| answer.comment().is_some().into()), 0);
+    out.texts(feedback.cells.iter().filter_map(|answer| answer.comment()));
+}
+
+fn write_property(out: &mut Out, cells: &PropertyCells<'_>) {
+    write_rows(out, &cells.places);
+    let (mut kinds, mut numbers, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    for value in &cells.values {
+        kinds.push(match value {
+            PropertyValue::Null => NULL,
+            PropertyValue::Bool(false) => FALSE,
+            PropertyValue::Bool(true) => TRUE,
+            PropertyValue::Number(n) => {
+                let (kind, bits) = match (n.as_i64(), n.as_u64()) {
+                    (Some(n), _) => (WHOLE, zigzag(n)),
+                    (None, Some(n)) => (LARGE, n),
+                    (None, None) => (FLOAT, n.as_f64().unwrap_or_default().to_bits()),
+                };
+                numbers.push(bits);
+                kind
+            }
+            PropertyValue::Text(text) => {
+                texts.push(text.clone());
+                TEXT
+            }
+            PropertyValue::Nested(json) => {
+                texts.push(json.to_string());
+                JSON
+            }
+        });
+    }
+    out.number(kinds.len() as u64);
+    out.packed(kinds.iter().copied(), 0);
+    out.packed(numbers.iter().copied(), 0);
+    out.texts(texts.iter().map(String::as_str));
+    // If no value comes twice, the places are 0, 1, 2 ...
+    if kinds.len() < cells.places.rows.len() {
+        out.packed(cells.places.cells.iter().map(|&place| place.into()), 0);
+    }
+}
+
+/// The entries of a body; `None` if the bytes are none.
+pub(super) fn read(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
+    let mut input = In(plain);
+    let texts = |input: &mut In<'_>| input.texts(count, LIMIT_TEXTS);
+    // Each text is checked once; entries share it.
+    let customers: Vec<CustomerId> = checked(texts(&mut input)?, CustomerId::new)?;
+    let customer_of = input.packed(count)?;
+    let (occurred, recorded) = (input.packed(count)?, input.packed(count)?);
+    let touchpoints: Vec<Touchpoint> = checked(texts(&mut input)?, Touchpoint::new)?;
+    let touchpoint_of = input.packed(count)?;
+    let channels: Vec<Channel> = checked(texts(&mut input)?, Channel::new)?;
+    let channel_of = input.packed(count)?;
+    let mut entries = Vec::with_capacity(count);
+    let columns = customer_of.into_iter().zip(occurred).zip(recorded).zip(touchpoint_of.into_iter().zip(channel_of));
+    for (((customer, occurred), recorded), (touchpoint, channel)) in columns {
+        let event = Event {
+            id: None,
+            customer: customers.get(usize::try_from(customer).ok()?)?.clone(),
+            touchpoint: touchpoints.get(usize::try_from(touchpoint).ok()?)?.clone(),
+            channel: channels.get(usize::try_from(channel).ok()?)?.clone(),
+            occurred_at: Micros(occurred.cast_signed()),
+            stage: None,
+            value: None,
+            feedback: None,
+            properties: BTreeMap::new(),
+        };
+        entries.push(LogEntry { recorded_at: Micros(recorded.cast_signed()), event });
+    }
+    let rows = read_rows(&mut input, count)?;
+    for (row, id) in rows.iter().zip(texts(&mut input)?) {
+        entries.get_mut(*row)?.event.id = Some(EventId::new(id).ok()?);
+    }
+    let rows = read_rows(&mut input, count)?;
+    let stages: Vec<StageName> = checked(texts(&mut input)?, StageName::new)?;
+    for (row, stage) in rows.iter().zip(input.packed(rows.len())?) {
+        entries.get_mut(*row)?.event.stage = Some(stages.get(usize::try_from(stage).ok()?)?.clone());
+    }
+    read_values(&mut input, &mut entries)?;
+    read_feedback(&mut input, &mut entries)?;
+    // An event has at most 256 properties.
+    for name in input.texts(count.checked_mul(256)?, LIMIT_TEXTS)? {
+        read_property(&mut input, &name, &mut entries)?;
+    }
+    input.0.is_empty().then_some(entries)
+}
+
+fn checked<T, E>(texts: Vec<String>, check: impl Fn(String) -> Result<T, E>) -> Option<Vec<T>> {
+    texts.into_iter().map(|text| check(text).ok()).collect()
+}
+
+fn read_rows(input: &mut In<'_>, most: usize) -> Option<Vec<usize>> {
+    let count = input.count(most)?;
+    let mut next = 0_usize;
+    input
+        .packed(count)?
+        .into_iter()
+        .map(|gap| {
+            let row = next.checked_add(usize::try_from(gap).ok()?)?;
+            next = row.checked_add(1)?;
+            Some(row)
+        })
+        .collect()
+}
+
+fn read_values(input: &mut In<'_>, entries: &mut [LogEntry]) -> Option<()> {
+    let rows = read_rows(input, entries.len())?;
+    let currencies = checked(input.texts(rows.len(), LIMIT_TEXTS)?, Currency::new)?;
+    let (currency_of, scales) = (input.packed(rows.len())?, input.packed(rows.len())?);
+    let (low, high) = (input.packed(rows.len())?, input.packed(rows.len())?);
+    let amounts = low.into_iter().zip(high).zip(scales);
+    for ((row, currency), ((low, high), scale)) in rows.into_iter().zip(currency_of).zip(amounts) {
+        let amount = Decimal::try_from_i128_with_scale(whole(low, high), u32::try_from(scale).ok()?).ok()?;
+        let currency = *currencies.get(usize::try_from(currency).ok()?)?;
+        entries.get_mut(row)?.event.value = Some(Money::from_decimal(amount, currency).ok()?);
+    }
+    Some(())
+}
+
+fn read_feedback(input: &mut In<'_>, entries: &mut [LogEntry]) -> Option<()> {
+    let rows = read_rows(input, entries.len())?;
+    let (surveys, scores) = (input.packed(rows.len())?, input.packed(rows.len())?);
+    let commented = input.packed(rows.len())?;
+    let mut comments = input.texts(rows.len(), LIMIT_TEXTS)?.into_iter();
+    for ((row, survey), (score, commented)) in rows.into_iter().zip(surveys).zip(scores.into_iter().zip(commented)) {
+        let survey = *Survey::ALL.get(usize::try_from(survey).ok()?)?;
+        let mut answer = Feedback::new(survey, u8::try_from(score).ok()?).ok()?;
+        if commented != 0 {
+            answer = answer.with_comment(comments.next()?).ok()?;
+        }
+        entries.get_mut(row)?.event.feedback = Some(answer);
+    }
+    Some(())
+}
+
+fn read_property(input: &mut In<'_>, name: &str, entries: &mut [LogEntry]) -> Option<()> {
+    let rows = read_rows(input, entries.len())?;
+    let count = input.count(rows.len())?;
+    let kinds = input.packed(count)?;
+    let of = |wanted: &[u64]| kinds.iter().filter(|kind| wanted.contains(kind)).count();
+    let mut numbers = input.packed(of(&[WHOLE, LARGE, FLOAT]))?.into_iter();
+    let mut texts = input.texts(of(&[TEXT, JSON]), LIMIT_TEXTS)?.into_iter();
+    let mut values = Vec::with_capacity(count);
+    for kind in &kinds {
+        values.push(match *kind {
+            NULL => PropertyValue::Null,
+            FALSE => PropertyValue::Bool(false),
+            TRUE => PropertyValue::Bool(true),
+            WHOLE => PropertyValue::Number(unzigzag(numbers.next()?).into()),
+            LARGE => PropertyValue::Number(numbers.next()?.into()),
+            FLOAT => PropertyValue::Number(serde_json::Number::from_f64(f64::from_bits(numbers.next()?))?),
+            TEXT => PropertyValue::Text(texts.next()?),
+            JSON => PropertyValue::Nested(serde_json::from_str(&texts.next()?).ok()?),
+            _ => return None,
+        });
+    }
+    let places = if count < rows.len() { input.packed(rows.len())? } else { (0..count as u64).collect() };
+    for (row, place) in rows.into_iter().zip(places) {
+        let value = values.get(usize::try_from(place).ok()?)?.clone();
+        entries.get_mut(row)?.event.properties.insert(name.to_owned(), value);
+    }
+    Some(())
+}

@@ -1,0 +1,58 @@
+//! The tail: what questions see that is in no file yet, and the segments before it.
+
+use std::sync::Arc;
+
+use super::{fresh::Fresh, segment::Segment, snapshot::View, witness::Head};
+use crate::{journey::Rows, model::Micros};
+
+/// What a snapshot is made of. It is locked for moments only, never while something is written or synced.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    head: Head,
+    pub(super) fresh: Fresh,
+    segments: Vec<Arc<Segment>>,
+    last_time: Option<Micros>,
+    /// Why the last seal failed, if it did.
+    pub(super) seal_failed: Option<String>,
+    /// The view of what is here now, if anybody has asked since the last change.
+    view: Option<Arc<View>>,
+}
+
+impl Tail {
+    pub(super) fn new(head: Head, segments: &[Arc<Segment>]) -> Self {
+        let last_time = segments.iter().filter_map(|segment| segment.time_range()).map(|(_, last)| last).max();
+        Self { head, segments: segments.to_vec(), last_time, ..Self::default() }
+    }
+
+    /// Takes in the events up to a head.
+    pub(super) fn take_in(&mut self, head: Head, rows: Rows, bytes: usize) {
+        self.head = head;
+        self.last_time = self.last_time.max(rows.last_time());
+        self.fresh.push(rows, bytes);
+        self.view = None;
+    }
+
+    /// Goes by other segments.
+    pub(super) fn turn_to(&mut self, segments: &[Arc<Segment>]) {
+        self.segments = segments.to_vec();
+        self.view = None;
+    }
+
+    /// Lets go of the events that were set apart: these segments hold them.
+    ///
+    /// They are handed back, since letting go of many events takes a while, and is better done without the lock.
+    pub(super) fn end_sealing(&mut self, segments: &[Arc<Segment>]) -> impl Sized + use<> {
+        let view = self.view.take();
+        self.turn_to(segments);
+        (self.fresh.end_sealing(), view)
+    }
+
+    pub(super) fn view(&mut self) -> Arc<View> {
+        if let Some(view) = &self.view {
+            return Arc::clone(view);
+        }
+        let fresh = self.fresh.sorted().to_vec();
+        let view = View { segments: self.segments.clone(), fresh, head: self.head, last_time: self.last_time };
+        Arc::clone(self.view.insert(Arc::new(view)))
+    }
+}
