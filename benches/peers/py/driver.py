@@ -31,6 +31,8 @@ SQLITE_ASKS_UP_TO = 1_000_000
 RUNS, LONG_RUNS, MOST_RUNS = 7, 3, 25
 LONG, SHORT = 5.0, 0.05
 COLD_RUNS = 3
+# Runs after a cold one that say what is warm, after one that is neither.
+WARM_RUNS = 5
 LOOK_UPS = {"journeylog": 2_000, "sqlite": 2_000, "chdb": 200, "duckdb": 200}
 APPENDS = {1: 3_000, 8: 1_000}
 APPEND_ROUNDS = 3
@@ -253,11 +255,14 @@ class Run:
                 engine("close")
                 how = machine.forget(self.folder / name)
                 opened = engine("open", folder=str(self.folder / name))
-                ask = lambda: engine("ask", question="funnel", threads=self.threads)["seconds"]
-                runs.append({"open": opened["seconds"], "ask": ask(), "again": ask()})
+                first, *warm = (
+                    engine("ask", question="funnel", threads=self.threads)["seconds"] for _ in range(2 + WARM_RUNS)
+                )
+                warm = statistics.median(warm[1:])
+                runs.append({"open": opened["seconds"], "ask": first, "warm": warm, "ratio": first / warm})
                 self.stop(engine)
                 shutil.rmtree(folder)
-            medians = {key: statistics.median(run[key] for run in runs) for key in ("open", "ask", "again")}
+            medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
             figures[name] = {"how": how, **medians, "runs": runs}
         return figures
 

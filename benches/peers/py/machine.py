@@ -54,7 +54,7 @@ def versions(program, python, here):
         "chdb": chdb,
         "duckdb": duckdb,
         "numpy": numpy,
-        "sqlite": said(program, "versions"),
+        "sqlite": said(program, "sqlite-version"),
     }
 
 

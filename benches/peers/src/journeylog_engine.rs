@@ -177,7 +177,7 @@ fn ask(store: &Store, question: &str, threads: NonZeroUsize) -> Result<(f64, Val
             let (seconds, report) = timed(|| Ok(query().filter(pro).run(&funnel)?))?;
             (seconds, steps(&report))
         }
-        "by_channel" => by_channel(query())?,
+        "by_channel" => by_channel(&query())?,
         other => return Err(format!("no such question: {other}").into()),
     })
 }
@@ -186,7 +186,7 @@ fn ask(store: &Store, question: &str, threads: NonZeroUsize) -> Result<(f64, Val
 ///
 /// TO REPLACE when breakdowns exist, by `Funnel::ordered(..).within(..).breakdown(Breakdown::channel().each())` and
 /// `report.groups`; this is the only place. Until then: five funnels in one scan, whose steps ask for the channel too.
-fn by_channel(query: Query) -> Result<(f64, Value)> {
+fn by_channel(query: &Query) -> Result<(f64, Value)> {
     let plan = |channel: &str| -> Result<Funnel> {
         let channel = Condition::channel(Channel::new(channel)?);
         let steps = STEPS.iter().map(|step| Ok(Condition::touchpoint(step)?.and(channel.clone())));

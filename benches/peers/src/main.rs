@@ -4,7 +4,7 @@
 //! peers world EVENTS FILE     writes a world
 //! peers journeylog            reads commands from standard input, one JSON object a line; see `engine.rs`
 //! peers sqlite                the same
-//! peers versions              prints versions as JSON
+//! peers sqlite-version        prints the version of `SQLite`
 //! ```
 
 mod engine;
@@ -26,10 +26,10 @@ fn main() -> Result<()> {
         ["world", events, file] => Ok(world::write(events.parse()?, Path::new(file))?),
         ["journeylog"] => engine::serve(&mut Journeylog::default()),
         ["sqlite"] => engine::serve(&mut Sqlite::default()),
-        ["versions"] => {
-            println!("{}", serde_json::json!({ "sqlite": rusqlite::version() }));
+        ["sqlite-version"] => {
+            println!("{}", rusqlite::version());
             Ok(())
         }
-        _ => Err("usage: peers world EVENTS FILE | journeylog | sqlite | versions".into()),
+        _ => Err("usage: peers world EVENTS FILE | journeylog | sqlite | sqlite-version".into()),
     }
 }

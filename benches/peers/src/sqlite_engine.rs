@@ -63,9 +63,10 @@ impl Sqlite {
 fn open(folder: &Path) -> Result<Connection> {
     std::fs::create_dir_all(folder)?;
     let connection = Connection::open(folder.join("sqlite.db"))?;
-    connection.busy_timeout(Duration::from_secs(60))?;
+    connection.busy_timeout(Duration::from_mins(1))?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -262144;
+         PRAGMA wal_autocheckpoint = 16384;
          CREATE TABLE IF NOT EXISTS events (
              customer INTEGER NOT NULL, time INTEGER NOT NULL, touchpoint INTEGER NOT NULL, channel INTEGER NOT NULL,
              plan INTEGER NOT NULL
@@ -137,9 +138,10 @@ fn appends(world: &Path, folder: &Path, threads: usize, each: usize) -> Result<V
 
 /// The SQL that `DuckDB` gets too, with numbers for names.
 fn in_numbers(sql: &str) -> String {
-    world::touchpoints().enumerate().chain(world::plans().enumerate()).fold(sql.to_owned(), |sql, (code, name)| {
-        sql.replace(&format!("'{name}'"), &code.to_string())
-    })
+    world::touchpoints()
+        .enumerate()
+        .chain(world::plans().enumerate())
+        .fold(sql.to_owned(), |sql, (code, name)| sql.replace(&format!("'{name}'"), &code.to_string()))
 }
 
 fn funnel(only: &str) -> String {
@@ -159,30 +161,32 @@ fn ask(connection: &Connection, question: &str) -> Result<Value> {
 }
 
 fn levels(connection: &Connection, sql: &str) -> Result<Value> {
-    let row = |row: &rusqlite::Row<'_>| (0..4).map(|step| row.get(step)).collect::<rusqlite::Result<Vec<u64>>>();
+    let row = |row: &rusqlite::Row<'_>| (0..4).map(|step| row.get(step)).collect::<rusqlite::Result<Vec<i64>>>();
     Ok(connection.query_row(sql, [], row)?.into())
 }
 
 fn cells(connection: &Connection) -> Result<Value> {
     let mut select = connection.prepare(&in_numbers(include_str!("../sql/transitions.sql")))?;
     let cells = select.query_map([], |row| {
-        let name = format!("{} > {}", STAGES[row.get::<_, usize>(0)?], STAGES[row.get::<_, usize>(1)?]);
-        Ok((name, row.get::<_, u64>(2)?.into()))
+        let name = format!("{} > {}", stage_name(row.get(0)?), stage_name(row.get(1)?));
+        Ok((name, row.get::<_, i64>(2)?.into()))
     })?;
     Ok(cells.collect::<rusqlite::Result<Map<String, Value>>>()?.into())
 }
 
 fn stages(connection: &Connection) -> Result<Value> {
     let mut select = connection.prepare(&in_numbers(include_str!("../sql/sqlite/stages.sql")))?;
-    let stages = select.query_map([], |row| {
-        Ok((STAGES[row.get::<_, usize>(0)?].to_owned(), row.get::<_, u64>(1)?.into()))
-    })?;
+    let stages = select.query_map([], |row| Ok((stage_name(row.get(0)?).to_owned(), row.get::<_, i64>(1)?.into())))?;
     Ok(stages.collect::<rusqlite::Result<Map<String, Value>>>()?.into())
 }
 
+fn stage_name(stage: u8) -> &'static str {
+    STAGES[usize::from(stage)]
+}
+
 /// The stage that a touchpoint bears in the standard model, if it is not a later purchase; 0 for none.
-fn stage_of(touchpoint: usize) -> usize {
-    match world::touchpoints().nth(touchpoint).unwrap_or_default() {
+fn stage_of(touchpoint: u8) -> u8 {
+    match world::touchpoints().nth(touchpoint.into()).unwrap_or_default() {
         "ad_click" | "email_open" | "home" | "search" => 1,
         "product_view" | "add_to_cart" | "checkout" | "store_visit" => 2,
         "purchase" => 3,
@@ -201,15 +205,21 @@ fn look_up(connection: &Connection, customers: &[u32]) -> Result<Value> {
             let mut rows = select.query([customer])?;
             while let Some(row) = rows.next()? {
                 let bears = stage_of(row.get(1)?);
-                purchases += usize::from(bears == 3);
-                stage = if bears == 3 && purchases > 1 { 4 } else if bears > 0 { bears } else { stage };
+                purchases += u32::from(bears == 3);
+                stage = if bears == 3 && purchases > 1 {
+                    4
+                } else if bears > 0 {
+                    bears
+                } else {
+                    stage
+                };
                 events += 1;
                 times += row.get::<_, i64>(0)?;
             }
             Ok((events, times, stage))
         })?;
         seconds.push(took);
-        answer.push((events > 0).then(|| json!([events, times, (stage > 0).then_some(STAGES[stage])])));
+        answer.push((events > 0).then(|| json!([events, times, (stage > 0).then(|| stage_name(stage))])));
     }
     Ok(json!({ "seconds": seconds, "answer": answer }))
 }
