@@ -15,6 +15,9 @@ QUESTIONS = {
     "filtered": ("chdb/funnel.sql", {"only": "AND plan = 'pro'"}),
     "by_channel": ("chdb/funnel.sql", {"by_channel": True}),
 }
+# Settings with which a question is faster: the table's order is used, customer by customer.
+SETTINGS = {"stages": "optimize_aggregation_in_order = 1"}
+PLAIN = "output_format_json_quote_64bit_integers = 0"
 
 
 class Chdb:
@@ -57,14 +60,14 @@ class Chdb:
 
     def ask(self, question, threads):
         name, options = QUESTIONS[question]
-        settings = f"\nSETTINGS max_threads = {threads}, output_format_json_quote_64bit_integers = 0"
-        seconds, rows = timed(lambda: self.rows(sql(name, **options) + settings))
+        settings = ", ".join(filter(None, [f"max_threads = {threads}", PLAIN, SETTINGS.get(question)]))
+        seconds, rows = timed(lambda: self.rows(f"{sql(name, **options)}\nSETTINGS {settings}"))
         return {"seconds": seconds, "answer": answer(question, rows)}
 
     def look_up(self, customers):
         text = (
             "SELECT time, touchpoint, channel, plan FROM events WHERE customer = {} ORDER BY time"
-            " SETTINGS max_threads = 1, output_format_json_quote_64bit_integers = 0"
+            f" SETTINGS max_threads = 1, {PLAIN}"
         )
         return looked_up(customers, lambda customer: self.rows(text.format(customer)))
 

@@ -24,7 +24,7 @@ reached AS (
     UNION ALL SELECT {keys}, 4 FROM purchases WHERE time - since <= 604800000
 )
 SELECT {by}
-    count(DISTINCT customer) FILTER (WHERE level = 1), count(DISTINCT customer) FILTER (WHERE level = 2),
-    count(DISTINCT customer) FILTER (WHERE level = 3), count(DISTINCT customer) FILTER (WHERE level = 4)
-FROM reached
+    count(*) FILTER (WHERE level >= 1), count(*) FILTER (WHERE level >= 2),
+    count(*) FILTER (WHERE level >= 3), count(*) FILTER (WHERE level >= 4)
+FROM (SELECT {keys}, max(level) AS level FROM reached GROUP BY {keys}) AS customers
 {group}
