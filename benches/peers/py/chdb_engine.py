@@ -1,0 +1,78 @@
+"""ClickHouse, as chdb: a MergeTree ordered by customer and time, customers as integers, names as Enum8."""
+
+import json
+from pathlib import Path
+
+from chdb import session
+
+from engine import about, answer, looked_up, serve, sql, timed
+
+QUESTIONS = {
+    "funnel": ("chdb/funnel.sql", {}),
+    "funnel_plain": ("chdb/funnel_plain.sql", {}),
+    "transitions": ("chdb/transitions.sql", {}),
+    "stages": ("chdb/stages.sql", {}),
+    "filtered": ("chdb/funnel.sql", {"only": "AND plan = 'pro'"}),
+    "by_channel": ("chdb/funnel.sql", {"by_channel": True}),
+}
+# Settings with which a question is faster: the table's order is used, customer by customer.
+SETTINGS = {"stages": "optimize_aggregation_in_order = 1"}
+PLAIN = "output_format_json_quote_64bit_integers = 0"
+
+
+class Chdb:
+    def load(self, world, folder, batch):
+        """All at once from the file, whose records are ClickHouse's RowBinary; then into one part."""
+        self.open(folder)
+        names = about(world)
+        enum = lambda key: "Enum8(" + ", ".join(f"'{name}' = {code}" for code, name in enumerate(names[key])) + ")"
+        columns = (
+            f"customer UInt32, time UInt64, touchpoint {enum('touchpoints')}, channel {enum('channels')},"
+            f" plan {enum('plans')}"
+        )
+        self.session.query("CREATE DATABASE IF NOT EXISTS peers")
+        self.session.query("USE peers")
+        self.session.query(
+            f"CREATE TABLE events ({columns}) ENGINE = MergeTree ORDER BY (customer, time)"
+            " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+        )
+        quoted = columns.replace("'", "\\'")
+        source = f"file('{Path(world).resolve()}', 'RowBinary', '{quoted}')"
+        load_s, _ = timed(lambda: self.session.query(f"INSERT INTO events SELECT * FROM {source}"))
+        settle_s, _ = timed(lambda: self.session.query("OPTIMIZE TABLE events FINAL"))
+        events = self.rows("SELECT count() FROM events")[0][0]
+        return {"events": events, "load_s": load_s, "settle_s": settle_s}
+
+    def open(self, folder):
+        def work():
+            self.session = session.Session(folder)
+            self.session.query("CREATE DATABASE IF NOT EXISTS peers")
+            self.session.query("USE peers")
+
+        return {"seconds": timed(work)[0]}
+
+    def close(self):
+        return {"seconds": timed(self.session.close)[0]}
+
+    def rows(self, text):
+        out = self.session.query(text, "JSONCompactEachRow")
+        return [json.loads(line) for line in str(out).splitlines() if line]
+
+    def ask(self, question, threads):
+        name, options = QUESTIONS[question]
+        settings = ", ".join(filter(None, [f"max_threads = {threads}", PLAIN, SETTINGS.get(question)]))
+        seconds, rows = timed(lambda: self.rows(f"{sql(name, **options)}\nSETTINGS {settings}"))
+        return {"seconds": seconds, "answer": answer(question, rows)}
+
+    def look_up(self, customers):
+        text = (
+            "SELECT time, touchpoint, channel, plan FROM events WHERE customer = {} ORDER BY time"
+            f" SETTINGS max_threads = 1, {PLAIN}"
+        )
+        return looked_up(customers, lambda customer: self.rows(text.format(customer)))
+
+    def stats(self):
+        return {"clickhouse": self.rows("SELECT version()")[0][0]}
+
+
+serve(Chdb())

@@ -1,0 +1,243 @@
+"""The table: what was measured, beside what was aimed at. Targets are those for 10 million events."""
+
+MIB = 2**20
+HEAD = ["what", "journeylog", "peer", "peer's", "ratio", "at least", "hoped for", "verdict"]
+AT_LEAST = HEAD.index("at least")
+# Questions with a target against one peer: what, question, {peer's question: (at least, hoped for)}.
+QUESTIONS = [
+    ("ordered funnel, 4 steps, 7 days", "funnel", "chdb", "funnel", 15, 30),
+    ("ordered funnel", "funnel", "duckdb", "funnel", 150, 400),
+    ("ordered funnel (chdb without its WHERE)", "funnel", "chdb", "funnel_plain", None, None),
+    ("ordered funnel (DuckDB by window functions)", "funnel", "duckdb", "funnel_windows", None, None),
+    ("ordered funnel (SQLite by window functions)", "funnel", "sqlite", "funnel_windows", None, None),
+    ("transition matrix", "transitions", "chdb", "transitions", 15, 40),
+    ("transition matrix", "transitions", "duckdb", "transitions", None, None),
+    ("transition matrix", "transitions", "sqlite", "transitions", None, None),
+    ("stages now", "stages", "chdb", "stages", None, None),
+    ("stages now", "stages", "duckdb", "stages", None, None),
+    ("stages now", "stages", "sqlite", "stages", None, None),
+    ("funnel filtered on a property", "filtered", "chdb", "filtered", 8, 15),
+    ("funnel filtered on a property", "filtered", "duckdb", "filtered", None, None),
+    ("funnel filtered on a property", "filtered", "sqlite", "filtered", None, None),
+    ("a funnel for each channel", "by_channel", "chdb", "by_channel", 8, 15),
+    ("a funnel for each channel", "by_channel", "duckdb", "by_channel", None, None),
+]
+PEER = {"chdb": "chdb", "duckdb": "DuckDB", "sqlite": "SQLite"}
+
+
+def time_text(seconds):
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.3g} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def bytes_text(count):
+    return f"{count / MIB:.3g} MiB" if count < 1000 * MIB else f"{count / MIB / 1024:.3g} GiB"
+
+
+def against(what, ours, peer, theirs, at_least=None, hoped=None, text=time_text):
+    """A row that compares with a peer: the ratio says how many times less journeylog takes."""
+    ratio = theirs / ours
+    verdict = [] if at_least is None else [judged(ratio >= at_least, ratio >= hoped)]
+    if ratio < 1:
+        verdict.append("loses")
+    aims = [f"{aim:g} x" if aim else "" for aim in (at_least, hoped)]
+    return [what, text(ours), peer, text(theirs), f"{ratio:.3g} x", *aims, ", ".join(verdict)]
+
+
+def alone(what, ours, at_least=None, hoped=None, text=time_text):
+    """A row that stands alone: the figure must be at most so much."""
+    verdict = "" if at_least is None else judged(ours <= at_least, ours <= hoped)
+    aims = [f"at most {text(aim)}" if aim else "" for aim in (at_least, hoped)]
+    return [what, text(ours), "", "", "", *aims, verdict]
+
+
+def within(what, ours, other, its, at_least, hoped):
+    """A row that compares journeylog with itself: the ratio must be at most so much."""
+    ratio = ours / its
+    aims = [f"at most {aim:g} x" for aim in (at_least, hoped)]
+    return [what, time_text(ours), other, time_text(its), f"{ratio:.3g} x", *aims,
+            judged(ratio <= at_least, ratio <= hoped)]
+
+
+def judged(met, hoped):
+    return "as hoped" if hoped else "met" if met else "MISSED"
+
+
+def loading(figures):
+    load, rows = figures["load"], []
+    ours = load["journeylog"]
+    aims = {"sqlite": (3, 8), "duckdb": (0.5, 1), "chdb": (None, None)}
+    how = {
+        "sqlite": "SQLite, a transaction a batch",
+        "duckdb": "DuckDB, appender and sort, unsafe until the end",
+        "duckdb_batches": "DuckDB, appender committing each batch, and sort",
+        "chdb": "chdb, one insert from a file",
+    }
+    for peer, text in how.items():
+        if peer in load:
+            rows.append(against("loading, batches of 1,000, each synced, to queryable", ours["load_s"], text,
+                                load[peer]["load_s"], *aims.get(peer, (None, None))))
+    for peer, text in how.items():
+        if peer in load:
+            settled = load[peer]["load_s"] + load[peer]["settle_s"]
+            rows.append(against("loading and settling (seal, merge; checkpoint; one part)", ours["load_s"] + ours["settle_s"],
+                                text, settled))
+    rows.append(alone("of that, settling after the last append", ours["settle_s"]))
+    rows.append(alone("slowest append of a batch", ours["slowest_append_s"]))
+    rows.append(alone("making the event structs (in no row above)", ours["make_s"]))
+    rows.append(alone("peak memory of loading", ours["peak_memory"], text=bytes_text))
+    rows += [against("peak memory of loading", ours["peak_memory"], PEER[peer], load[peer]["peak_memory"],
+                     text=bytes_text) for peer in PEER if peer in load]
+    rows.append(alone("open, first after loading", ours["opens"][0], 1, 0.2))
+    rows.append(alone("open, again", ours["opens"][1], 1, 0.2))
+    rows += [against("open, again", ours["opens"][1], PEER[peer], load[peer]["opens"][1]) for peer in PEER
+             if peer in load]
+    return rows
+
+
+def disk(figures):
+    events, rows = figures["events"], []
+    each = lambda count: f"{count / events:.3g} bytes an event"
+    if bare := figures.get("bare"):
+        stats = bare["stats"]
+        rows.append(alone("disk without properties, log and index", stats["log_bytes"] + stats["index_bytes"],
+                          40 * events, 15 * events, each))
+        rows.append(alone("of that, log", stats["log_bytes"], text=each))
+        rows.append(alone("of that, index", stats["index_bytes"], text=each))
+        rows.append(alone("the same by the sizes of files", bare["disk"]["bytes"], text=each))
+    if load := figures.get("load"):
+        stats = load["journeylog"]["stats"]
+        rows.append(alone("disk with a property, log", stats["log_bytes"], text=each))
+        rows.append(alone("disk with a property, index", stats["index_bytes"], text=each))
+        rows += [against("disk with a property, all files", load["journeylog"]["disk"]["bytes"], PEER[peer],
+                         load[peer]["disk"]["bytes"], text=each) for peer in PEER if peer in load]
+    return rows
+
+
+def questions(figures):
+    asked, rows = figures["questions"], []
+    for what, question, peer, form, at_least, hoped in QUESTIONS:
+        if peer in asked[form]:
+            ours, theirs = (asked[q][name]["median"] for q, name in ((question, "journeylog"), (form, peer)))
+            rows.append(against(what, ours, PEER[peer], theirs, at_least, hoped))
+    alone_s = {question: asked[question]["journeylog"]["median"] for question in ("funnel", "transitions", "stages")}
+    slowest = max(alone_s, key=alone_s.get)
+    rows.append(within("funnel, transitions and stages in one scan", asked["three"]["journeylog"]["median"],
+                       f"journeylog, {slowest} alone", alone_s[slowest], 1.6, 1.2))
+    return rows
+
+
+def look_ups(figures):
+    found, rows = figures["look_ups"], []
+    ours = found["journeylog"]
+    what = "one customer's journey and stage by id"
+    rows.append(alone(f"{what}, median", ours["median"], 100e-6, 10e-6))
+    rows.append(alone(f"{what}, 99th percentile", ours["p99"]))
+    rows += [against(f"{what}, median", ours["median"], PEER[peer], found[peer]["median"]) for peer in PEER
+             if peer in found]
+    return rows
+
+
+def cold(figures):
+    asked = figures["cold"]
+    ours = asked["journeylog"]
+    rows = [within("funnel, first question, cold", ours["ask"], "journeylog, warm", ours["warm"], 3, 1.5)]
+    rows += [against("funnel, first question, cold", ours["ask"], f"{PEER[peer]}, cold", asked[peer]["ask"]) for peer in PEER
+             if peer in asked]
+    rows.append(alone("open, cold", ours["open"]))
+    rows += [against("open, cold", ours["open"], f"{PEER[peer]}, cold", asked[peer]["open"]) for peer in PEER
+             if peer in asked]
+    return rows
+
+
+def memory(figures):
+    seen, rows = figures["memory"], []
+    peak = lambda name: max(seen[name]["peaks_beyond_open"].values(), default=0)
+    ours = seen["journeylog"]
+    rows.append(alone("peak memory of a question beyond the open store", peak("journeylog"), 64 * MIB, 16 * MIB,
+                      bytes_text))
+    rows += [against("peak memory of a question", max(peak("journeylog"), 1), PEER[peer], peak(peer), text=bytes_text) for peer in PEER
+             if peer in seen and seen[peer]["peaks_beyond_open"]]
+    rows.append(alone("resident memory of the open store", ours["open"], 200 * MIB, 80 * MIB, bytes_text))
+    rows.append(alone("resident memory after all questions", ours["asked"], 200 * MIB, 80 * MIB, bytes_text))
+    rows += [against("resident memory after all questions", ours["asked"], PEER[peer], seen[peer]["asked"], text=bytes_text)
+             for peer in PEER if peer in seen]
+    return rows
+
+
+def appends(figures):
+    timed, rows = figures["appends"], []
+    one, many = timed["1"], timed["8"]
+    rows.append(alone("a single append, synced, 1 thread", one["journeylog"]["median"]))
+    rows.append(alone("a single append, synced, 8 threads, time per append", many["journeylog"]["median"]))
+    if "sqlite" in one:
+        alone_s = one["sqlite"]["median"]
+        what = "single appends, synced"
+        rows = [
+            against(f"{what}, 1 thread", one["journeylog"]["median"], "SQLite, 1 thread", alone_s, 0.5, 1),
+            against(f"{what}, 8 threads", many["journeylog"]["median"], "SQLite, 1 thread", alone_s, 3, 10),
+            against(f"{what}, 8 threads", many["journeylog"]["median"], "SQLite, 8 threads", many["sqlite"]["median"]),
+        ]
+    return rows
+
+
+def growth(figures):
+    """Time per event against that of the run of 10 million."""
+    smaller, rows = figures["smaller"], []
+    times = figures["events"] / smaller["events"]
+    other = "journeylog, 10m, times 10"
+    if "load" in figures and "load" in smaller:
+        ours, its = (f["load"]["journeylog"]["load_s"] for f in (figures, smaller))
+        rows.append(within("loading", ours, other, its * times, 1.3, 1.0))
+    if "questions" in figures and "questions" in smaller:
+        for question, by in figures["questions"].items():
+            if question != "answers" and "journeylog" in by:
+                its = smaller["questions"][question]["journeylog"]["median"]
+                rows.append(within(question, by["journeylog"]["median"], other, its * times, 1.3, 1.0))
+    return rows
+
+
+PARTS = [
+    ("Loading and opening", "load", loading),
+    ("Warm questions", "questions", questions),
+    ("One customer", "look_ups", look_ups),
+    ("Cold questions", "cold", cold),
+    ("Single appends", "appends", appends),
+    ("Memory", "memory", memory),
+    ("Growth: time per event against 10 million", "smaller", growth),
+]
+
+
+def markdown(figures):
+    machine, versions = figures["machine"], figures["versions"]
+    lines = [
+        f"## {figures['events']:,} events of {figures['customers']:,} customers",
+        "",
+        f"`{figures['command']}`, {figures['threads']} threads, {machine['date']}",
+        "",
+        f"{machine['cores']} cores, {machine['cpu']}, {machine['memory_gib']} GiB, {machine['file_system']},"
+        f" Linux {machine['kernel']}. " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "",
+    ]
+    if "questions" in figures:
+        lines += ["All engines gave equal answers to all questions.", ""]
+    if "cold" in figures:
+        lines += [f"Cold: {figures['cold']['journeylog']['how']}.", ""]
+    lines += ["Times are medians. Ratio: the peer's figure divided by journeylog's, so that more is better and less than"
+              " 1 is a loss; where an aim is \"at most\", journeylog's divided by the other, and less is better. Aims are"
+              " those for 10m.", ""]
+    sections = [(title, rows_of(figures)) for title, part, rows_of in PARTS if part in figures]
+    sections.append(("Disk", disk(figures)))
+    aims = [row for _, rows in sections for row in rows if row[AT_LEAST]]
+    for title, rows in [("What is aimed at", aims), *sections]:
+        if rows:
+            lines += section(title, rows)
+    return "\n".join(lines)
+
+
+def section(title, rows):
+    cells = [HEAD, ["---"] * len(HEAD), *rows]
+    return [f"### {title}", "", *("| " + " | ".join(row) + " |" for row in cells), ""]
