@@ -1,8 +1,14 @@
-//! Appending, one by one and in batches, by durability: events per second.
+//! Appending, one by one, in batches and by many threads, by durability: events per second.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a bench stops at once")]
+
+use std::thread;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{Durability, Event, EventBuilder, StoreOptions, testing::World};
+
+const THREADS: usize = 8;
+/// Appends of each thread.
+const EACH: usize = 32;
 
 /// The same events again and again, each time with ids of their own: an id the log has would make its event a
 /// duplicate, and a refusal would be measured instead of an append.
@@ -40,6 +46,22 @@ fn append(c: &mut Criterion) {
                 b.iter_batched(|| events.take(size), append, BatchSize::SmallInput);
             });
         }
+        group.throughput(Throughput::Elements(THREADS as u64 * EACH as u64));
+        group.bench_function(
+            BenchmarkId::new(format!("{durability:?}, one by one"), format!("{THREADS} threads")),
+            |b| {
+                let lists =
+                    |events: &mut Events| -> Vec<Vec<Event>> { (0..THREADS).map(|_| events.take(EACH)).collect() };
+                let append = |lists: Vec<Vec<Event>>| {
+                    thread::scope(|scope| {
+                        for list in lists {
+                            scope.spawn(|| list.into_iter().for_each(|event| drop(store.append(event).unwrap())));
+                        }
+                    });
+                };
+                b.iter_batched(|| lists(&mut events), append, BatchSize::PerIteration);
+            },
+        );
     }
     group.finish();
 }

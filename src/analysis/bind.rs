@@ -124,7 +124,7 @@ impl<'a> Binder<'a> {
             })
             .collect::<Result<Vec<_>, InvalidPlan>>()?;
         self.need_to_pick();
-        self.reader.masks.push(MaskPlan::new(tests, self.names.count(NameKind::Touchpoint)));
+        self.reader.masks.push(MaskPlan::new(tests, self.sizes()));
         Ok(Matches(self.reader.masks.len() - 1))
     }
 
@@ -140,6 +140,11 @@ impl<'a> Binder<'a> {
         Ok(matches)
     }
 
+    /// How many touchpoints and channels there are.
+    fn sizes(&self) -> (usize, usize) {
+        (self.names.count(NameKind::Touchpoint), self.names.count(NameKind::Channel))
+    }
+
     fn need_to_pick(&mut self) {
         let needs = &mut self.reader.needs;
         (needs.times, needs.touchpoints) = (true, true);
@@ -151,6 +156,7 @@ impl<'a> Binder<'a> {
             return StageReading(known);
         }
         self.need_to_pick();
+        let sizes = self.sizes();
         let (names, needs) = (self.names, &mut self.reader.needs);
         needs.stages = true;
         let code =
@@ -158,7 +164,7 @@ impl<'a> Binder<'a> {
         let rules = model.rules();
         let tests = rules.iter().map(|rule| Test::bind(&rule.when, names, model, needs)).collect();
         let plan = StagePlan::new(
-            MaskPlan::new(tests, names.count(NameKind::Touchpoint)),
+            MaskPlan::new(tests, sizes),
             rules.iter().map(|rule| code(rule.stage.as_str())).collect(),
             rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.nth?))).collect(),
             names.read().starting_at(NameKind::Stage, 0).map(code).collect(),

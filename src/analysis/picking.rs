@@ -10,6 +10,15 @@ pub(super) struct Found<T> {
     what: Vec<T>,
 }
 
+impl<T> Found<T> {
+    /// The same, in a column of which what was tried begins at this row.
+    pub(super) fn from_row(mut self, first: usize) -> Self {
+        let first = u32::try_from(first).unwrap_or(u32::MAX);
+        self.rows.iter_mut().for_each(|row| *row = row.saturating_add(first));
+        self
+    }
+}
+
 /// Tries each row by its number in a column, and picks those for which that says so: without a branch that depends on
 /// which.
 pub(super) fn pick_rows<N: Number, T: Copy + Default>(

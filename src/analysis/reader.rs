@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{
     BoundScope,
-    masks::MaskPlan,
+    masks::{MaskPlan, Pairs},
     stage_plan::{Codes, StagePlan},
     test::Test,
 };
@@ -81,8 +81,9 @@ impl Reader {
             }
         }
         let with_events = self.shown != Needs::default();
+        let pairs: Vec<Pairs> = chunk.parts.iter().map(|_| Pairs::default()).collect();
         for (plan, picked) in self.masks.iter().zip(&mut readings.matches) {
-            plan.pick(chunk, kept, &own, with_events, picked);
+            plan.pick(chunk, kept, (&own, &pairs), with_events, picked);
         }
         self.count_events(chunk, kept)
     }

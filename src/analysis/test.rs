@@ -77,6 +77,23 @@ impl Test {
         }
     }
 
+    /// If only touchpoint and channel decide: whether it holds for these.
+    pub(crate) fn by_pair(&self, touchpoint: u32, channel: u32) -> Option<bool> {
+        match self {
+            Self::Constant(holds) => Some(*holds),
+            Self::Touchpoint(number) => Some(*number == touchpoint),
+            Self::Channel(number) => Some(*number == channel),
+            Self::All(list) => {
+                list.iter().try_fold(true, |so_far, test| Some(so_far & test.by_pair(touchpoint, channel)?))
+            }
+            Self::Any(list) => {
+                list.iter().try_fold(false, |so_far, test| Some(so_far | test.by_pair(touchpoint, channel)?))
+            }
+            Self::Not(inner) => inner.by_pair(touchpoint, channel).map(|holds| !holds),
+            _ => None,
+        }
+    }
+
     /// The same test where values, feedback and properties hold nothing.
     pub(crate) fn where_nothing_is(&self) -> Self {
         let each = |list: &[Self]| list.iter().map(Self::where_nothing_is).collect();

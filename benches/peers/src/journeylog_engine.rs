@@ -1,12 +1,6 @@
 //! journeylog, through its public API.
 
-use std::{
-    num::NonZeroUsize,
-    path::Path,
-    sync::Barrier,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroUsize, path::Path, sync::Barrier, thread, time::Instant};
 
 use chrono::{DateTime, TimeDelta};
 use journeylog::{
@@ -99,30 +93,12 @@ fn load(world: &Path, folder: &Path, batch: usize, properties: bool) -> Result<(
         slowest = slowest.max(seconds);
     }
     let whole = start.elapsed().as_secs_f64();
-    let (settling, store) = timed(|| settle(store, folder))?;
+    let (settling, ()) = timed(|| Ok(store.settle()?))?;
     let figures = json!({
         "events": store.len(), "load_s": appending, "make_s": making, "whole_s": whole, "settle_s": settling,
         "slowest_append_s": slowest,
     });
     Ok((store, figures))
-}
-
-/// Lets the store do what its background thread would do sooner or later: seal and merge.
-///
-/// TO REPLACE by `store.settle()?` when it exists; this is the only place. Until then: wait until the background thread
-/// has done nothing for a while, then close, which seals, and open again.
-fn settle(store: Store, folder: &Path) -> Result<Store> {
-    let mut before = store.stats()?;
-    loop {
-        thread::sleep(Duration::from_millis(200));
-        let now = store.stats()?;
-        if now == before {
-            break;
-        }
-        before = now;
-    }
-    store.close()?;
-    Ok(Store::open(folder)?)
 }
 
 /// Appends from several threads at once, which share syncs.
@@ -182,10 +158,7 @@ fn ask(store: &Store, question: &str, threads: NonZeroUsize) -> Result<(f64, Val
     })
 }
 
-/// One funnel for each channel.
-///
-/// TO REPLACE when breakdowns exist, by `Funnel::ordered(..).within(..).breakdown(Breakdown::channel().each())` and
-/// `report.groups`; this is the only place. Until then: five funnels in one scan, whose steps ask for the channel too.
+/// One funnel for each channel: five plans in one scan, whose steps ask for the channel too.
 fn by_channel(query: &Query) -> Result<(f64, Value)> {
     let plan = |channel: &str| -> Result<Funnel> {
         let channel = Condition::channel(Channel::new(channel)?);
