@@ -62,7 +62,7 @@ impl MaskPlan {
         for (touchpoint, &word) in (0..).zip(&self.by_touchpoint) {
             for channel in (0..).take(channels) {
                 let word = self.by_row.iter().try_fold(word, |word, (bit, test)| {
-                    Some(word | u64::from(test.by_pair(touchpoint, channel)?) * bit)
+                    Some(word | (u64::from(test.by_pair(touchpoint, channel)?) * bit))
                 })?;
                 table.push(word);
             }
@@ -112,7 +112,7 @@ impl MaskPlan {
                     let word = look_up(table, pair);
                     (word, taken(word) & there(first + i))
                 });
-                picking.add_part(found.from_row(first));
+                picking.add_part(found.shifted(first));
                 continue;
             }
             let found = match self.words(part, stages.of_part(place)) {

@@ -12,7 +12,7 @@ pub(super) struct Found<T> {
 
 impl<T> Found<T> {
     /// The same, in a column of which what was tried begins at this row.
-    pub(super) fn from_row(mut self, first: usize) -> Self {
+    pub(super) fn shifted(mut self, first: usize) -> Self {
         let first = u32::try_from(first).unwrap_or(u32::MAX);
         self.rows.iter_mut().for_each(|row| *row = row.saturating_add(first));
         self

@@ -165,7 +165,7 @@ impl Changes {
                     here[count % AT_ONCE] = code.wrapping_sub(1);
                     rows[count % AT_ONCE] = row;
                 }
-                let begins = (code != 0) & (code != before);
+                let begins = code != 0 && code != before;
                 before = if begins { code } else { before };
                 count += usize::from(begins);
                 row += 1;

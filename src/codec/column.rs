@@ -108,7 +108,7 @@ pub(crate) fn decode_column(id: ColumnId, bytes: Vec<u8>, rows: usize, columns: 
         ColumnId::Channels => columns.channels = read_names(bytes, most)?,
         ColumnId::Stages => columns.stages = read_small(bytes, most, |n| n.wrapping_sub(1))?,
         ColumnId::Values => columns.values = decode_values(&bytes, most)?,
-        ColumnId::Feedback => columns.feedback = decode_feedback(&read_small(bytes, most, |n| n)?)?,
+        ColumnId::Feedback => columns.feedback = read_feedback(read_small(bytes, most, |n| n)?.into_iter())?,
         ColumnId::Property(property) => {
             columns.properties.insert(property, decode_property(&bytes, most)?);
         }
@@ -116,16 +116,20 @@ pub(crate) fn decode_column(id: ColumnId, bytes: Vec<u8>, rows: usize, columns: 
     Some(())
 }
 
-/// The answer that a code stands for; 0 is no answer. `None` if the code stands for nothing.
-pub(crate) fn feedback_of(code: u32) -> Option<Option<(Survey, u8)>> {
-    let Some(code) = code.checked_sub(1) else { return Some(None) };
-    let survey = *Survey::ALL.get(usize::try_from(code / 16).ok()?)?;
-    let score = u8::try_from(code % 16).ok()?;
-    Some(Some((survey, score)).filter(|_| survey.scores().contains(&score)))
-}
-
-fn decode_feedback(codes: &[u32]) -> Option<Vec<Option<(Survey, u8)>>> {
-    codes.iter().map(|&code| feedback_of(code)).collect()
+/// The answers that codes stand for; 0 is no answer. `None` if a code stands for nothing.
+pub(crate) fn read_feedback(codes: impl Iterator<Item = u32>) -> Option<Vec<Option<(Survey, u8)>>> {
+    let mut answers = Vec::with_capacity(codes.size_hint().0);
+    for code in codes {
+        answers.push(match code.checked_sub(1) {
+            None => None,
+            Some(code) => {
+                let survey = *Survey::ALL.get(usize::try_from(code / 16).ok()?)?;
+                let score = u8::try_from(code % 16).ok()?;
+                Some((survey, score)).filter(|_| survey.scores().contains(&score))
+            }
+        });
+    }
+    Some(answers)
 }
 
 /// Money in a block: each currency once, a code per row, and amounts as whole numbers of 10^scale nano-units.

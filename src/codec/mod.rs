@@ -11,7 +11,7 @@ mod frame;
 
 pub(crate) use block::{Block, BlockCutter, CutBlocks, LogEntry};
 pub(crate) use chain::Chain;
-pub(crate) use column::{ColumnId, decode_column, encode_columns, feedback_of};
+pub(crate) use column::{ColumnId, decode_column, encode_columns, read_feedback};
 pub(crate) use entries::Entries;
 pub(crate) use frame::{checksum, frame, unframe, unframe_current};
 

@@ -326,7 +326,7 @@ impl Gathering<'_> {
                     joined.extend_from_slice(list.get(here).unwrap_or_default());
                 }
                 (_, Some(part)) => {
-                    joined.extend_from_slice(of(part.columns).plain().get(span.rows()).unwrap_or_default())
+                    joined.extend_from_slice(of(part.columns).plain().get(span.rows()).unwrap_or_default());
                 }
                 _ => {}
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::segment::{PAGE, Place, Segment};
 use crate::{
-    codec::{ColumnId, feedback_of},
+    codec::{ColumnId, read_feedback},
     error::Result,
     journey::{ChannelNo, Chunk, Column, Columns, CustomerNo, Header, Needs, Packed, Part, TouchpointNo},
     model::Micros,
@@ -35,7 +35,6 @@ impl Segment {
         for place in info.columns.iter().filter(|place| place.id.is_needed(needs)) {
             let numbers = || self.numbers(place, rows.clone());
             match place.id {
-                ColumnId::Customers | ColumnId::Starts => {}
                 ColumnId::Times => {
                     journey.times = Column::Plain(numbers()?.into_iter().map(|n| Micros(n.cast_signed())).collect());
                 }
@@ -51,12 +50,12 @@ impl Segment {
                     journey.stages = numbers()?.into_iter().map(|n| narrow(n).wrapping_sub(1)).collect();
                 }
                 ColumnId::Feedback => {
-                    let answers: Option<Vec<_>> = numbers()?.into_iter().map(|n| feedback_of(narrow(n))).collect();
+                    let answers = read_feedback(numbers()?.into_iter().map(narrow));
                     let wrong = || self.damaged("the feedback", "its content is none that was ever written");
                     journey.feedback = answers.ok_or_else(wrong)?;
                 }
-                // These cannot be read in part.
-                ColumnId::Values | ColumnId::Property(_) => {}
+                // Where the journey is is known; money and properties cannot be read in part.
+                ColumnId::Customers | ColumnId::Starts | ColumnId::Values | ColumnId::Property(_) => {}
             }
         }
         let whole = Needs { values: needs.values, properties: needs.properties.clone(), ..Needs::default() };

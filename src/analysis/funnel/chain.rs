@@ -90,7 +90,7 @@ impl Rules {
         (serves != 0 || rests != u64::MAX).then_some(Seen { event, serves, rests })
     }
 
-    pub(super) fn in_window(&self, entry: Micros, at: Micros) -> bool {
+    fn in_window(&self, entry: Micros, at: Micros) -> bool {
         self.window.is_none_or(|window| at <= entry.plus(window))
     }
 

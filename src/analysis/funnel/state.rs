@@ -120,7 +120,7 @@ impl BoundFunnel {
     }
 
     fn list(journey: &Journey<'_>, events: &Matched<'_>, walk: Walk<Vec<usize>>, outcome: FunnelOutcome) -> Listed {
-        let trail = walk.reached.into_iter().last().map(|last| last.trail).unwrap_or_default();
+        let trail = walk.reached.into_iter().next_back().map(|last| last.trail).unwrap_or_default();
         let served = |place| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
         Listed { customer: journey.customer(), outcome, events: trail.into_iter().filter_map(served).collect() }
     }

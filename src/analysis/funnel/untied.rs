@@ -26,13 +26,16 @@ impl Rules {
         // Bit s: a chain may take its event of step s (from 0) next.
         let mut ready = 0_u64;
         let mut entries = [Micros::MIN; LIMIT_STEPS];
+        // Later moments are never before entries, so the difference fits, taken modulo 2^64.
+        let window = self.window.map_or(u64::MAX, |window| window.micros().cast_unsigned());
+        let since = |entry: Micros, at: Micros| at.0.wrapping_sub(entry.0).cast_unsigned();
         for (&at, &word) in events() {
             let mut steps = word & ready;
             while steps != 0 {
                 let step = 63 - steps.leading_zeros() as usize;
                 steps ^= 1 << step;
                 let entry = entries.get(step).copied().unwrap_or(at);
-                if !self.in_window(entry, at) {
+                if since(entry, at) > window {
                     ready ^= 1 << step;
                     continue;
                 }
