@@ -132,6 +132,7 @@ class Run:
             loaded["stats"] = engine("stats")
             self.stop(engine)
             loaded["disk"] = machine.size(self.folder / name)
+            loaded["disk"]["counts"] = loaded["stats"].get("bytes", loaded["disk"]["bytes"])
             loaded["opens"] = []
             for _ in range(2):
                 engine, opened = self.open(name)

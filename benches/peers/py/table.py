@@ -113,7 +113,7 @@ def disk(figures):
         rows.append(alone("disk with a property, log", stats["log_bytes"], text=each))
         rows.append(alone("disk with a property, index", stats["index_bytes"], text=each))
         rows += [against("disk with a property, all files", load["journeylog"]["disk"]["bytes"], PEER[peer],
-                         load[peer]["disk"]["bytes"], text=each) for peer in PEER if peer in load]
+                         load[peer]["disk"]["counts"], text=each) for peer in PEER if peer in load]
     return rows
 
 
