@@ -304,31 +304,9 @@ impl Gathering<'_> {
 
     fn numbers<T: Number>(&self, of: impl Fn(&Columns) -> &Column<T>) -> Column<T> {
         let mut joined = Vec::with_capacity(self.rows);
-        // A packed part is unpacked once if most of it is wanted.
-        let unpacked: Vec<Option<(usize, Vec<T>)>> = self
-            .parts
-            .iter()
-            .map(|part| match of(part.columns) {
-                Column::Packed(_) => {
-                    let rows = part.rows();
-                    let mut list = Vec::with_capacity(rows.len());
-                    of(part.columns).for_each(rows.clone(), |one| list.push(one));
-                    Some((rows.start, list))
-                }
-                Column::Plain(_) => None,
-            })
-            .collect();
         for span in self.spans {
-            match (unpacked.get(span.part as usize), self.parts.get(span.part as usize)) {
-                (Some(Some((start, list))), _) => {
-                    let rows = span.rows();
-                    let here = rows.start.saturating_sub(*start)..rows.end.saturating_sub(*start);
-                    joined.extend_from_slice(list.get(here).unwrap_or_default());
-                }
-                (_, Some(part)) => {
-                    joined.extend_from_slice(of(part.columns).plain().get(span.rows()).unwrap_or_default());
-                }
-                _ => {}
+            if let Some(part) = self.parts.get(span.part as usize) {
+                of(part.columns).append_to(&mut joined, span.rows());
             }
         }
         Column::Plain(joined)

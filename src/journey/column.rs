@@ -121,9 +121,19 @@ impl<T: Number> Column<T> {
         }
     }
 
+    /// Adds the numbers of these rows to a list.
+    pub(crate) fn append_to(&self, list: &mut Vec<T>, rows: Range<usize>) {
+        match self {
+            Self::Plain(all) => list.extend_from_slice(all.get(rows).unwrap_or_default()),
+            Self::Packed(packed) => {
+                packed.for_lists(rows, |bits| list.extend(bits.iter().map(|&bits| T::of_bits(bits))));
+            }
+        }
+    }
+
     pub(crate) fn to_vec(&self) -> Vec<T> {
         let mut list = Vec::with_capacity(self.len());
-        self.for_each(0..self.len(), |one| list.push(one));
+        self.append_to(&mut list, 0..self.len());
         list
     }
 

@@ -109,7 +109,8 @@ impl Header {
         for (to, from) in wide.iter_mut().zip(bytes) {
             *to = *from;
         }
-        let mask = (1_u128 << self.width).wrapping_sub(1);
+        // A width that no packer makes may come with a directory that is none of ours.
+        let mask = 1_u128.checked_shl(self.width.into()).map_or(u128::MAX, |bit| bit - 1);
         let packed = u64::try_from(u128::from_le_bytes(wide) >> first_bit & mask).unwrap_or_default();
         packed.wrapping_mul(self.step).wrapping_add(self.smallest)
     }

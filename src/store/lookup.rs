@@ -89,7 +89,8 @@ impl Segment {
     /// Some consecutive numbers of a packed column.
     fn numbers(&self, place: &Place, positions: Range<usize>) -> Result<Vec<u64>> {
         let wrong = || self.damaged(&format!("column {:?}", place.id), "its content is none that was ever written");
-        let header = place.header.filter(|header| positions.end <= header.count).ok_or_else(wrong)?;
+        let sound = |header: &Header| positions.end <= header.count && header.width <= 64;
+        let header = place.header.filter(sound).ok_or_else(wrong)?;
         let (bytes, _) = header.place(positions.clone());
         let bytes = bytes.start + Header::LENGTH..bytes.end + Header::LENGTH;
         let pages = bytes.start / PAGE..bytes.end.div_ceil(PAGE);
