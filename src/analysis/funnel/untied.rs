@@ -46,7 +46,8 @@ impl Rules {
                     }
                 }
                 if let Some(there) = entries.get_mut(step + 1) {
-                    *there = entry.max(*there);
+                    // Entries of a level never go back, so this one is the latest that came further.
+                    *there = entry;
                     ready |= 1 << (step + 1);
                 }
             }
