@@ -32,9 +32,6 @@ pub(crate) fn unframe<'a>(what: &str, kind: [u8; 4], supported: u32, bytes: &'a 
         return damaged("it does not begin as it should");
     }
     let found = u32::from_le_bytes([*v0, *v1, *v2, *v3]);
-    if found > supported {
-        return Err(ErrorKind::NewerFormat { what: what.to_owned(), found, supported }.into());
-    }
     let (length, sum) = rest.split_at(8);
     let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).unwrap_or_default();
     if number(length) != payload.len() as u64 {
@@ -42,6 +39,10 @@ pub(crate) fn unframe<'a>(what: &str, kind: [u8; 4], supported: u32, bytes: &'a 
     }
     if number(sum) != xxh3_64_with_seed(payload, found.into()) {
         return damaged("its checksum does not fit");
+    }
+    // Only now: a version that its checksum does not cover is damage, not a later release.
+    if found > supported {
+        return Err(ErrorKind::NewerFormat { what: what.to_owned(), found, supported }.into());
     }
     Ok(payload)
 }
@@ -68,7 +69,7 @@ mod tests {
         for i in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[i] ^= 1;
-            assert!(unframe("it", *b"test", 1, &changed).is_err(), "byte {i}");
+            assert!(unframe("it", *b"test", 1, &changed).unwrap_err().is_corrupt(), "byte {i}");
             assert!(unframe("it", *b"test", 1, &bytes[..i]).is_err(), "cut at {i}");
         }
         let newer = frame(*b"test", 2, b"");
