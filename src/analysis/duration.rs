@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::model::Micros;
 
 /// Up to this many lengths are kept as they are; more go into buckets.
-const EXACT: usize = 1 << 16;
+const EXACT: usize = 1 << 14;
 /// A bucket's ends differ by at most this share of its value: 1,024 buckets for each doubling.
-const BUCKETS_PER_DOUBLING: u32 = 1024;
+const PER_DOUBLING: usize = 1024;
 
 /// Lengths of time in microseconds, of which quantiles are asked at the end.
 ///
-/// Up to 65,536 of them quantiles are exact. Beyond that the lengths are counted in buckets, and a quantile is at most
+/// Up to 16,384 of them quantiles are exact. Beyond that the lengths are counted in buckets, and a quantile is at most
 /// one part in 1,024 below the true one; the summary says so. What is known depends on the lengths alone, not on the order in
 /// which they came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +25,8 @@ pub struct Durations {
 enum Kept {
     /// As they are, in no order.
     All(Vec<u64>),
-    /// How many lie in each bucket.
-    Buckets(Vec<u64>),
+    /// How many lie in each bucket: a list for each doubling, empty if all its buckets are.
+    Buckets(Vec<Vec<u64>>),
 }
 
 impl Default for Durations {
@@ -75,8 +75,14 @@ impl Durations {
                 *kept = Kept::Buckets(buckets);
             }
             (Kept::Buckets(buckets), Kept::Buckets(more)) => {
-                buckets.resize(buckets.len().max(more.len()), 0);
-                buckets.iter_mut().zip(more).for_each(|(here, there)| *here += there);
+                buckets.resize(buckets.len().max(more.len()), Vec::new());
+                for (here, there) in buckets.iter_mut().zip(more) {
+                    if here.is_empty() {
+                        *here = there;
+                    } else {
+                        here.iter_mut().zip(there).for_each(|(here, there)| *here = here.saturating_add(there));
+                    }
+                }
             }
         }
         self.fold_if_many();
@@ -94,8 +100,11 @@ impl Durations {
 
     /// The bytes it takes.
     pub fn size(&self) -> usize {
-        let (Kept::All(list) | Kept::Buckets(list)) = &self.kept;
-        list.len().saturating_mul(8)
+        let numbers = match &self.kept {
+            Kept::All(all) => all.len(),
+            Kept::Buckets(buckets) => buckets.iter().map(|doubling| doubling.len() + 3).sum(),
+        };
+        numbers.saturating_mul(8)
     }
 
     /// Count, mean, median, 90th percentile and longest; `None` if there are no lengths.
@@ -111,17 +120,21 @@ impl Durations {
                 (count, Box::new(at), 0.0)
             }
             Kept::Buckets(buckets) => {
-                let count = buckets.iter().sum();
+                let count = buckets.iter().flatten().sum();
                 let at = move |q| {
                     let mut left = rank(q, count) as u64;
-                    let found = buckets.iter().position(|&here| {
+                    let in_order = buckets
+                        .iter()
+                        .zip((0..).step_by(PER_DOUBLING))
+                        .flat_map(|(doubling, first)| (first..).zip(doubling));
+                    let mut starts = in_order.filter_map(|(index, &here)| {
                         let is_here = left < here;
                         left = left.saturating_sub(here);
-                        is_here
+                        is_here.then(|| bucket_start(index))
                     });
-                    bucket_start(found.unwrap_or_default())
+                    starts.next().unwrap_or_default()
                 };
-                (count, Box::new(at), 1.0 / f64::from(BUCKETS_PER_DOUBLING))
+                (count, Box::new(at), 1.0 / PER_DOUBLING as f64)
             }
         };
         if count == 0 {
@@ -145,28 +158,31 @@ fn rank(quantile: f64, count: u64) -> usize {
     ((quantile * count as f64).ceil() as usize).saturating_sub(1)
 }
 
-fn count(buckets: &mut Vec<u64>, micros: u64, times: u64) {
+fn count(buckets: &mut Vec<Vec<u64>>, micros: u64, times: u64) {
     let index = bucket(micros);
-    if buckets.len() <= index {
-        buckets.resize(index.saturating_add(1), 0);
-    }
-    if let Some(here) = buckets.get_mut(index) {
+    let (place, within) = (index / PER_DOUBLING, index % PER_DOUBLING);
+    if let Some(here) = buckets.get_mut(place).and_then(|doubling| doubling.get_mut(within)) {
         *here = here.saturating_add(times);
+        return;
+    }
+    if buckets.len() <= place {
+        buckets.resize(place + 1, Vec::new());
+    }
+    if let Some(doubling) = buckets.get_mut(place) {
+        doubling.resize(PER_DOUBLING, 0);
+        doubling.get_mut(within).into_iter().for_each(|here| *here = times);
     }
 }
 
 /// Values below 1,024 have a bucket each; above, each doubling has 1,024 of equal width.
 fn bucket(micros: u64) -> usize {
-    let steps = u64::from(BUCKETS_PER_DOUBLING);
-    let Some(doublings) = micros.checked_ilog2().and_then(|log| log.checked_sub(steps.ilog2())) else {
-        return usize::try_from(micros).unwrap_or_default();
-    };
-    let step = micros >> doublings;
-    usize::try_from(u64::from(doublings) * steps + step).unwrap_or(usize::MAX)
+    let steps = PER_DOUBLING as u64;
+    let doublings = (micros | steps).ilog2() - steps.ilog2();
+    usize::try_from(u64::from(doublings) * steps + (micros >> doublings)).unwrap_or(usize::MAX)
 }
 
 fn bucket_start(index: usize) -> u64 {
-    let steps = u64::from(BUCKETS_PER_DOUBLING);
+    let steps = PER_DOUBLING as u64;
     let index = index as u64;
     if index < 2 * steps {
         return index;

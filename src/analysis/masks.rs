@@ -1,14 +1,13 @@
 //! Up to 64 conditions tried on all rows of a chunk at once.
 
-use std::cell::OnceCell;
-
 use super::{
-    picking::{Picking, pick_rows},
+    numbers::{Numbers, Rows},
+    picking::{Picking, pick},
     reader::Kept,
     stage_plan::Codes,
     test::Test,
 };
-use crate::journey::{Chunk, Column, Part, Picked};
+use crate::journey::{Chunk, Part, Picked};
 
 /// More pairs of touchpoint and channel than this are not tried one by one.
 const LIMIT_PAIRS: usize = 1 << 16;
@@ -33,6 +32,16 @@ pub(super) enum Words<'a> {
     ByTouchpoint(&'a [u64]),
     /// From the part's first row on.
     ByRow(Vec<u64>),
+}
+
+impl Words<'_> {
+    /// The word of one row.
+    pub(super) fn get(&self, numbers: &Numbers<'_>, row: usize) -> u64 {
+        match self {
+            Self::ByTouchpoint(table) => numbers.touchpoints().look_up_one(table, row),
+            Self::ByRow(words) => words.get(row).copied().unwrap_or_default(),
+        }
+    }
 }
 
 impl MaskPlan {
@@ -71,7 +80,7 @@ impl MaskPlan {
     }
 
     /// The words of a part's rows; `stages` are their codes in the question's own model.
-    pub(super) fn words(&self, part: &Part<'_>, stages: &[u8]) -> Words<'_> {
+    pub(super) fn words(&self, part: &Part<'_>, numbers: &Numbers<'_>, stages: &[u8]) -> Words<'_> {
         if self.by_row.is_empty() {
             return Words::ByTouchpoint(&self.by_touchpoint);
         }
@@ -81,7 +90,7 @@ impl MaskPlan {
             return Words::ByTouchpoint(bare);
         }
         let rows = part.rows();
-        let mut words = words_of(&self.by_touchpoint, part);
+        let mut words = numbers.touchpoints().look_up(&self.by_touchpoint);
         for (bit, test) in &self.by_row {
             for (word, holds) in words.iter_mut().zip(test.rows(part.columns, rows.clone(), stages)) {
                 *word |= u64::from(holds) * bit;
@@ -95,81 +104,34 @@ impl MaskPlan {
         &self,
         chunk: &Chunk<'_>,
         kept: &Kept,
-        (stages, pairs): (&Codes, &[Pairs]),
+        (stages, numbers): (&Codes, &[Numbers<'_>]),
         with_events: bool,
         picked: &mut Picked<u64>,
     ) {
         let mut picking = Picking::begin(picked, with_events);
-        for (place, part) in chunk.parts.iter().enumerate() {
-            let rows = part.rows();
-            let first = rows.start;
+        for (place, (part, numbers)) in chunk.parts.iter().zip(numbers).enumerate() {
+            let first = part.rows().start;
             let kept = kept.of_part(place);
-            let taken = |word: u64| self.every_event || word != 0;
-            let there = |row: usize| kept.is_none_or(|kept| kept.get(row - first).copied().unwrap_or_default());
-            if let (Some(table), Some(pairs)) = (&self.by_pair, pairs.get(place)) {
-                let pairs = pairs.of(part, table.len() / self.by_touchpoint.len().max(1));
-                let found = pick_rows(pairs, 0..pairs.len(), |i, pair| {
-                    let word = look_up(table, pair);
-                    (word, taken(word) & there(first + i))
-                });
-                picking.add_part(found.shifted(first));
-                continue;
-            }
-            let found = match self.words(part, stages.of_part(place)) {
-                Words::ByTouchpoint(table) => {
-                    let word = |touchpoint: u64| look_up(table, touchpoint);
-                    match kept {
-                        None if !self.every_event => pick_rows(&part.columns.touchpoints, rows, |_, touchpoint| {
-                            let word = word(touchpoint);
-                            (word, word != 0)
-                        }),
-                        None => pick_rows(&part.columns.touchpoints, rows, |_, touchpoint| (word(touchpoint), true)),
-                        Some(_) => pick_rows(&part.columns.touchpoints, rows, |row, touchpoint| {
-                            let word = word(touchpoint);
-                            (word, taken(word) & there(row))
-                        }),
-                    }
+            let there = |row: usize| kept.is_none_or(|kept| kept.get(row).copied().unwrap_or_default());
+            let is_wanted = |row: usize, word: u64| (self.every_event | (word != 0)) & there(row);
+            let by_table = |rows: &Rows, table: &[u64]| {
+                if kept.is_none() && !self.every_event {
+                    rows.pick(first, table, |_, word| word != 0)
+                } else {
+                    rows.pick(first, table, is_wanted)
                 }
-                Words::ByRow(words) => pick_rows(&part.columns.touchpoints, rows, |row, _| {
-                    let word = words.get(row - first).copied().unwrap_or_default();
-                    (word, taken(word) & there(row))
-                }),
             };
-            picking.add_part(found);
+            picking.add_part(if let Some(table) = &self.by_pair {
+                by_table(numbers.pairs(table.len() / self.by_touchpoint.len().max(1)), table)
+            } else {
+                match self.words(part, numbers, stages.of_part(place)) {
+                    Words::ByTouchpoint(table) => by_table(numbers.touchpoints(), table),
+                    Words::ByRow(words) => pick(&words, first, |row, word| (word, is_wanted(row, word))),
+                }
+            });
         }
         picking.finish(chunk);
     }
-}
-
-/// The touchpoint and channel of each row of a part as one number, made when it is first asked for.
-#[derive(Default)]
-pub(super) struct Pairs(OnceCell<Column<u64>>);
-
-impl Pairs {
-    fn of(&self, part: &Part<'_>, channels: usize) -> &Column<u64> {
-        self.0.get_or_init(|| {
-            let mut pairs = Vec::with_capacity(part.rows().len());
-            let channels = channels as u64;
-            part.columns.touchpoints.for_lists(part.rows(), |list| pairs.extend(list.iter().map(|t| t * channels)));
-            let mut left = pairs.iter_mut();
-            part.columns.channels.for_each(part.rows(), |channel| {
-                left.next().into_iter().for_each(|pair| *pair += u64::from(channel.0));
-            });
-            Column::Plain(pairs)
-        })
-    }
-}
-
-/// What a table says of each row's touchpoint.
-fn words_of(table: &[u64], part: &Part<'_>) -> Vec<u64> {
-    let rows = part.rows();
-    let mut words = Vec::with_capacity(rows.len());
-    part.columns.touchpoints.for_lists(rows, |list| words.extend(list.iter().map(|&t| look_up(table, t))));
-    words
-}
-
-fn look_up(table: &[u64], touchpoint: u64) -> u64 {
-    usize::try_from(touchpoint).ok().and_then(|t| table.get(t)).copied().unwrap_or_default()
 }
 
 fn set(words: &mut [u64], bit: u64, holds: &[bool]) {

@@ -5,6 +5,7 @@ mod bind;
 mod duration;
 pub(crate) mod funnel;
 mod masks;
+mod numbers;
 mod picking;
 mod plan;
 mod rate;

@@ -1,51 +1,82 @@
 //! Picking rows out of the parts of a chunk, and putting them in the order of its journeys.
 
-use std::ops::Range;
+use crate::journey::{AT_ONCE, Chunk, Picked};
 
-use crate::journey::{AT_ONCE, Chunk, Column, Number, Picked};
+/// Which rows of a part were picked, so that those before any row are counted at once.
+pub(super) struct Marks {
+    /// The first row that was tried.
+    first: u32,
+    /// For each 64 rows that were tried: which were picked, and how many before them.
+    marks: Vec<(u64, u32)>,
+    count: u32,
+}
+
+impl Marks {
+    /// For rows from this one on, so many of them.
+    fn new(first: usize, rows: usize) -> Self {
+        Self { first: count(first), marks: Vec::with_capacity(rows / AT_ONCE + 1), count: 0 }
+    }
+
+    /// Of rows that are told one by one.
+    pub(super) fn of(first: usize, rows: &[bool]) -> Self {
+        let mut marks = Self::new(first, rows.len());
+        for list in rows.chunks(AT_ONCE) {
+            marks.add((0..).zip(list).fold(0, |mark, (i, &taken)| mark | u64::from(taken) << i));
+        }
+        marks
+    }
+
+    /// Adds the marks of the next [`AT_ONCE`] rows.
+    fn add(&mut self, mark: u64) {
+        self.marks.push((mark, self.count));
+        self.count = self.count.saturating_add(mark.count_ones());
+    }
+
+    /// How many rows before this one were picked.
+    pub(super) fn before(&self, row: u32) -> u32 {
+        let tried = row.saturating_sub(self.first) as usize;
+        let Some(&(mark, before)) = self.marks.get(tried / AT_ONCE) else { return self.count };
+        before.saturating_add((mark & ((1 << (tried % AT_ONCE)) - 1)).count_ones())
+    }
+}
 
 /// Rows of one part that were picked, in order.
 pub(super) struct Found<T> {
     rows: Vec<u32>,
     what: Vec<T>,
+    marks: Marks,
 }
 
-impl<T> Found<T> {
-    /// The same, in a column of which what was tried begins at this row.
-    pub(super) fn shifted(mut self, first: usize) -> Self {
-        let first = u32::try_from(first).unwrap_or(u32::MAX);
-        self.rows.iter_mut().for_each(|row| *row = row.saturating_add(first));
-        self
-    }
-}
-
-/// Tries each row by its number in a column, and picks those for which that says so: without a branch that depends on
-/// which.
-pub(super) fn pick_rows<N: Number, T: Copy + Default>(
-    column: &Column<N>,
-    rows: Range<usize>,
-    pick: impl Fn(usize, u64) -> (T, bool),
+/// Tries rows from a first one on by a number of each, and picks those for which that says so, with what became of them:
+/// without a branch that depends on which. It is told each row's place among these too.
+pub(super) fn pick<N: Copy, T: Copy + Default>(
+    numbers: &[N],
+    first: usize,
+    mut pick: impl FnMut(usize, N) -> (T, bool),
 ) -> Found<T> {
-    let mut found = Found { rows: Vec::with_capacity(rows.len()), what: Vec::with_capacity(rows.len()) };
-    let mut first = rows.start;
-    let (mut places, mut whats) = ([0_u32; AT_ONCE], [T::default(); AT_ONCE]);
-    column.for_lists(rows, |list| {
-        let mut count = 0;
+    let mut marks = Marks::new(first, numbers.len());
+    let (mut rows, mut what) = (Vec::with_capacity(numbers.len()), Vec::with_capacity(numbers.len()));
+    let (mut some_rows, mut some_what) = ([0_u32; AT_ONCE], [T::default(); AT_ONCE]);
+    let mut row = count(first);
+    for (list, tried) in numbers.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
+        let (mut picked, mut mark) = (0, 0_u64);
         for (i, &number) in list.iter().enumerate() {
-            let (what, taken) = pick(first + i, number);
+            let (one, taken) = pick(tried + i, number);
             // There are never more than were tried; the remainder tells the compiler so.
-            #[expect(clippy::cast_possible_truncation, clippy::indexing_slicing, reason = "below the length")]
+            #[expect(clippy::indexing_slicing, reason = "below the length")]
             {
-                places[count % AT_ONCE] = (first + i) as u32;
-                whats[count % AT_ONCE] = what;
+                some_rows[picked % AT_ONCE] = row;
+                some_what[picked % AT_ONCE] = one;
             }
-            count += usize::from(taken);
+            picked += usize::from(taken);
+            mark |= u64::from(taken) << i;
+            row += 1;
         }
-        found.rows.extend_from_slice(places.get(..count).unwrap_or_default());
-        found.what.extend_from_slice(whats.get(..count).unwrap_or_default());
-        first += list.len();
-    });
-    found
+        marks.add(mark);
+        rows.extend_from_slice(some_rows.get(..picked).unwrap_or_default());
+        what.extend_from_slice(some_what.get(..picked).unwrap_or_default());
+    }
+    Found { rows, what, marks }
 }
 
 /// Rows on their way into a list of picked events.
@@ -73,36 +104,22 @@ impl<'a, T: Copy> Picking<'a, T> {
         if let ([found], [part], Some(ends)) = (parts.as_mut_slice(), chunk.parts.as_slice(), chunk.ends_in_one_part())
         {
             part.columns.times.gather(&found.rows, &mut into.times);
-            let mut next = 0;
-            for end in ends {
-                while found.rows.get(next).is_some_and(|&row| row < end) {
-                    next += 1;
-                }
-                into.ends.push(count(next));
-            }
+            into.ends.extend(ends.map(|end| found.marks.before(end)));
             into.what = std::mem::take(&mut found.what);
             if *with_events {
                 into.events = std::mem::take(&mut found.rows);
             }
             return;
         }
-        let mut next = vec![0; parts.len()];
         for (_, spans) in chunk.journeys() {
             for span in spans {
                 let place = span.part as usize;
-                let (Some(found), Some(part), Some(next)) =
-                    (parts.get(place), chunk.parts.get(place), next.get_mut(place))
-                else {
-                    continue;
-                };
-                let from = *next;
-                let end = span.end_row();
-                while found.rows.get(*next).is_some_and(|&row| row < end) {
-                    *next += 1;
-                }
-                let rows = found.rows.get(from..*next).unwrap_or_default();
+                let (Some(found), Some(part)) = (parts.get(place), chunk.parts.get(place)) else { continue };
+                let before = |row| found.marks.before(row) as usize;
+                let picked = before(span.first_row())..before(span.end_row());
+                let rows = found.rows.get(picked.clone()).unwrap_or_default();
                 part.columns.times.gather(rows, &mut into.times);
-                into.what.extend_from_slice(found.what.get(from..*next).unwrap_or_default());
+                into.what.extend_from_slice(found.what.get(picked).unwrap_or_default());
                 if *with_events {
                     into.events.extend_from_slice(rows);
                 }

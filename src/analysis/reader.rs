@@ -5,25 +5,77 @@ use std::ops::Range;
 
 use super::{
     BoundScope,
-    masks::{MaskPlan, Pairs},
+    masks::MaskPlan,
+    numbers::Numbers,
+    picking::Marks,
     stage_plan::{Codes, StagePlan},
     test::Test,
 };
-use crate::journey::{Chunk, Columns, CustomerNo, Journey, Needs, Part, Picked, Readings, Source, Span};
+use crate::journey::{Chunk, Columns, CustomerNo, Journey, Needs, Part, Picked, Readings, Source, Span, positions};
+
+/// About so many rows are read at a time, so that what is picked of them stays in the nearest caches.
+const ROWS_AT_ONCE: usize = 8 * 1024;
+
+/// Cuts sources into pieces of whole journeys and about so many rows, along the largest of them.
+fn pieces(sources: &[Source], rows: usize) -> Vec<Vec<Part<'_>>> {
+    let Some(largest) = sources.iter().map(Part::from).max_by_key(|part| part.rows().len()) else { return Vec::new() };
+    let all = sources.iter().map(|source| Part::from(source).rows().len()).sum::<usize>();
+    let at_once = largest.rows().len().saturating_mul(rows).checked_div(all).unwrap_or_default().max(1);
+    let mut cuts = vec![0];
+    let mut journey = largest.journeys.start;
+    while journey < largest.journeys.end {
+        let customer = largest.columns.customers.get(journey).map_or(0, |customer| u64::from(customer.0));
+        if journey > largest.journeys.start {
+            cuts.push(customer);
+        }
+        journey = largest.first_after(journey, at_once);
+    }
+    cuts.push(u64::MAX);
+    let piece = |cut: Range<u64>| {
+        let part = |source| {
+            let part = Part::from(source);
+            let here = positions(part.columns, &cut);
+            let journeys = here.start.max(part.journeys.start)..here.end.min(part.journeys.end);
+            Part { journeys: journeys.start..journeys.end.max(journeys.start), ..part }
+        };
+        sources.iter().map(part).collect()
+    };
+    cuts.iter().zip(cuts.iter().skip(1)).map(|(&from, &to)| piece(from..to)).collect()
+}
 
 /// For each part of a chunk which of its rows the scope sees; `None` for all.
-pub(super) struct Kept(Vec<Option<Vec<bool>>>);
+pub(super) struct Kept(Vec<Option<KeptRows>>);
+
+/// The rows of a part, from its first on.
+struct KeptRows {
+    each: Vec<bool>,
+    marks: Marks,
+}
 
 impl Kept {
+    fn all() -> Self {
+        Self(Vec::new())
+    }
+
     /// Which rows of a part are seen, from its first row on; `None` for all.
     pub(super) fn of_part(&self, place: usize) -> Option<&[bool]> {
-        self.0.get(place)?.as_deref()
+        Some(&self.0.get(place)?.as_ref()?.each)
+    }
+
+    /// How many rows of a span are seen.
+    fn count(&self, span: &Span) -> usize {
+        match self.0.get(span.part as usize) {
+            Some(Some(KeptRows { marks, .. })) => {
+                marks.before(span.end_row()).saturating_sub(marks.before(span.first_row())) as usize
+            }
+            _ => span.rows().len(),
+        }
     }
 
     /// Which of these rows of a part are seen; `None` for all.
     pub(super) fn rows(&self, part: &Part<'_>, place: usize, rows: Range<usize>) -> Option<&[bool]> {
         let first = part.rows().start;
-        let kept = self.0.get(place)?.as_ref()?;
+        let kept = self.of_part(place)?;
         Some(kept.get(rows.start.saturating_sub(first)..rows.end.saturating_sub(first)).unwrap_or_default())
     }
 }
@@ -51,15 +103,20 @@ impl Reader {
 
     /// Visits each journey in scope. The readings of the chunk before are only room to be used again.
     pub(crate) fn journeys(&self, sources: &[Source], readings: &mut Readings, mut visit: impl FnMut(&Journey<'_>)) {
-        let chunk = Chunk::new(sources.iter().map(Part::from).collect());
+        for parts in pieces(sources, ROWS_AT_ONCE) {
+            self.read_piece(&Chunk::new(parts), readings, &mut visit);
+        }
+    }
+
+    fn read_piece(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&Journey<'_>)) {
         let filters_stages = self.filter.as_ref().is_some_and(Test::asks_stage);
         let journeys = if self.shown == Needs::default() && !filters_stages {
-            self.read(&chunk, &self.kept(&chunk), readings)
+            self.read(chunk, &self.kept(chunk), readings)
         } else {
             // Plans look at columns, so these are copied together; so are they if a row's place in its journey decides
             // whether it is seen.
             let columns = self.in_scope(chunk.gather(0..chunk.len(), &self.loads()));
-            let journeys = self.read(&Chunk::new(vec![Part::whole(&columns)]), &Kept(vec![None]), readings);
+            let journeys = self.read(&Chunk::new(vec![Part::whole(&columns)]), &Kept::all(), readings);
             readings.shown = self.shown.clone();
             readings.columns = columns;
             journeys
@@ -73,40 +130,38 @@ impl Reader {
     fn read(&self, chunk: &Chunk<'_>, kept: &Kept, readings: &mut Readings) -> Vec<(CustomerNo, usize)> {
         readings.visits.resize_with(self.stages.len(), Default::default);
         readings.matches.resize_with(self.masks.len(), Default::default);
+        let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
         let mut own = Codes::default();
         for ((place, plan), picked) in self.stages.iter().enumerate().zip(&mut readings.visits) {
-            let codes = plan.pick_visits(chunk, kept, picked);
+            let codes = plan.pick_visits(chunk, &numbers, kept, picked);
             if self.own_model == Some(place) {
                 own = codes;
             }
         }
         let with_events = self.shown != Needs::default();
-        let pairs: Vec<Pairs> = chunk.parts.iter().map(|_| Pairs::default()).collect();
         for (plan, picked) in self.masks.iter().zip(&mut readings.matches) {
-            plan.pick(chunk, kept, (&own, &pairs), with_events, picked);
+            plan.pick(chunk, kept, (&own, &numbers), with_events, picked);
         }
         self.count_events(chunk, kept)
     }
 
     /// Each customer with how many events the scope sees.
     fn count_events(&self, chunk: &Chunk<'_>, kept: &Kept) -> Vec<(CustomerNo, usize)> {
-        let in_span = |span: &Span| {
-            let rows = span.rows();
-            let part = chunk.parts.get(span.part as usize)?;
-            let kept = kept.rows(part, span.part as usize, rows.clone());
-            Some(kept.map_or(rows.len(), |kept| kept.iter().filter(|kept| **kept).count()))
-        };
         let customers = self.scope.customers.as_ref();
         let asked = |customer| customers.is_none_or(|customers| customers.binary_search(&customer).is_ok());
         let count = |(customer, spans): (CustomerNo, &[Span])| {
-            (customer, if asked(customer) { spans.iter().filter_map(in_span).sum() } else { 0 })
+            (customer, if asked(customer) { spans.iter().map(|span| kept.count(span)).sum() } else { 0 })
         };
         chunk.journeys().map(count).collect()
     }
 
     /// Which rows the scope sees, by what stands in the row alone.
     fn kept(&self, chunk: &Chunk<'_>) -> Kept {
-        Kept(chunk.parts.iter().map(|part| self.kept_rows(part.columns, part.rows(), &[])).collect())
+        let kept = |part: &Part<'_>| {
+            let each = self.kept_rows(part.columns, part.rows(), &[])?;
+            Some(KeptRows { marks: Marks::of(part.rows().start, &each), each })
+        };
+        Kept(chunk.parts.iter().map(kept).collect())
     }
 
     fn kept_rows(&self, columns: &Columns, rows: Range<usize>, stages: &[u8]) -> Option<Vec<bool>> {
@@ -152,9 +207,64 @@ impl Reader {
         // The filter's own stages are read from what the rest of the scope sees.
         let plan = self.own_model.and_then(|place| self.stages.get(place));
         let chunk = Chunk::new(vec![Part::whole(&columns)]);
-        let codes = plan
-            .map_or_else(Codes::default, |plan| plan.pick_visits(&chunk, &Kept(vec![None]), &mut Picked::default()));
+        let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
+        let codes = plan.map_or_else(Codes::default, |plan| {
+            plan.pick_visits(&chunk, &numbers, &Kept::all(), &mut Picked::default())
+        });
         let passed = filter.rows(&columns, 0..columns.rows(), codes.of_part(0));
         columns.retain(&passed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        journey::{ChannelNo, NO_STAGE, Row, TouchpointNo},
+        model::Micros,
+    };
+
+    fn source(customers: impl Iterator<Item = u32>, first_seq: u64) -> Source {
+        let row = |(customer, seq): (u32, u64)| Row {
+            customer: CustomerNo(customer),
+            time: Micros(seq.cast_signed()),
+            seq,
+            touchpoint: TouchpointNo(0),
+            channel: ChannelNo(0),
+            stage: NO_STAGE,
+            value: None,
+            feedback: None,
+            properties: vec![],
+        };
+        let columns = Columns::from_rows(customers.zip(first_seq..).map(row).collect());
+        Source { journeys: 0..columns.customers.len(), columns: Arc::new(columns) }
+    }
+
+    #[test]
+    fn pieces_hold_every_journey_once_and_whole() {
+        let mut random = fastrand::Rng::with_seed(9);
+        for _ in 0..300 {
+            let mut sources = Vec::new();
+            for place in 0..random.u64(0..4) {
+                let count = random.usize(1..200);
+                let mut source = source((0..count).map(|_| random.u32(0..60)), place * 1_000);
+                // As where a chunk begins and ends within a block.
+                source.journeys.start = random.usize(0..=source.journeys.end);
+                sources.push(source);
+            }
+            let customers = |parts: Vec<Part<'_>>| {
+                let chunk = Chunk::new(parts);
+                chunk
+                    .journeys()
+                    .map(|(customer, spans)| (customer, spans.iter().map(|span| span.rows().len()).sum::<usize>()))
+                    .collect::<Vec<_>>()
+            };
+            let whole = customers(sources.iter().map(Part::from).collect());
+            let cut = pieces(&sources, 20);
+            assert!(cut.len() > 1 || whole.iter().map(|(_, rows)| rows).sum::<usize>() < 100);
+            assert_eq!(cut.into_iter().flat_map(customers).collect::<Vec<_>>(), whole);
+        }
     }
 }

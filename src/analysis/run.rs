@@ -28,8 +28,8 @@ pub(crate) struct Job<'a> {
     pub(crate) memory: usize,
 }
 
-/// So many states are made for each thread: enough that none waits long for the last, and few enough that merging them
-/// costs little.
+/// So many states are made for each of several threads: enough that none waits long for the last, and few enough that
+/// merging them costs little.
 const STATES_PER_THREAD: usize = 8;
 
 /// States as they come, merged as soon as those of all earlier chunks are there.
@@ -43,7 +43,11 @@ struct Merging<S> {
 /// Runs a bound plan over all chunks: each state is made of a run of neighbouring chunks. The result does not depend on
 /// the number of threads.
 pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result<B::State> {
-    let states = job.threads.get().saturating_mul(STATES_PER_THREAD).min(job.chunks);
+    let states = match job.threads.get() {
+        1 => 1,
+        threads => threads.saturating_mul(STATES_PER_THREAD),
+    };
+    let states = states.min(job.chunks);
     let next_state = AtomicUsize::new(0);
     let merging = Mutex::new(Merging { merged: bound.start(), next: 0, waiting: BTreeMap::new(), failed: None });
     let needs = reader.loads();

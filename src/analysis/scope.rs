@@ -156,6 +156,11 @@ pub(crate) struct BoundScope {
 }
 
 impl BoundScope {
+    /// Whether entries at all moments count.
+    pub(crate) fn counts_all(&self) -> bool {
+        self.from == Micros::MIN && self.to.is_none()
+    }
+
     /// Whether an entry at this moment counts.
     pub(crate) fn counts(&self, at: Micros) -> bool {
         self.from <= at && self.to.is_none_or(|to| at < to)

@@ -1,12 +1,16 @@
 //! A journey model in the numbers of one store, read from all rows of a chunk at once.
 
+use std::hint::select_unpredictable;
+
 use super::{
     masks::{MaskPlan, Words},
+    numbers::Numbers,
+    picking::{Found, Picking, pick},
     reader::Kept,
 };
 use crate::{
-    journey::{AT_ONCE, Chunk, NO_STAGE, Part, Picked},
-    model::Nth,
+    journey::{Chunk, NO_STAGE, Part, Picked},
+    model::{Micros, Nth},
 };
 
 /// In the place of a code: which stage it is depends on how often the condition held before in the journey.
@@ -65,19 +69,13 @@ impl StagePlan {
     }
 
     /// The codes of a part's rows as far as each row alone decides, and the words of rules from which the others come.
-    fn rows<'a>(&'a self, part: &Part<'_>, kept: Option<&[bool]>) -> (Vec<u8>, Words<'a>) {
-        let alone = |word: u64| if word & self.nth_bits == 0 { self.code(word) } else { COUNTED };
-        let words = self.rules.words(part, &[]);
-        let mut codes = Vec::with_capacity(part.rows().len());
-        match &words {
-            Words::ByTouchpoint(words) => {
-                let table: Vec<u8> = words.iter().map(|word| alone(*word)).collect();
-                #[expect(clippy::cast_possible_truncation, reason = "a touchpoint's number has 32 bits")]
-                let code = |touchpoint: &u64| table.get(*touchpoint as usize).copied().unwrap_or_default();
-                part.columns.touchpoints.for_lists(part.rows(), |list| codes.extend(list.iter().map(code)));
-            }
-            Words::ByRow(words) => codes.extend(words.iter().map(|word| alone(*word))),
-        }
+    fn rows<'a>(&'a self, part: &Part<'_>, numbers: &Numbers<'_>, kept: Option<&[bool]>) -> (Vec<u8>, Words<'a>) {
+        let alone = |word: &u64| if word & self.nth_bits == 0 { self.code(*word) } else { COUNTED };
+        let words = self.rules.words(part, numbers, &[]);
+        let mut codes: Vec<u8> = match &words {
+            Words::ByTouchpoint(words) => numbers.touchpoints().look_up(&words.iter().map(alone).collect::<Vec<_>>()),
+            Words::ByRow(words) => words.iter().map(alone).collect(),
+        };
         if let Some(kept) = kept {
             codes.iter_mut().zip(kept).for_each(|(code, kept)| *code *= u8::from(*kept));
         }
@@ -86,56 +84,98 @@ impl StagePlan {
 
     /// Picks the events that begin a visit: those whose stage is another than that of the last event before that has one.
     /// Says the codes of all rows; 0 of those that are not seen.
-    pub(super) fn pick_visits(&self, chunk: &Chunk<'_>, kept: &Kept, picked: &mut Picked<u8>) -> Codes {
-        picked.clear();
-        let mut parts: Vec<(Vec<u8>, Words<'_>)> =
-            chunk.parts.iter().enumerate().map(|(place, part)| self.rows(part, kept.of_part(place))).collect();
+    pub(super) fn pick_visits(
+        &self,
+        chunk: &Chunk<'_>,
+        numbers: &[Numbers<'_>],
+        kept: &Kept,
+        picked: &mut Picked<u8>,
+    ) -> Codes {
+        if let ([part], [numbers]) = (chunk.parts.as_slice(), numbers)
+            && let (Some(ends), Some(same_ends)) = (chunk.ends_in_one_part(), chunk.ends_in_one_part())
+        {
+            let codes = self.settled(part, ends, numbers, kept.of_part(0));
+            let mut picking = Picking::begin(picked, false);
+            picking.add_part(begins(&codes, part.rows().start, same_ends));
+            picking.finish(chunk);
+            return Codes(vec![codes]);
+        }
+        self.pick_by_journey(chunk, numbers, kept, picked)
+    }
+
+    /// The codes of the rows of a part that holds whole journeys, which end there.
+    fn settled(
+        &self,
+        part: &Part<'_>,
+        mut ends: impl Iterator<Item = u32>,
+        numbers: &Numbers<'_>,
+        kept: Option<&[bool]>,
+    ) -> Vec<u8> {
+        let (mut codes, words) = self.rows(part, numbers, kept);
+        let first = part.rows().start;
         let mut counts = vec![0; self.nth.len()];
-        let mut changes = Changes { rows: Vec::new(), part: 0 };
+        let mut end = 0;
+        for (place, code) in codes.iter_mut().enumerate().filter(|(_, code)| **code == COUNTED) {
+            while end <= place {
+                counts.fill(0);
+                end = ends.next().map_or(usize::MAX, |end| (end as usize).saturating_sub(first));
+            }
+            *code = self.counted(words.get(numbers, place), &mut counts);
+        }
+        self.settle_own(&mut codes, part.columns.stages.get(part.rows()).unwrap_or_default(), kept);
+        codes
+    }
+
+    /// Picks visits where journeys lie in several parts, or stages depend on the events before.
+    fn pick_by_journey(
+        &self,
+        chunk: &Chunk<'_>,
+        numbers: &[Numbers<'_>],
+        kept: &Kept,
+        picked: &mut Picked<u8>,
+    ) -> Codes {
+        picked.clear();
+        let parts = chunk.parts.iter().zip(numbers).enumerate();
+        let mut parts: Vec<(Vec<u8>, Words<'_>)> =
+            parts.map(|(place, (part, numbers))| self.rows(part, numbers, kept.of_part(place))).collect();
+        let mut counts = vec![0; self.nth.len()];
+        let mut changes = Changes::of(parts.iter().map(|(codes, _)| codes.len()).sum());
         for (_, spans) in chunk.journeys() {
             let mut before = 0;
             counts.fill(0);
             for span in spans {
                 let place = span.part as usize;
-                let (Some(part), Some((codes, words))) = (chunk.parts.get(place), parts.get_mut(place)) else {
+                let (Some(part), Some(numbers), Some((codes, words))) =
+                    (chunk.parts.get(place), numbers.get(place), parts.get_mut(place))
+                else {
                     continue;
                 };
-                let (first, words) = (part.rows().start, &*words);
-                let codes = codes.get_mut(span.rows().start - first..span.rows().end - first).unwrap_or_default();
+                let begin = span.rows().start - part.rows().start;
+                let codes = codes.get_mut(begin..begin + span.rows().len()).unwrap_or_default();
                 let own = part.columns.stages.get(span.rows()).unwrap_or_default();
-                let kept = kept.rows(part, place, span.rows());
-                self.settle(codes, (own, kept), &mut counts, |i| match words {
-                    Words::ByRow(words) => words.get(span.rows().start - first + i).copied().unwrap_or_default(),
-                    Words::ByTouchpoint(table) => {
-                        let touchpoint = part.columns.touchpoints.get(span.rows().start + i);
-                        touchpoint.and_then(|t| table.get(t.index())).copied().unwrap_or_default()
+                if self.nth_bits != 0 || !own.is_empty() {
+                    let kept = kept.rows(part, place, span.rows());
+                    for (place, code) in (begin..).zip(codes.iter_mut()).filter(|(_, code)| **code == COUNTED) {
+                        *code = self.counted(words.get(numbers, place), &mut counts);
                     }
-                });
+                    self.settle_own(codes, own, kept);
+                }
                 if changes.part != place {
-                    changes.look_up_times(chunk, picked);
+                    changes.look_up_times(chunk, &mut picked.times);
                     changes.part = place;
                 }
-                before = changes.pick(codes, span.first_row(), before, &mut picked.what);
+                before = changes.pick(codes, span.first_row(), before);
             }
-            picked.ends.push(u32::try_from(picked.what.len()).unwrap_or(u32::MAX));
+            picked.ends.push(u32::try_from(changes.count).unwrap_or(u32::MAX));
         }
-        changes.look_up_times(chunk, picked);
+        changes.look_up_times(chunk, &mut picked.times);
+        changes.stages.truncate(changes.count);
+        picked.what = changes.stages;
         Codes(parts.into_iter().map(|(codes, _)| codes).collect())
     }
 
-    /// Settles the codes of a journey's rows that are counted, and those of rows that bring their own stage.
-    fn settle(
-        &self,
-        codes: &mut [u8],
-        (own, kept): (&[u32], Option<&[bool]>),
-        counts: &mut [u32],
-        word: impl Fn(usize) -> u64,
-    ) {
-        if self.nth_bits != 0 {
-            for (i, code) in codes.iter_mut().enumerate().filter(|(_, code)| **code == COUNTED) {
-                *code = self.counted(word(i), counts);
-            }
-        }
+    /// Settles the codes of rows that bring their own stage.
+    fn settle_own(&self, codes: &mut [u8], own: &[u32], kept: Option<&[bool]>) {
         for (i, (code, &own)) in codes.iter_mut().zip(own).enumerate().filter(|(_, (_, own))| **own != NO_STAGE) {
             let seen = kept.is_none_or(|kept| kept.get(i).copied().unwrap_or_default());
             if let Some(&own) = self.own.get(own as usize).filter(|own| **own > 0 && seen) {
@@ -145,42 +185,61 @@ impl StagePlan {
     }
 }
 
-/// Rows of one part at which visits begin.
+/// Picks the rows of one part at which visits begin; `ends` says where its journeys end.
+fn begins(codes: &[u8], first: usize, ends: impl Iterator<Item = u32>) -> Found<u8> {
+    let mut is_first = vec![false; codes.len()];
+    for end in ends {
+        if let Some(is_first) = is_first.get_mut((end as usize).saturating_sub(first)) {
+            *is_first = true;
+        }
+    }
+    let mut before = 0;
+    pick(codes, first, |place, code| {
+        let first = is_first.get(place).copied().unwrap_or_default();
+        let known = select_unpredictable(first, 0, before);
+        before = select_unpredictable(code == 0, known, code);
+        (code.wrapping_sub(1), before != known)
+    })
+}
+
+/// Rows at which visits begin, journey by journey.
 struct Changes {
+    /// As long as there are rows; only the first `count` hold something.
     rows: Vec<u32>,
+    stages: Vec<u8>,
+    count: usize,
+    /// The part of the latest rows, and up to where the times of earlier ones have been looked up.
     part: usize,
+    looked_up: usize,
 }
 
 impl Changes {
-    /// Adds the stages whose visits begin at these rows to a list, and notes the rows; says which stage was the last.
-    fn pick(&mut self, codes: &[u8], first: u32, mut before: u8, stages: &mut Vec<u8>) -> u8 {
-        let (mut here, mut rows) = ([0_u8; AT_ONCE], [0_u32; AT_ONCE]);
-        let mut row = first;
-        for codes in codes.chunks(AT_ONCE) {
-            let mut count = 0;
-            for &code in codes {
-                // There are never more than were tried; the remainder tells the compiler so.
-                #[expect(clippy::indexing_slicing, reason = "below the length")]
-                {
-                    here[count % AT_ONCE] = code.wrapping_sub(1);
-                    rows[count % AT_ONCE] = row;
-                }
-                let begins = code != 0 && code != before;
-                before = if begins { code } else { before };
-                count += usize::from(begins);
-                row += 1;
+    /// Of so many rows.
+    fn of(rows: usize) -> Self {
+        Self { rows: vec![0; rows], stages: vec![0; rows], count: 0, part: 0, looked_up: 0 }
+    }
+
+    /// Notes at which of these rows visits begin; says which stage was the last.
+    fn pick(&mut self, codes: &[u8], first: u32, mut before: u8) -> u8 {
+        let mut count = self.count;
+        for (row, &code) in (first..).zip(codes) {
+            if let (Some(place), Some(stage)) = (self.rows.get_mut(count), self.stages.get_mut(count)) {
+                (*place, *stage) = (row, code.wrapping_sub(1));
             }
-            stages.extend_from_slice(here.get(..count).unwrap_or_default());
-            self.rows.extend_from_slice(rows.get(..count).unwrap_or_default());
+            let begins = (code != 0) & (code != before);
+            before = if begins { code } else { before };
+            count += usize::from(begins);
         }
+        self.count = count;
         before
     }
 
-    /// Adds the times of the noted rows to a list, and forgets the rows.
-    fn look_up_times(&mut self, chunk: &Chunk<'_>, picked: &mut Picked<u8>) {
+    /// Adds the times of the latest rows to a list.
+    fn look_up_times(&mut self, chunk: &Chunk<'_>, times: &mut Vec<Micros>) {
+        let rows = self.rows.get(self.looked_up..self.count).unwrap_or_default();
         if let Some(part) = chunk.parts.get(self.part) {
-            part.columns.times.gather(&self.rows, &mut picked.times);
+            part.columns.times.gather(rows, times);
         }
-        self.rows.clear();
+        self.looked_up = self.count;
     }
 }

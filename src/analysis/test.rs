@@ -214,6 +214,9 @@ fn property_rows(
         )
     };
     let table: Vec<bool> = column.values.iter().map(holds).collect();
+    if let Some(codes) = column.all_within(rows.clone()) {
+        return codes.iter().map(|&code| table.get(code as usize).copied().unwrap_or_default()).collect();
+    }
     let mut found = vec![test.holds_for_missing(); rows.len()];
     let first = rows.start;
     for (row, code) in column.within(rows) {

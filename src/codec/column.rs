@@ -71,7 +71,7 @@ pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
         };
         encoded.push((ColumnId::Feedback, small(columns.feedback.iter().map(code))));
     }
-    for (&property, column) in columns.properties.iter().filter(|(_, column)| !column.rows.is_empty()) {
+    for (&property, column) in columns.properties.iter().filter(|(_, column)| !column.is_empty()) {
         encoded.push((ColumnId::Property(property), encode_property(column)));
     }
     encoded
@@ -200,9 +200,9 @@ struct Property<'a> {
 fn encode_property(column: &PropertyColumn) -> Vec<u8> {
     let json = serde_json::to_vec(&column.values).unwrap_or_default();
     let values = lz4_flex::compress_prepend_size(&json);
-    let before = std::iter::once(0).chain(column.rows.iter().map(|row| row + 1));
-    let gaps: Vec<u64> = column.rows.iter().zip(before).map(|(row, before)| row.wrapping_sub(before).into()).collect();
-    let codes: Vec<u64> = column.codes.iter().map(|&c| c.into()).collect();
+    let no_gaps = || vec![0; column.codes().len()];
+    let gaps: Vec<u64> = column.gaps().map_or_else(no_gaps, |gaps| gaps.map(u64::from).collect());
+    let codes: Vec<u64> = column.codes().iter().map(|&c| c.into()).collect();
     let form = Property { values: values.into(), gaps: pack(&gaps, false).into(), codes: pack(&codes, false).into() };
     postcard::to_stdvec(&form).unwrap_or_default()
 }
@@ -211,14 +211,17 @@ fn decode_property(bytes: &[u8], most: usize) -> Option<PropertyColumn> {
     let form: Property<'_> = postcard::from_bytes(bytes).ok()?;
     let (size, packed) = lz4_flex::block::uncompressed_size(&form.values).ok()?;
     let json = super::decompress(packed, size)?;
-    let mut rows = read_small(form.gaps.into_owned(), most, |gap| gap)?;
+    let gaps = Packed::new(form.gaps.into_owned(), most)?;
+    let count = gaps.len();
+    let mut rows = if gaps.is_zero() { Vec::new() } else { gaps.all_small(|gap| gap)? };
     let mut next = 0_u32;
     for row in &mut rows {
         *row = row.checked_add(next)?;
         next = row.checked_add(1)?;
     }
     let codes = read_small(form.codes.into_owned(), most, |code| code)?;
-    Some(PropertyColumn { values: serde_json::from_slice(&json).ok()?, rows, codes })
+    (codes.len() == count).then_some(())?;
+    Some(PropertyColumn::new(serde_json::from_slice(&json).ok()?, rows, codes))
 }
 
 #[cfg(test)]

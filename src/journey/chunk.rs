@@ -56,6 +56,13 @@ impl<'a> Part<'a> {
         self.columns.starts.get(journey).copied().unwrap_or_default()
     }
 
+    /// The first journey that begins at least so many rows after this one does, else the end of its journeys.
+    pub(crate) fn first_after(&self, journey: usize, rows: usize) -> usize {
+        let limit = self.start(journey).saturating_add(offset(rows));
+        let starts = self.columns.starts.get(journey..self.journeys.end).unwrap_or_default();
+        (journey + starts.partition_point(|&start| start < limit)).max(journey + 1)
+    }
+
     /// The rows of all its journeys.
     pub(crate) fn rows(&self) -> Range<usize> {
         self.start(self.journeys.start) as usize..self.start(self.journeys.end) as usize

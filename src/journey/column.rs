@@ -121,6 +121,23 @@ impl<T: Number> Column<T> {
         }
     }
 
+    /// The numbers of these rows as bytes; `None` if one might not fit.
+    pub(crate) fn bytes(&self, rows: Range<usize>) -> Option<Vec<u8>> {
+        // A little more room, since packed numbers come by the byte.
+        let mut bytes = Vec::with_capacity(rows.len() + 2);
+        match self {
+            Self::Plain(list) => {
+                for number in list.get(rows)? {
+                    bytes.push(u8::try_from(number.bits()).ok()?);
+                }
+            }
+            Self::Packed(packed) => {
+                packed.append_bytes(rows, &mut bytes).then_some(())?;
+            }
+        }
+        Some(bytes)
+    }
+
     /// Adds the numbers of these rows to a list.
     pub(crate) fn append_to(&self, list: &mut Vec<T>, rows: Range<usize>) {
         match self {

@@ -238,12 +238,12 @@ impl Columns {
         let becomes: Vec<u32> =
             keep.iter().scan(0_u32, |next, keep| Some(std::mem::replace(next, *next + u32::from(*keep)))).collect();
         let retained = |column: &PropertyColumn| {
-            let mut kept = PropertyColumn { values: column.values.clone(), ..PropertyColumn::default() };
+            let (mut rows, mut codes) = (Vec::new(), Vec::new());
             for (row, code) in column.within(0..keep.len()).filter(|(row, _)| keep.get(*row) == Some(&true)) {
-                kept.rows.push(becomes.get(row).copied().unwrap_or_default());
-                kept.codes.push(code);
+                rows.push(becomes.get(row).copied().unwrap_or_default());
+                codes.push(code);
             }
-            kept
+            PropertyColumn::new(column.values.clone(), rows, codes)
         };
         self.properties.iter().map(|(&property, column)| (property, retained(column))).collect()
     }

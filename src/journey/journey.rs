@@ -24,6 +24,7 @@ impl<T> Picked<T> {
         self.what.clear();
     }
 
+    #[inline]
     fn range(&self, journey: usize) -> Range<usize> {
         let end = |i: usize| self.ends.get(i).copied().unwrap_or_default() as usize;
         journey.checked_sub(1).map_or(0, end)..end(journey)
@@ -145,6 +146,7 @@ impl<'a> Journey<'a> {
         self.readings.columns.properties.get(&property.0).filter(|_| asked)?.get(self.start.checked_add(event)?)
     }
 
+    #[inline]
     pub(crate) fn matched(&self, list: usize) -> Matched<'a> {
         let Some(picked) = self.readings.matches.get(list) else {
             return Matched { times: &[], words: &[], events: &[], start: 0 };
@@ -158,6 +160,7 @@ impl<'a> Journey<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn visited(&self, model: usize) -> Visited<'a> {
         let Some(picked) = self.readings.visits.get(model) else { return Visited { times: &[], stages: &[] } };
         let range = picked.range(self.place);

@@ -17,7 +17,11 @@ pub(crate) fn pack(numbers: &[u64], signed: bool) -> Vec<u8> {
     let smallest = numbers.iter().map(|n| n ^ order).min().unwrap_or(order) ^ order;
     let widest = numbers.iter().map(|n| n.wrapping_sub(smallest)).max().unwrap_or_default();
     let step = common_step(numbers, smallest).max(1);
-    let bits = compute_num_bits(widest / step);
+    let bits = match compute_num_bits(widest / step) {
+        // So that a byte holds a whole number of them, which are unpacked much faster.
+        few @ 1..8 => few.next_power_of_two(),
+        bits => bits,
+    };
     let mut bytes = Vec::with_capacity(HEADER + numbers.len() * usize::from(bits) / 8 + 8);
     bytes.extend_from_slice(&smallest.to_le_bytes());
     bytes.extend_from_slice(&step.to_le_bytes());
@@ -33,6 +37,26 @@ pub(crate) fn pack(numbers: &[u64], signed: bool) -> Vec<u8> {
     let packed = packed.and_then(|()| packer.close(&mut bytes));
     debug_assert!(packed.is_ok(), "writing to memory does not fail");
     bytes
+}
+
+/// Adds numbers of which each byte holds so many, the first in its lowest bits.
+fn unpack_bytes<const EACH: usize>(bytes: &[u8], positions: &Range<usize>, into: &mut Vec<u8>) -> bool {
+    let before = into.len();
+    let bytes = bytes.get(positions.start / EACH..positions.end.div_ceil(EACH)).unwrap_or_default();
+    into.resize(before + bytes.len() * EACH, 0);
+    let (lists, _) = into.get_mut(before..).unwrap_or_default().as_chunks_mut::<EACH>();
+    let width = 8 / EACH;
+    let mask = u8::MAX >> (8 - width);
+    for (list, byte) in lists.iter_mut().zip(bytes) {
+        *list = std::array::from_fn(|place| byte >> (place * width) & mask);
+    }
+    into.drain(before..before + positions.start % EACH);
+    into.truncate(before + positions.len());
+    true
+}
+
+fn unpack_none(_: &[u8], _: &Range<usize>, _: &mut Vec<u8>) -> bool {
+    false
 }
 
 /// The greatest common divisor of all differences to the smallest; 0 if there is none.
@@ -163,6 +187,10 @@ impl Packed {
         if !self.is_small() {
             return None;
         }
+        let mut bytes = Vec::new();
+        if self.append_bytes(0..self.count, &mut bytes) {
+            return Some(bytes.into_iter().map(|byte| make(byte.into())).collect());
+        }
         let mut numbers = Vec::with_capacity(self.count);
         #[expect(clippy::cast_possible_truncation, reason = "each fits")]
         self.for_lists(0..self.count, |list| numbers.extend(list.iter().map(|&n| make(n as u32))));
@@ -193,9 +221,63 @@ impl Packed {
         true
     }
 
+    /// Adds the numbers at consecutive positions to a list of bytes; false, and nothing is added, if there are not so many
+    /// or one might not fit.
+    pub(crate) fn append_bytes(&self, positions: Range<usize>, into: &mut Vec<u8>) -> bool {
+        let widest = (1_u128 << self.unpacker.bit_width()) - 1;
+        let most = widest.saturating_mul(self.step.into()).saturating_add(self.smallest.into());
+        if most > u8::MAX.into() {
+            return self.append_fitting(positions, into);
+        }
+        let before = into.len();
+        let unpack = match self.unpacker.bit_width() {
+            1 => unpack_bytes::<8>,
+            2 => unpack_bytes::<4>,
+            4 => unpack_bytes::<2>,
+            8 => unpack_bytes::<1>,
+            _ => unpack_none,
+        };
+        if positions.end <= self.count && positions.start <= positions.end && unpack(self.bits(), &positions, into) {
+            #[expect(clippy::cast_possible_truncation, reason = "each fits")]
+            let (step, smallest) = (self.step as u8, self.smallest as u8);
+            if step != 1 || smallest != 0 {
+                let added = into.get_mut(before..).unwrap_or_default();
+                added.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(step).wrapping_add(smallest));
+            }
+            return true;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "each fits")]
+        self.for_lists(positions, |list| into.extend(list.iter().map(|&n| n as u8)))
+    }
+
+    /// The same, where each has to be tried.
+    fn append_fitting(&self, positions: Range<usize>, into: &mut Vec<u8>) -> bool {
+        // Most columns of larger numbers show it at once.
+        let is_large = |n| u8::try_from(n).is_err();
+        if self.get(positions.start).is_some_and(is_large) || self.smallest > u8::MAX.into() {
+            return false;
+        }
+        let before = into.len();
+        let mut fit = true;
+        let there = self.for_lists(positions, |list| {
+            fit &= !list.iter().any(|&n| is_large(n));
+            #[expect(clippy::cast_possible_truncation, reason = "if one does not fit, all are taken back")]
+            into.extend(list.iter().map(|&n| n as u8));
+        });
+        if !(fit && there) {
+            into.truncate(before);
+        }
+        fit && there
+    }
+
     /// Visits the numbers at consecutive positions; false if there are not so many.
     pub(crate) fn for_each(&self, positions: Range<usize>, mut visit: impl FnMut(u64)) -> bool {
         self.for_lists(positions, |list| list.iter().for_each(|&n| visit(n)))
+    }
+
+    /// Whether all numbers are 0, as is seen without looking at each.
+    pub(crate) fn is_zero(&self) -> bool {
+        self.smallest == 0 && self.unpacker.bit_width() == 0
     }
 
     /// Whether all numbers surely fit in 32 bits.
@@ -219,7 +301,9 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        let cases: [(&[i64], bool); 7] = [
+        let cases: [(&[i64], bool); 9] = [
+            (&[0, 15, 3, 9, 1], false),
+            (&[3, 33, 5, 9, 1], false),
             (&[], false),
             (&[7, 7, 7], false),
             (&[0, 1_000_000, 5_000_000], false),
@@ -237,6 +321,12 @@ mod tests {
             for (from, &number) in numbers.iter().enumerate() {
                 let mut rest = Vec::new();
                 assert!(packed.for_each(from..numbers.len(), |n| rest.push(n)));
+                let mut as_bytes = vec![7];
+                if packed.append_bytes(from..numbers.len(), &mut as_bytes) {
+                    assert_eq!(as_bytes[1..].iter().map(|&n| u64::from(n)).collect::<Vec<_>>(), rest);
+                } else {
+                    assert!(as_bytes == [7] && numbers.iter().any(|&n| n > 255));
+                }
                 assert_eq!(rest, &numbers[from..]);
                 assert_eq!(packed.get(from), Some(number));
                 let (place, bit) = header.place(from..from + 1);

@@ -11,10 +11,10 @@ use crate::model::PropertyValue;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PropertyColumn {
     pub(crate) values: Vec<PropertyValue>,
-    /// The rows that have a value, ascending.
-    pub(crate) rows: Vec<u32>,
-    /// For each of these the place of its value.
-    pub(crate) codes: Vec<u32>,
+    /// The rows that have a value, ascending; empty if these are the first rows without a gap.
+    rows: Vec<u32>,
+    /// For each row that has a value its place.
+    codes: Vec<u32>,
 }
 
 impl PropertyColumn {
@@ -24,33 +24,63 @@ impl PropertyColumn {
         self.values.get(code as usize)
     }
 
-    /// Whether the rows that have a value are the first ones without a gap, as when all rows have one.
-    fn is_dense(&self) -> bool {
-        self.rows.last().is_none_or(|&last| last as usize + 1 == self.rows.len())
+    /// Of values, and rows that have one, with its place: in ascending order, which is not checked here.
+    pub(crate) fn new(values: Vec<PropertyValue>, mut rows: Vec<u32>, codes: Vec<u32>) -> Self {
+        if rows.last().is_some_and(|&last| last as usize + 1 == rows.len()) {
+            rows = Vec::new();
+        }
+        Self { values, rows, codes }
+    }
+
+    /// Whether no row has a value.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// For each row that has a value its place.
+    pub(crate) fn codes(&self) -> &[u32] {
+        &self.codes
+    }
+
+    /// For each row that has a value how many rows before it, since the last such row, have none; `None` if no row has any.
+    pub(crate) fn gaps(&self) -> Option<impl Iterator<Item = u32>> {
+        let before = std::iter::once(0).chain(self.rows.iter().map(|row| row + 1));
+        let gaps = self.rows.iter().zip(before).map(|(row, before)| row.wrapping_sub(before));
+        (!self.rows.is_empty()).then_some(gaps)
     }
 
     /// Where these rows stand in the lists.
     fn places(&self, rows: Range<usize>) -> Range<usize> {
-        if self.is_dense() {
-            return rows.start.min(self.rows.len())..rows.end.min(self.rows.len());
+        if self.rows.is_empty() {
+            return rows.start.min(self.codes.len())..rows.end.min(self.codes.len());
         }
         let at = |row: usize| self.rows.partition_point(|&has| (has as usize) < row);
         at(rows.start)..at(rows.end)
+    }
+
+    /// The places of the values of these rows, if all of them have one.
+    pub(crate) fn all_within(&self, rows: Range<usize>) -> Option<&[u32]> {
+        let places = self.places(rows.clone());
+        if places.len() == rows.len() { self.codes.get(places) } else { None }
     }
 
     /// The rows from `rows.start` up to `rows.end` that have a value, with its place.
     pub(crate) fn within(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, u32)> {
         let places = self.places(rows);
         let codes = self.codes.get(places.clone()).unwrap_or_default();
-        self.rows.get(places).unwrap_or_default().iter().zip(codes).map(|(&row, &code)| (row as usize, code))
+        let row = |place: usize| self.rows.get(place).map_or(place, |&row| row as usize);
+        places.zip(codes).map(move |(place, &code)| (row(place), code))
     }
 
     /// Whether it is a column of that many rows: rows ascend, and each has a value.
     pub(crate) fn is_sound(&self, rows: usize) -> bool {
-        self.rows.len() == self.codes.len()
-            && self.rows.is_sorted_by(|a, b| a < b)
-            && self.rows.last().is_none_or(|&last| (last as usize) < rows)
-            && self.codes.iter().all(|&code| (code as usize) < self.values.len())
+        let ascend = self.rows.is_empty()
+            || self.rows.len() == self.codes.len()
+                && self.rows.is_sorted_by(|a, b| a < b)
+                && self.rows.last().is_some_and(|&last| (last as usize) < rows);
+        // The largest is found faster than the first that is too large.
+        let largest = self.codes.iter().copied().fold(0, u32::max) as usize;
+        ascend && self.codes.len() <= rows && (self.codes.is_empty() || largest < self.values.len())
     }
 }
 
@@ -90,6 +120,7 @@ impl PropertyColumnBuilder {
     }
 
     pub(crate) fn finish(self) -> PropertyColumn {
-        self.column
+        let PropertyColumn { values, rows, codes } = self.column;
+        PropertyColumn::new(values, rows, codes)
     }
 }

@@ -232,7 +232,7 @@ mod tests {
         for (i, info) in segment.blocks().iter().enumerate() {
             let block = segment.load(i, &Needs::everything()).unwrap();
             assert_eq!((block.customers[0], block.rows()), (info.first, info.rows as usize));
-            assert_eq!(block.times.len(), block.properties[&0].codes.len());
+            assert_eq!(block.times.len(), block.properties[&0].codes().len());
             seen += block.customers.len();
         }
         assert_eq!((seen, segment.blocks().len()), (22, 4));

@@ -140,6 +140,9 @@ impl Bound for BoundFunnel {
 
     fn visit(&self, state: &mut FunnelState, journey: &Journey<'_>) {
         let events = self.matches.of(journey);
+        if events.times.is_empty() {
+            return;
+        }
         if self.plan.customers {
             let walk = self.walk::<Vec<usize>>(&events);
             let outcome = self.outcome(&walk);
@@ -148,9 +151,14 @@ impl Bound for BoundFunnel {
                 state.customers.push(Self::list(journey, &events, walk, outcome));
             }
         } else {
-            let enters = |at| self.scope.counts(at);
             let mut walk = Walk::default();
-            if !self.rules.walk_untied(events.times, events.words, enters, &mut walk) {
+            let (times, words) = (events.times, events.words);
+            let is_done = if self.scope.counts_all() {
+                self.rules.walk_untied(times, words, |_| true, &mut walk)
+            } else {
+                self.rules.walk_untied(times, words, |at| self.scope.counts(at), &mut walk)
+            };
+            if !is_done {
                 walk = self.walk::<()>(&events);
             }
             if let Some(last) = walk.reached.last() {

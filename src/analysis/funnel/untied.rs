@@ -1,14 +1,19 @@
 //! The common case in few steps: an ordered funnel without exclusions over a journey in which no two matching events tie.
 
+use std::hint::select_unpredictable;
+
 use super::{
     LIMIT_STEPS, Order,
     chain::{Reached, Rules, Walk},
 };
 use crate::model::Micros;
 
+/// Levels are kept in lists of these lengths, both powers of two.
+const FEW: usize = 8;
+const MANY: usize = LIMIT_STEPS.next_power_of_two() * 2;
+
 impl Rules {
-    /// Walks a journey; false if it takes the general way, from the start. At each level the chain that began last is
-    /// kept, and an event serves steps from the last to the first, so that it serves one step of a chain only.
+    /// Walks a journey; false if it takes the general way, from the start.
     pub(super) fn walk_untied(
         &self,
         times: &[Micros],
@@ -16,51 +21,58 @@ impl Rules {
         enters: impl Fn(Micros) -> bool,
         walk: &mut Walk<()>,
     ) -> bool {
-        let is_simple = self.order == Order::Ordered && self.exclusions.is_empty();
-        if !is_simple || times.iter().zip(times.iter().skip(1)).any(|(a, b)| a == b) {
-            return false;
+        match self.steps {
+            _ if self.order != Order::Ordered || !self.exclusions.is_empty() => false,
+            ..FEW => self.walk_levels::<FEW>(times, words, enters, walk),
+            _ => self.walk_levels::<MANY>(times, words, enters, walk),
         }
-        let enters = |at: Micros, word: u64| word & 1 == 1 && enters(at);
-        let Some(first) = times.iter().zip(words).position(|(&at, &word)| enters(at, word)) else { return true };
-        let events = || times.iter().zip(words).skip(first);
-        // Bit s: a chain may take its event of step s (from 0) next.
-        let mut ready = 0_u64;
-        let mut entries = [Micros::MIN; LIMIT_STEPS];
+    }
+
+    /// At each level the entry of the chain that began last is kept; whether an event serves decides no branch.
+    fn walk_levels<const LEVELS: usize>(
+        &self,
+        times: &[Micros],
+        words: &[u64],
+        enters: impl Fn(Micros) -> bool,
+        walk: &mut Walk<()>,
+    ) -> bool {
         // Later moments are never before entries, so the difference fits, taken modulo 2^64.
         let window = self.window.map_or(u64::MAX, |window| window.micros().cast_unsigned());
-        let since = |entry: Micros, at: Micros| at.0.wrapping_sub(entry.0).cast_unsigned();
-        for (&at, &word) in events() {
-            let mut steps = word & ready;
+        // Bit s: the first s steps were taken by some chain, the latest of which began at `entries[s]`.
+        let mut ready = 0_u64;
+        let mut entries = [Micros::MIN; LEVELS];
+        let mut before = Micros::MIN;
+        for (place, (&at, &word)) in times.iter().zip(words).enumerate() {
+            if before == at {
+                return false;
+            }
+            before = at;
+            ready = ready & !1 | u64::from(enters(at));
+            // From the last step to the first, so that the event serves one step of a chain only.
+            let mut steps = word;
             while steps != 0 {
                 let step = 63 - steps.leading_zeros() as usize;
                 steps ^= 1 << step;
-                let entry = entries.get(step).copied().unwrap_or(at);
-                if since(entry, at) > window {
-                    ready ^= 1 << step;
-                    continue;
-                }
-                if walk.reached.len() <= step {
+                // Steps are fewer than levels; the remainder tells the compiler so.
+                #[expect(clippy::indexing_slicing, reason = "below the length")]
+                let entry = entries[step % LEVELS];
+                let entry = select_unpredictable(step == 0, at, entry);
+                let serves = (ready >> step & 1 == 1) & (at.0.wrapping_sub(entry.0).cast_unsigned() <= window);
+                // Entries of a level never go back, so this one is the latest that came further.
+                #[expect(clippy::indexing_slicing, reason = "below the length")]
+                let next = &mut entries[(step + 1) % LEVELS];
+                *next = select_unpredictable(serves, entry, *next);
+                let known = ready;
+                ready |= u64::from(serves) << (step + 1);
+                if ready != known {
                     walk.reached.push(Reached { entry, at, trail: () });
-                    if walk.reached.len() == self.steps {
-                        return true;
+                    if step == 0 {
+                        walk.first_entry = Some(at);
                     }
-                }
-                if let Some(there) = entries.get_mut(step + 1) {
-                    // Entries of a level never go back, so this one is the latest that came further.
-                    *there = entry;
-                    ready |= 1 << (step + 1);
-                }
-            }
-            // An entry begins a chain, the latest of all.
-            let [_, second, ..] = &mut entries;
-            let begins = enters(at, word);
-            *second = if begins { at } else { *second };
-            ready |= u64::from(begins) << 1;
-            if walk.reached.is_empty() {
-                walk.first_entry = Some(at);
-                walk.reached.push(Reached { entry: at, at, trail: () });
-                if self.steps == 1 {
-                    return true;
+                    if walk.reached.len() == self.steps {
+                        // An event at the same moment might have served too, in a later chain.
+                        return times.get(place + 1) != Some(&at);
+                    }
                 }
             }
         }
