@@ -113,6 +113,7 @@ impl MaskPlan {
             let first = part.rows().start;
             let kept = kept.of_part(place);
             let there = |row: usize| kept.is_none_or(|kept| kept.get(row).copied().unwrap_or_default());
+            #[expect(clippy::needless_bitwise_bool, reason = "no branch may depend on the row")]
             let is_wanted = |row: usize, word: u64| (self.every_event | (word != 0)) & there(row);
             let by_table = |rows: &Rows, table: &[u64]| {
                 if kept.is_none() && !self.every_event {

@@ -49,14 +49,12 @@ impl<'a> Numbers<'a> {
 
 impl Rows {
     fn of<T: Number>(column: &Column<T>, part: &Part<'_>) -> Self {
-        match column.bytes(part.rows()) {
-            Some(bytes) => Self::Bytes(bytes),
-            None => {
-                let mut wide = Vec::with_capacity(part.rows().len());
-                column.for_lists(part.rows(), |list| wide.extend_from_slice(list));
-                Self::Wide(wide)
-            }
+        if let Some(bytes) = column.bytes(part.rows()) {
+            return Self::Bytes(bytes);
         }
+        let mut wide = Vec::with_capacity(part.rows().len());
+        column.for_lists(part.rows(), |list| wide.extend_from_slice(list));
+        Self::Wide(wide)
     }
 
     fn wide(&self) -> Box<dyn Iterator<Item = u64> + '_> {

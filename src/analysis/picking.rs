@@ -7,14 +7,14 @@ pub(super) struct Marks {
     /// The first row that was tried.
     first: u32,
     /// For each 64 rows that were tried: which were picked, and how many before them.
-    marks: Vec<(u64, u32)>,
+    by_64: Vec<(u64, u32)>,
     count: u32,
 }
 
 impl Marks {
     /// For rows from this one on, so many of them.
     fn new(first: usize, rows: usize) -> Self {
-        Self { first: count(first), marks: Vec::with_capacity(rows / AT_ONCE + 1), count: 0 }
+        Self { first: count(first), by_64: Vec::with_capacity(rows / AT_ONCE + 1), count: 0 }
     }
 
     /// Of rows that are told one by one.
@@ -28,14 +28,14 @@ impl Marks {
 
     /// Adds the marks of the next [`AT_ONCE`] rows.
     fn add(&mut self, mark: u64) {
-        self.marks.push((mark, self.count));
+        self.by_64.push((mark, self.count));
         self.count = self.count.saturating_add(mark.count_ones());
     }
 
     /// How many rows before this one were picked.
     pub(super) fn before(&self, row: u32) -> u32 {
         let tried = row.saturating_sub(self.first) as usize;
-        let Some(&(mark, before)) = self.marks.get(tried / AT_ONCE) else { return self.count };
+        let Some(&(mark, before)) = self.by_64.get(tried / AT_ONCE) else { return self.count };
         before.saturating_add((mark & ((1 << (tried % AT_ONCE)) - 1)).count_ones())
     }
 }

@@ -226,8 +226,9 @@ impl Changes {
             if let (Some(place), Some(stage)) = (self.rows.get_mut(count), self.stages.get_mut(count)) {
                 (*place, *stage) = (row, code.wrapping_sub(1));
             }
-            let begins = (code != 0) & (code != before);
-            before = if begins { code } else { before };
+            let known = before;
+            before = select_unpredictable(code == 0, known, code);
+            let begins = before != known;
             count += usize::from(begins);
         }
         self.count = count;

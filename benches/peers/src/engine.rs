@@ -16,13 +16,16 @@ use crate::Result;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(crate) enum Command {
-    /// Loads a world into a fresh folder, in batches, each synced; the engine is open afterwards.
+    /// Loads a world into a fresh folder, in batches, each synced, or all at the end (journeylog only); the engine is open
+    /// afterwards.
     Load {
         world: PathBuf,
         folder: PathBuf,
         batch: usize,
         #[serde(default = "yes")]
         properties: bool,
+        #[serde(default = "yes")]
+        sync_each: bool,
     },
     /// Opens what was loaded.
     Open { folder: PathBuf },

@@ -4,8 +4,8 @@ use std::{num::NonZeroUsize, path::Path, sync::Barrier, thread, time::Instant};
 
 use chrono::{DateTime, TimeDelta};
 use journeylog::{
-    Channel, Comparison, Condition, Event, Funnel, FunnelReport, JourneyModel, Query, StageCounts, StageCountsReport,
-    Store, Transitions, TransitionsReport,
+    Channel, Comparison, Condition, Durability, Event, Funnel, FunnelReport, JourneyModel, Query, StageCounts,
+    StageCountsReport, Store, StoreOptions, Transitions, TransitionsReport,
 };
 use serde_json::{Map, Value, json};
 
@@ -24,8 +24,10 @@ pub(crate) struct Journeylog(Option<Store>);
 impl Engine for Journeylog {
     fn run(&mut self, command: Command) -> Result<Value> {
         match command {
-            Command::Load { world, folder, batch, properties } => {
-                let (store, figures) = load(&world, &folder, batch, properties)?;
+            Command::Load { world, folder, batch, properties, sync_each } => {
+                let durability = if sync_each { Durability::Synced } else { Durability::Buffered };
+                let store = StoreOptions::new().durability(durability).open(folder)?;
+                let (store, figures) = load(store, &world, batch, properties)?;
                 self.0 = Some(store);
                 Ok(figures)
             }
@@ -74,11 +76,10 @@ fn event(row: Row, properties: bool) -> Result<Event> {
     Ok(if properties { event.property("plan", row.plan()).build()? } else { event.build()? })
 }
 
-/// Loads with the default options, that is each batch synced. Making the event structs is timed apart: it is the
+/// Loads all events, and syncs them at the latest when they are there. Making the event structs is timed apart: it is the
 /// application's work, not the store's.
-fn load(world: &Path, folder: &Path, batch: usize, properties: bool) -> Result<(Store, Value)> {
+fn load(store: Store, world: &Path, batch: usize, properties: bool) -> Result<(Store, Value)> {
     let start = Instant::now();
-    let store = Store::open(folder)?;
     let mut rows = world::read(world)?;
     let (mut making, mut appending, mut slowest) = (0.0, 0.0, 0.0_f64);
     loop {
@@ -92,6 +93,8 @@ fn load(world: &Path, folder: &Path, batch: usize, properties: bool) -> Result<(
         appending += seconds;
         slowest = slowest.max(seconds);
     }
+    let (seconds, ()) = timed(|| Ok(store.sync()?))?;
+    appending += seconds;
     let whole = start.elapsed().as_secs_f64();
     let (settling, ()) = timed(|| Ok(store.settle()?))?;
     let figures = json!({
