@@ -164,7 +164,7 @@ fn id(customer: usize) -> String {
     format!("c-{customer:07}")
 }
 
-/// A few customers make many of the events: the first of 10,000 has 40 times its share.
+/// A few customers make many of the events: the first of 10,000 has nearly 50 times its share.
 fn heavy_head(rng: &mut Rng, customers: usize) -> usize {
     let most = rng.usize(..customers);
     let most = rng.usize(..=most);

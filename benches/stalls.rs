@@ -140,18 +140,8 @@ fn main() -> Result<()> {
         Some(number) => number.parse()?,
         None => BATCHES,
     };
-    let heads = [
-        "appends",
-        "count",
-        "median",
-        "p99",
-        "p99.9",
-        "max",
-        "the slowest is",
-        "over 50 ms",
-        "segments before",
-        "after",
-    ];
+    let heads =
+        ["appends", "count", "median", "p99", "p99.9", "max", "place of max", "over 50 ms", "segments before", "after"];
     let mut table = Table::new("Appends while segments are sealed and merged, in ms", heads);
     table.push(time_appends(Durability::Synced, batches, BATCH, is_test)?.row("batches of 100, synced"));
     table.push(time_appends(Durability::Buffered, batches * BATCH, 1, is_test)?.row("single events, buffered"));
