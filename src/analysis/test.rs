@@ -62,16 +62,31 @@ impl Test {
 
     /// If only the touchpoint decides: whether it holds at each of them.
     pub(crate) fn by_touchpoint(&self, touchpoints: usize) -> Option<Vec<bool>> {
-        let each = |list: &[Self], start: bool, join: fn(bool, bool) -> bool| {
-            list.iter().try_fold(vec![start; touchpoints], |so_far, test| {
-                Some(so_far.into_iter().zip(test.by_touchpoint(touchpoints)?).map(|(a, b)| join(a, b)).collect())
-            })
+        // Lists of names are long where there are many touchpoints, so each name costs one step.
+        let join = |list: &[Self], start: bool| {
+            let mut joined = vec![start; touchpoints];
+            for test in list {
+                match test {
+                    Self::Touchpoint(number) if !start => {
+                        joined.get_mut(*number as usize).into_iter().for_each(|holds| *holds = true);
+                    }
+                    _ => {
+                        let here = test.by_touchpoint(touchpoints)?;
+                        joined
+                            .iter_mut()
+                            .zip(here)
+                            .filter(|(_, here)| *here != start)
+                            .for_each(|(so_far, here)| *so_far = here);
+                    }
+                }
+            }
+            Some(joined)
         };
         match self {
             Self::Constant(holds) => Some(vec![*holds; touchpoints]),
-            Self::Touchpoint(number) => Some((0..touchpoints).map(|t| t == *number as usize).collect()),
-            Self::All(list) => each(list, true, |a, b| a && b),
-            Self::Any(list) => each(list, false, |a, b| a || b),
+            Self::Touchpoint(_) => join(std::slice::from_ref(self), false),
+            Self::All(list) => join(list, true),
+            Self::Any(list) => join(list, false),
             Self::Not(inner) => Some(inner.by_touchpoint(touchpoints)?.into_iter().map(|holds| !holds).collect()),
             _ => None,
         }

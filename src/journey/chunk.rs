@@ -302,11 +302,24 @@ impl Gathering<'_> {
         }
         let properties: BTreeSet<u32> =
             self.parts.iter().flat_map(|part| part.columns.properties.keys().copied()).collect();
-        into.properties = properties
-            .into_iter()
-            .filter(|property| needs.properties.contains(*property))
-            .map(|property| (property, self.property(property)))
-            .collect();
+        let mut properties = properties.into_iter().filter(|property| needs.properties.contains(*property)).peekable();
+        if properties.peek().is_some() {
+            let becomes = self.becomes();
+            into.properties = properties.map(|property| (property, self.property(property, &becomes))).collect();
+        }
+    }
+
+    /// For each part the row that each of its rows becomes.
+    fn becomes(&self) -> Vec<Becomes> {
+        let mut becomes: Vec<Becomes> = self.parts.iter().map(|_| Becomes::default()).collect();
+        let mut row = 0;
+        for span in self.spans {
+            if let Some(becomes) = becomes.get_mut(span.part as usize) {
+                becomes.add(*span, row);
+            }
+            row += offset(span.len());
+        }
+        becomes
     }
 
     fn numbers<T: Number>(&self, of: impl Fn(&Columns) -> &Column<T>) -> Column<T> {
@@ -335,34 +348,62 @@ impl Gathering<'_> {
         joined
     }
 
-    fn property(&self, property: u32) -> PropertyColumn {
+    /// One property. Only rows that have it are looked at: there may be a thousand properties of a few rows each.
+    fn property(&self, property: u32, becomes: &[Becomes]) -> PropertyColumn {
         const UNSEEN: u32 = u32::MAX;
+        let columns: Vec<_> = self.parts.iter().map(|part| part.columns.properties.get(&property)).collect();
+        let mut found: Vec<(u32, usize, u32)> = Vec::new();
+        for (part, (column, becomes)) in columns.iter().zip(becomes).enumerate() {
+            let Some(column) = column else { continue };
+            let rows = column.within(becomes.rows());
+            found.extend(rows.filter_map(|(row, code)| Some((becomes.row(row)?, part, code))));
+        }
+        // One sorted run for each part.
+        found.sort_by_key(|(row, ..)| *row);
+        // For each part the new places of its values, found when they first occur.
+        let mut places: Vec<Vec<u32>> =
+            columns.iter().map(|column| vec![UNSEEN; column.map_or(0, |column| column.values.len())]).collect();
         let mut builder = PropertyColumnBuilder::default();
-        // For each part its column, and the new places of its values, found when they first occur.
-        let mut parts: Vec<Option<(&PropertyColumn, Vec<u32>)>> = self
-            .parts
-            .iter()
-            .map(|part| part.columns.properties.get(&property))
-            .map(|column| column.map(|column| (column, vec![UNSEEN; column.values.len()])))
-            .collect();
-        let mut row = 0;
-        for span in self.spans {
-            let rows = span.rows();
-            if let Some(Some((column, places))) = parts.get_mut(span.part as usize) {
-                for (here, code) in column.within(rows.clone()) {
-                    let (Some(place), Some(value)) = (places.get_mut(code as usize), column.values.get(code as usize))
-                    else {
-                        continue;
-                    };
-                    if *place == UNSEEN {
-                        *place = builder.code(value);
-                    }
-                    builder.set(row + here - rows.start, *place);
+        for (row, part, code) in found {
+            let value = columns.get(part).copied().flatten().and_then(|column| column.values.get(code as usize));
+            let place = places.get_mut(part).and_then(|places| places.get_mut(code as usize));
+            if let (Some(value), Some(place)) = (value, place) {
+                if *place == UNSEEN {
+                    *place = builder.code(value);
                 }
+                builder.set(row as usize, *place);
             }
-            row += rows.len();
         }
         builder.finish()
+    }
+}
+
+/// What the rows of a part become: those from the first that is copied to the last.
+#[derive(Default)]
+struct Becomes {
+    first: usize,
+    rows: Vec<u32>,
+}
+
+impl Becomes {
+    /// In the place of a row that is not copied.
+    const GONE: u32 = u32::MAX;
+
+    /// Notes that the rows of a span, which follow those noted before, become those from `row` on.
+    fn add(&mut self, span: Span, row: u32) {
+        if self.rows.is_empty() {
+            self.first = span.rows().start;
+        }
+        self.rows.resize(span.rows().start.saturating_sub(self.first), Self::GONE);
+        self.rows.extend((row..).take(span.len()));
+    }
+
+    fn rows(&self) -> Range<usize> {
+        self.first..self.first + self.rows.len()
+    }
+
+    fn row(&self, row: usize) -> Option<u32> {
+        self.rows.get(row.checked_sub(self.first)?).copied().filter(|row| *row != Self::GONE)
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn run(shared: &Shared) {
             if let Err(error) = seal(shared) {
                 worker.end_settling(Err(error));
             }
-        } else if asked.seal {
+        } else if asked.seal && shared.is_full() {
             worker.has_more = true;
             // The failure is kept where appending and `stats` see it; the next append asks again.
             if seal(shared).is_err() {

@@ -146,6 +146,11 @@ impl Shared {
         }
     }
 
+    /// Whether there is a segment's worth of fresh events. What was asked for before the last seal began may be done.
+    pub(super) fn is_full(&self) -> bool {
+        self.tail().fresh.is_full(self.options.fresh_events)
+    }
+
     /// Refuses an append for which there is no room, since sealing failed; and asks for another try.
     pub(super) fn check_room(&self) -> Result<()> {
         let tail = self.tail();

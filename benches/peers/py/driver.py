@@ -139,11 +139,13 @@ class Run:
                 loaded["opens"].append(opened["seconds"])
                 self.stop(engine)
             figures[name] = loaded
-        self.say("loading journeylog, synced at the end")
-        engine, folder = self.start("journeylog"), self.fresh("journeylog-synced-at-end")
-        figures["journeylog_at_end"] = engine("load", world=str(self.world), folder=folder, batch=BATCH, sync_each=False)
-        self.stop(engine)
-        shutil.rmtree(folder)
+        if self.about["events"] <= 10_000_000:
+            self.say("loading journeylog, synced at the end")
+            engine, folder = self.start("journeylog"), self.fresh("journeylog-synced-at-end")
+            loaded = engine("load", world=str(self.world), folder=folder, batch=BATCH, sync_each=False)
+            figures["journeylog_at_end"] = loaded
+            self.stop(engine)
+            shutil.rmtree(folder)
         if "duckdb" in self.engines and self.about["events"] <= 10_000_000:
             self.say("loading duckdb, each batch committed")
             engine = self.start("duckdb")

@@ -82,7 +82,7 @@ def loading(figures):
             rows.append(against("loading, batches of 1,000, each synced, to queryable", ours["load_s"], text,
                                 load[peer]["load_s"], *aims.get(peer, (None, None))))
     for peer, aim in at_end.items():
-        if peer in load:
+        if peer in load and "journeylog_at_end" in load:
             rows.append(against("loading, batches of 1,000, synced at the end, to queryable",
                                 load["journeylog_at_end"]["load_s"], how[peer], load[peer]["load_s"], *aim))
     for peer, text in how.items():

@@ -7,7 +7,7 @@ use super::{
     chain::{Reached, Rules, Trail, Walk},
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, Durations, Matches, Rate},
+    analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Matches, Rate},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, Names},
     model::{CustomerId, Micros, Seq},
@@ -105,10 +105,13 @@ impl BoundFunnel {
             FunnelOutcome::Converted => !self.is_open(last.entry),
             outcome => outcome != FunnelOutcome::Pending,
         };
-        for (step, reached) in state.steps.iter_mut().zip(&walk.reached) {
+        for (place, (step, reached)) in state.steps.iter_mut().zip(&walk.reached).enumerate() {
             step.reached += 1;
             step.reached_settled += u64::from(settled);
-            step.time.add_between(reached.entry, reached.at);
+            // The first step is reached at once, so its lengths are not kept.
+            if place > 0 {
+                step.time.add_between(reached.entry, reached.at);
+            }
         }
         if outcome == FunnelOutcome::Converted {
             state.since_first_entry.add_between(walk.first_entry.unwrap_or(last.entry), last.at);
@@ -201,7 +204,7 @@ impl Bound for BoundFunnel {
                 dropped: step.dropped,
                 stopped: step.stopped,
                 pending: step.pending,
-                time_to_reach: step.time.summary(),
+                time_to_reach: if i == 0 { DurationSummary::of_none(step.reached) } else { step.time.summary() },
             });
             previous = step.reached;
         }
