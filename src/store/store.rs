@@ -224,6 +224,9 @@ impl Store {
     /// after a large import. It takes about as long as writing the index once, and room for a second index. Appending and
     /// asking go on meanwhile; what is appended after the call may be left as it is.
     ///
+    /// The log's folded blocks take less room, and what they took before is used again by later appends; the files do not
+    /// shrink.
+    ///
     /// # Errors
     /// `Full`, `Io` or `Damaged` if a file could not be read or written, and then the store is as it was; `Poisoned` if an
     /// earlier write failed; `Closed` if the store is closed meanwhile.

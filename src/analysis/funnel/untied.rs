@@ -21,9 +21,19 @@ impl Rules {
         enters: impl Fn(Micros) -> bool,
         walk: &mut Walk<()>,
     ) -> bool {
-        match self.steps {
-            _ if self.order != Order::Ordered || !self.exclusions.is_empty() => false,
-            ..FEW => self.walk_levels::<FEW>(times, words, enters, walk),
+        if self.order != Order::Ordered || !self.exclusions.is_empty() {
+            return false;
+        }
+        match (times, words) {
+            // Many journeys have one event that matters.
+            (&[at], &[word]) => {
+                if word & 1 == 1 && enters(at) {
+                    walk.reached.push(Reached { entry: at, at, trail: () });
+                    (walk.first_entry, walk.open) = (Some(at), (self.steps > 1).then_some(at));
+                }
+                true
+            }
+            _ if self.steps < FEW => self.walk_levels::<FEW>(times, words, enters, walk),
             _ => self.walk_levels::<MANY>(times, words, enters, walk),
         }
     }
