@@ -14,6 +14,9 @@ pub struct Binder<'a> {
     model: &'a JourneyModel,
     reader: Reader,
     models: Vec<JourneyModel>,
+    /// How many touchpoints and channels there are, for all plans alike: other threads may add some meanwhile, which no
+    /// event of this question has.
+    sizes: (usize, usize),
 }
 
 /// A registered list of conditions.
@@ -72,7 +75,8 @@ impl<'a> Binder<'a> {
             own_model: None,
             masks: Vec::new(),
         };
-        let mut binder = Self { names, model, reader, models: Vec::new() };
+        let sizes = (names.count(NameKind::Touchpoint), names.count(NameKind::Channel));
+        let mut binder = Self { names, model, reader, models: Vec::new(), sizes };
         if let Some(filter) = scope.filter_condition() {
             binder.reader.filter = Some(binder.test(filter)?);
         }
@@ -124,7 +128,7 @@ impl<'a> Binder<'a> {
             })
             .collect::<Result<Vec<_>, InvalidPlan>>()?;
         self.need_to_pick();
-        self.reader.masks.push(MaskPlan::new(tests, self.sizes()));
+        self.reader.masks.push(MaskPlan::new(tests, self.sizes));
         Ok(Matches(self.reader.masks.len() - 1))
     }
 
@@ -140,11 +144,6 @@ impl<'a> Binder<'a> {
         Ok(matches)
     }
 
-    /// How many touchpoints and channels there are.
-    fn sizes(&self) -> (usize, usize) {
-        (self.names.count(NameKind::Touchpoint), self.names.count(NameKind::Channel))
-    }
-
     fn need_to_pick(&mut self) {
         let needs = &mut self.reader.needs;
         (needs.times, needs.touchpoints) = (true, true);
@@ -156,7 +155,7 @@ impl<'a> Binder<'a> {
             return StageReading(known);
         }
         self.need_to_pick();
-        let sizes = self.sizes();
+        let sizes = self.sizes;
         let (names, needs) = (self.names, &mut self.reader.needs);
         needs.stages = true;
         let code =

@@ -16,7 +16,8 @@ use crate::journey::{Chunk, Columns, CustomerNo, Journey, Needs, Part, Picked, R
 /// About so many rows are read at a time, so that what is picked of them stays in the nearest caches.
 const ROWS_AT_ONCE: usize = 8 * 1024;
 
-/// Cuts sources into pieces of whole journeys and about so many rows, along the largest of them.
+/// Cuts sources into pieces of whole journeys and about so many rows, along the largest of them; customers before and after
+/// its own are not cut.
 fn pieces(sources: &[Source], rows: usize) -> Vec<Vec<Part<'_>>> {
     let Some(largest) = sources.iter().map(Part::from).max_by_key(|part| part.rows().len()) else { return Vec::new() };
     let all = sources.iter().map(|source| Part::from(source).rows().len()).sum::<usize>();
@@ -38,7 +39,8 @@ fn pieces(sources: &[Source], rows: usize) -> Vec<Vec<Part<'_>>> {
             let journeys = here.start.max(part.journeys.start)..here.end.min(part.journeys.end);
             Part { journeys: journeys.start..journeys.end.max(journeys.start), ..part }
         };
-        sources.iter().map(part).collect()
+        // Parts without journeys would only stand in the way of the short ways for one part.
+        sources.iter().map(part).filter(|part| !part.journeys.is_empty()).collect()
     };
     cuts.iter().zip(cuts.iter().skip(1)).map(|(&from, &to)| piece(from..to)).collect()
 }

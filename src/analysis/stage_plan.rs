@@ -73,6 +73,10 @@ impl StagePlan {
         let alone = |word: &u64| if word & self.nth_bits == 0 { self.code(*word) } else { COUNTED };
         let words = self.rules.words(part, numbers, &[]);
         let mut codes: Vec<u8> = match &words {
+            // Whichever is shorter becomes codes: the table or the rows.
+            Words::ByTouchpoint(words) if words.len() > part.rows().len() => {
+                numbers.touchpoints().look_up(words).iter().map(alone).collect()
+            }
             Words::ByTouchpoint(words) => numbers.touchpoints().look_up(&words.iter().map(alone).collect::<Vec<_>>()),
             Words::ByRow(words) => words.iter().map(alone).collect(),
         };
@@ -126,7 +130,7 @@ impl StagePlan {
         codes
     }
 
-    /// Picks visits where journeys lie in several parts, or stages depend on the events before.
+    /// Picks visits where journeys lie in several parts.
     fn pick_by_journey(
         &self,
         chunk: &Chunk<'_>,

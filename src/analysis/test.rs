@@ -215,7 +215,7 @@ fn present_rows<T: Copy>(
     part(column, rows).iter().map(|value| value.map_or(missing, &test)).collect()
 }
 
-/// Tries each distinct value once, then looks the rows' codes up.
+/// Tries each distinct value once, then looks the rows' codes up; or each row, if there are fewer of these.
 fn property_rows(
     column: Option<&crate::journey::PropertyColumn>,
     test: &Comparison<PropertyValue>,
@@ -228,16 +228,53 @@ fn property_rows(
             |text| matches!(value, PropertyValue::Text(whole) if whole.contains(text)),
         )
     };
+    let mut found = vec![test.holds_for_missing(); rows.len()];
+    let first = rows.start;
+    if column.values.len() > rows.len() {
+        for (row, code) in column.within(rows) {
+            if let (Some(found), Some(value)) = (found.get_mut(row - first), column.values.get(code as usize)) {
+                *found = holds(value);
+            }
+        }
+        return found;
+    }
     let table: Vec<bool> = column.values.iter().map(holds).collect();
     if let Some(codes) = column.all_within(rows.clone()) {
         return codes.iter().map(|&code| table.get(code as usize).copied().unwrap_or_default()).collect();
     }
-    let mut found = vec![test.holds_for_missing(); rows.len()];
-    let first = rows.start;
     for (row, code) in column.within(rows) {
         if let (Some(found), Some(&holds)) = (found.get_mut(row - first), table.get(code as usize)) {
             *found = holds;
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journey::PropertyColumn;
+
+    /// Few rows of many values are tried one by one, many of few by table: with the same answers.
+    #[test]
+    fn any_rows_of_a_property_are_tried_alike() {
+        let mut random = fastrand::Rng::with_seed(4);
+        for _ in 0..500 {
+            let values: Vec<PropertyValue> = (0..random.i64(1..20)).map(Into::into).collect();
+            let rows: Vec<u32> = (0..40).filter(|_| random.u8(0..8) > 0).collect();
+            let codes: Vec<u32> = rows.iter().map(|_| random.u32(..) % u32::try_from(values.len()).unwrap()).collect();
+            let column = PropertyColumn::new(values.clone(), rows.clone(), codes.clone());
+            let (start, end) = (random.usize(0..=40), random.usize(0..=40));
+            for (wanted, comparison) in [(true, Comparison::Eq(3.into())), (false, Comparison::Ne(3.into()))] {
+                let holds = |row: usize| {
+                    let place = rows.iter().position(|&has| has as usize == row);
+                    let value = place.map(|place| &values[codes[place] as usize]);
+                    value.map_or(comparison.holds_for_missing(), |value| (*value == 3.into()) == wanted)
+                };
+                let asked = start.min(end)..start.max(end);
+                let expected: Vec<bool> = asked.clone().map(holds).collect();
+                assert_eq!(property_rows(Some(&column), &comparison, asked), expected);
+            }
+        }
+    }
 }

@@ -123,8 +123,8 @@ impl<T: Number> Column<T> {
 
     /// The numbers of these rows as bytes; `None` if one might not fit.
     pub(crate) fn bytes(&self, rows: Range<usize>) -> Option<Vec<u8>> {
-        // A little more room, since packed numbers come by the byte.
-        let mut bytes = Vec::with_capacity(rows.len() + 2);
+        // A little more room, since packed numbers come by the byte, at most eight in each.
+        let mut bytes = Vec::with_capacity(rows.len() + 14);
         match self {
             Self::Plain(list) => {
                 for number in list.get(rows)? {

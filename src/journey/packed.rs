@@ -1,4 +1,5 @@
-//! Whole numbers, packed into as few bits as their spread needs, and read at any place without unpacking the others.
+//! Whole numbers, packed into as few bits as their spread needs (below 8: the next power of two), and read at any place
+//! without unpacking the others.
 
 use std::ops::Range;
 
@@ -188,7 +189,7 @@ impl Packed {
             return None;
         }
         let mut bytes = Vec::new();
-        if self.append_bytes(0..self.count, &mut bytes) {
+        if self.unpacker.bit_width() <= 8 && self.append_bytes(0..self.count, &mut bytes) {
             return Some(bytes.into_iter().map(|byte| make(byte.into())).collect());
         }
         let mut numbers = Vec::with_capacity(self.count);
@@ -252,22 +253,25 @@ impl Packed {
 
     /// The same, where each has to be tried.
     fn append_fitting(&self, positions: Range<usize>, into: &mut Vec<u8>) -> bool {
-        // Most columns of larger numbers show it at once.
-        let is_large = |n| u8::try_from(n).is_err();
-        if self.get(positions.start).is_some_and(is_large) || self.smallest > u8::MAX.into() {
+        const RUN: usize = 1024;
+        if positions.end > self.count || positions.start > positions.end {
             return false;
         }
         let before = into.len();
-        let mut fit = true;
-        let there = self.for_lists(positions, |list| {
-            fit &= !list.iter().any(|&n| is_large(n));
-            #[expect(clippy::cast_possible_truncation, reason = "if one does not fit, all are taken back")]
-            into.extend(list.iter().map(|&n| n as u8));
-        });
-        if !(fit && there) {
-            into.truncate(before);
+        // Most columns of larger numbers show it soon.
+        for start in positions.clone().step_by(RUN) {
+            let mut fit = true;
+            self.for_lists(start..positions.end.min(start.saturating_add(RUN)), |list| {
+                fit &= list.iter().all(|&n| u8::try_from(n).is_ok());
+                #[expect(clippy::cast_possible_truncation, reason = "if one does not fit, all are taken back")]
+                into.extend(list.iter().map(|&n| n as u8));
+            });
+            if !fit {
+                into.truncate(before);
+                return false;
+            }
         }
-        fit && there
+        true
     }
 
     /// Visits the numbers at consecutive positions; false if there are not so many.
