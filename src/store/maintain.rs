@@ -180,3 +180,31 @@ pub(super) fn spawn(shared: &Arc<Shared>) -> std::io::Result<thread::JoinHandle<
     let shared = Arc::clone(shared);
     thread::Builder::new().name("journeylog".to_owned()).spawn(move || run(&shared))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Event, store::StoreOptions};
+
+    /// While a seal is under way appends may ask for it again; what has come since is too little for one.
+    #[test]
+    fn a_seal_that_was_asked_for_twice_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = StoreOptions::new().fresh_events(50).open(dir.path()).unwrap();
+        let event =
+            |second: i64| Event::at(chrono::DateTime::from_timestamp(second, 0).unwrap(), "c", "t").build().unwrap();
+        store.append_batch((0..50).map(event).collect::<Vec<_>>()).unwrap();
+        while store.stats().unwrap().fresh_events > 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        store.append(event(50)).unwrap();
+        store.shared().work.ask_to_seal();
+        thread::sleep(Duration::from_millis(200));
+        let stats = store.stats().unwrap();
+        assert_eq!((stats.segments, stats.fresh_events), (1, 1));
+        store.append_batch((51..100).map(event).collect::<Vec<_>>()).unwrap();
+        while store.stats().unwrap().fresh_events > 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
