@@ -213,7 +213,7 @@ pub struct DurationSummary {
 
 impl DurationSummary {
     /// Of so many lengths of 0.
-    pub(crate) fn of_none(count: u64) -> Option<Self> {
+    pub(crate) fn of_zeros(count: u64) -> Option<Self> {
         let nothing = Self { count, mean: 0.0, median: 0.0, p90: 0.0, max: 0.0, relative_error: 0.0 };
         (count > 0).then_some(nothing)
     }

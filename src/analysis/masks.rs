@@ -1,9 +1,9 @@
 //! Up to 64 conditions tried on all rows of a chunk at once.
 
 use super::{
-    numbers::{Numbers, Rows},
+    kept::Kept,
+    numbers::{Keys, Numbers},
     picking::{Picking, pick},
-    reader::Kept,
     stage_plan::Codes,
     test::Test,
 };
@@ -115,7 +115,7 @@ impl MaskPlan {
             let there = |row: usize| kept.is_none_or(|kept| kept.get(row).copied().unwrap_or_default());
             #[expect(clippy::needless_bitwise_bool, reason = "no branch may depend on the row")]
             let is_wanted = |row: usize, word: u64| (self.every_event | (word != 0)) & there(row);
-            let by_table = |rows: &Rows, table: &[u64]| {
+            let by_table = |rows: &Keys, table: &[u64]| {
                 if kept.is_none() && !self.every_event {
                     rows.pick(first, table, |_, word| word != 0)
                 } else {

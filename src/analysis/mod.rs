@@ -4,9 +4,11 @@
 mod bind;
 mod duration;
 pub(crate) mod funnel;
+mod kept;
 mod masks;
 mod numbers;
 mod picking;
+mod pieces;
 mod plan;
 mod rate;
 mod reader;

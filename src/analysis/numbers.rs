@@ -8,12 +8,12 @@ use crate::journey::{Column, Number, Part};
 /// Of the rows of one part.
 pub(super) struct Numbers<'a> {
     part: &'a Part<'a>,
-    touchpoints: OnceCell<Rows>,
-    pairs: OnceCell<Rows>,
+    touchpoints: OnceCell<Keys>,
+    pairs: OnceCell<Keys>,
 }
 
-/// A number for each row of a part, from its first row on.
-pub(super) enum Rows {
+/// A number for each row of a part, from its first row on, by which tables are looked up.
+pub(super) enum Keys {
     Bytes(Vec<u8>),
     Wide(Vec<u64>),
 }
@@ -24,30 +24,34 @@ impl<'a> Numbers<'a> {
     }
 
     /// Where each row's event happened.
-    pub(super) fn touchpoints(&self) -> &Rows {
-        self.touchpoints.get_or_init(|| Rows::of(&self.part.columns.touchpoints, self.part))
+    pub(super) fn touchpoints(&self) -> &Keys {
+        self.touchpoints.get_or_init(|| Keys::of(&self.part.columns.touchpoints, self.part))
     }
 
-    /// Touchpoint and channel as one number, where there are so many channels.
-    pub(super) fn pairs(&self, channels: usize) -> &Rows {
+    /// Touchpoint and channel as one number, where there are so many channels: as many for all plans of a question.
+    pub(super) fn pairs(&self, channels: usize) -> &Keys {
         self.pairs.get_or_init(|| {
-            let through = Rows::of(&self.part.columns.channels, self.part);
-            if let (Rows::Bytes(touchpoints), Rows::Bytes(through)) = (self.touchpoints(), &through)
+            let through = Keys::of(&self.part.columns.channels, self.part);
+            if let (Keys::Bytes(touchpoints), Keys::Bytes(through)) = (self.touchpoints(), &through)
                 && let Ok(channels) = u8::try_from(channels)
                 && let most = touchpoints.iter().max().copied().unwrap_or_default()
                 && most.checked_add(1).is_some_and(|count| count.checked_mul(channels).is_some())
             {
                 let pair = |(touchpoint, channel): (&u8, &u8)| touchpoint.wrapping_mul(channels).wrapping_add(*channel);
-                return Rows::Bytes(touchpoints.iter().zip(through).map(pair).collect());
+                return Keys::Bytes(touchpoints.iter().zip(through).map(pair).collect());
             }
             let channels = channels as u64;
             let pairs = self.touchpoints().wide().zip(through.wide());
-            Rows::Wide(pairs.map(|(touchpoint, channel)| touchpoint.saturating_mul(channels) + channel).collect())
+            Keys::Wide(
+                pairs
+                    .map(|(touchpoint, channel)| touchpoint.saturating_mul(channels).saturating_add(channel))
+                    .collect(),
+            )
         })
     }
 }
 
-impl Rows {
+impl Keys {
     fn of<T: Number>(column: &Column<T>, part: &Part<'_>) -> Self {
         if let Some(bytes) = column.bytes(part.rows()) {
             return Self::Bytes(bytes);

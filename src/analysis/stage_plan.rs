@@ -3,10 +3,10 @@
 use std::hint::select_unpredictable;
 
 use super::{
+    kept::Kept,
     masks::{MaskPlan, Words},
     numbers::Numbers,
     picking::{Found, Picking, pick},
-    reader::Kept,
 };
 use crate::{
     journey::{Chunk, NO_STAGE, Part, Picked},

@@ -204,7 +204,7 @@ impl Bound for BoundFunnel {
                 dropped: step.dropped,
                 stopped: step.stopped,
                 pending: step.pending,
-                time_to_reach: if i == 0 { DurationSummary::of_none(step.reached) } else { step.time.summary() },
+                time_to_reach: if i == 0 { DurationSummary::of_zeros(step.reached) } else { step.time.summary() },
             });
             previous = step.reached;
         }
