@@ -133,6 +133,7 @@ impl Shared {
         bytes: usize,
         group: &mut Group,
     ) -> Result<Receipt> {
+        writer.check()?;
         self.check_room()?;
         let ids_before = group.new_ids.len();
         let duplicates = match find_duplicates(writer, &entries, &mut group.new_ids) {

@@ -36,7 +36,7 @@ fn event(i: i64) -> Event {
 }
 
 fn open(dir: &Path, engine: Arc<dyn Engine>) -> Result<Store> {
-    Store::open_on(dir, &StoreOptions::new().fresh_events(7), || Ok((engine, Vec::new())))
+    Store::open_on(dir, &StoreOptions::new().fresh_events(7), move |_| Ok((engine.clone(), Vec::new())))
 }
 
 /// Appends one by one and in batches of three, and says which events were acknowledged.
@@ -241,7 +241,11 @@ fn watched(durability: Durability, fresh_events: usize) -> BTreeMap<(Files, Vec<
     let dir = tempfile::tempdir().unwrap();
     let camera = Arc::new(Camera::new(dir.path()));
     let options = StoreOptions::new().durability(durability).fresh_events(fresh_events);
-    let store = Store::open_on(dir.path(), &options, || Ok((camera.clone(), Vec::new()))).unwrap();
+    let store = Store::open_on(dir.path(), &options, {
+        let camera = camera.clone();
+        move |_| Ok((camera.clone() as Arc<dyn Engine>, Vec::new()))
+    })
+    .unwrap();
     let mut appended = 0;
     for (number, batch) in batches().into_iter().enumerate() {
         appended += batch.len();
@@ -318,8 +322,10 @@ fn what_was_promised_survives_a_power_cut_and_a_kill_at_any_moment() {
                 fs::create_dir(dir.path().join("index")).unwrap();
                 files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
                 let options = StoreOptions::new().fresh_events(if number % 8 == 0 { 4 } else { 1_000 });
-                let store = Store::open_on(dir.path(), &options, || Ok((Arc::new(engine), Vec::new())))
-                    .unwrap_or_else(|error| panic!("{error} {context}"));
+                let store = Store::open_on(dir.path(), &options, move |_| {
+                    Ok((Arc::new(engine.clone()) as Arc<dyn Engine>, Vec::new()))
+                })
+                .unwrap_or_else(|error| panic!("{error} {context}"));
                 assert_eq!(store.open_report().rebuilt, None, "{context}");
                 let count = usize::try_from(store.len()).unwrap();
                 assert!(count >= promised, "{count} of {promised} events {context}");
@@ -343,4 +349,48 @@ fn what_was_promised_survives_a_power_cut_and_a_kill_at_any_moment() {
             }
         }
     }
+}
+
+/// The engines of one store by their folders, which are there again when it is opened again. Those of a second
+/// generation fail at a call.
+fn open_generations(dir: &Path, engines: &Arc<Mutex<BTreeMap<PathBuf, MemoryEngine>>>, fail: (u64, When)) -> Store {
+    let engines = Arc::clone(engines);
+    Store::open_on(dir, &StoreOptions::new().fresh_events(7), move |folder| {
+        let kept = lock(&engines).entry(folder.to_owned()).or_default().clone();
+        let engine = FailingEngine::new(kept);
+        if folder.ends_with("log-1") {
+            engine.fail_at(fail.0, fail.1);
+        }
+        Ok((Arc::new(engine) as Arc<dyn Engine>, Vec::new()))
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_compaction_that_fails_at_any_call_leaves_the_store_as_it_was() {
+    let events: Vec<Event> = (0..EVENTS).map(event).collect();
+    let (mut failed, mut succeeded) = (0, 0);
+    for fail in (1..=20).flat_map(|n| [(n, When::Before), (n, When::After)]) {
+        let context = format!("after a failure at call {fail:?}");
+        let dir = tempfile::tempdir().unwrap();
+        let engines = Arc::default();
+        let store = open_generations(dir.path(), &engines, fail);
+        store.append_batch(events.clone()).unwrap();
+        // Else the call that fails comes later.
+        let is_compacted = store.compact().is_ok();
+        if !is_compacted {
+            check_all(&store, &events, &context);
+        }
+        succeeded += usize::from(is_compacted);
+        failed += usize::from(!is_compacted);
+        // A failure after that is one of appending, which the store outlives when it is opened again.
+        let more = store.append(event(EVENTS)).is_ok();
+        let _ = store.close();
+        let store = open_generations(dir.path(), &engines, (0, When::Before));
+        assert_eq!(store.open_report().rebuilt, None, "{context}");
+        let all: Vec<Event> = (0..=EVENTS).map(event).collect();
+        assert!(store.len() > EVENTS as u64 || !more, "{context}");
+        check_all(&store, &all, &context);
+    }
+    assert!(failed > 4 && succeeded > 4, "{failed} {succeeded}");
 }

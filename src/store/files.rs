@@ -95,6 +95,14 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a folder with all that is in it, if it is there.
+pub(crate) fn remove_folder(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", dir, e)),
+        _ => Ok(()),
+    }
+}
+
 /// Reads bytes at an offset, from any number of threads at once.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
     // A little more room, so that whoever needs some zeros behind the bytes need not copy them.

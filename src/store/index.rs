@@ -126,7 +126,7 @@ impl Index {
         if dir.exists() {
             // The manifest goes first: without it, nothing else counts.
             files::remove(&dir.join(MANIFEST))?;
-            fs::remove_dir_all(dir).map_err(|e| Error::io("removing", dir, e))?;
+            files::remove_folder(dir)?;
         }
         Self::open(dir, &Names::default())
     }

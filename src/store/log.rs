@@ -1,13 +1,13 @@
 //! The log: blocks of entries in the engine, under the sequence of their first entry. The only truth.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{
     engine::{Change, Engine, MAX_VALUE, Pair},
     witness::Head,
 };
 use crate::{
-    codec::{Block, BlockCutter, CutBlocks, Entries, LogEntry, frame, unframe},
+    codec::{Block, BlockCutter, Chain, CutBlocks, Entries, LogEntry, frame, unframe},
     error::{Error, ErrorKind, Result},
 };
 
@@ -20,9 +20,9 @@ const SMALL: usize = MAX_VALUE / 8;
 const FOLDED_AT_ONCE: usize = 512;
 const FOLDED_BYTES: usize = MAX_VALUE * 8;
 
-/// The log of a store.
+/// The log of a store. Clones share the engine, also when another takes its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Log(Arc<dyn Engine>);
+pub(crate) struct Log(Arc<RwLock<Arc<dyn Engine>>>);
 
 fn key(seq: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(9);
@@ -46,16 +46,21 @@ impl Log {
             Some(mark) => drop(unframe("the log", MARK_KIND, VERSION, &mark)?),
             None => engine.apply(vec![Change::Put(MARK.to_vec(), frame(MARK_KIND, VERSION, &[]))])?,
         }
-        Ok(Self(engine))
+        Ok(Self(Arc::new(RwLock::new(engine))))
     }
 
-    pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.0
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with the engine of another log. What was begun on the one before is finished there.
+    pub(crate) fn turn_to(&self, other: &Self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other.engine();
     }
 
     /// The head: the end of the last block.
     pub(crate) fn head(&self) -> Result<Head> {
-        let Some((_, bytes)) = self.0.last(&key(0), &END)? else { return Ok(Head::default()) };
+        let Some((_, bytes)) = self.engine().last(&key(0), &END)? else { return Ok(Head::default()) };
         let block = Block::decode(&bytes)?;
         Ok(Head { seq: block.next().saturating_sub(1), chain: block.after })
     }
@@ -94,7 +99,7 @@ impl Log {
     /// The block that holds a sequence.
     pub(crate) fn block_of(&self, seq: u64) -> Result<Block> {
         let missing = || Error::damaged(format!("the log at sequence {seq}"), "no block holds it");
-        let (_, bytes) = self.0.last(&key(0), &key(seq.saturating_add(1)))?.ok_or_else(missing)?;
+        let (_, bytes) = self.engine().last(&key(0), &key(seq.saturating_add(1)))?.ok_or_else(missing)?;
         let block = Block::decode(&bytes)?;
         if (block.first..block.next()).contains(&seq) { Ok(block) } else { Err(missing()) }
     }
@@ -102,31 +107,51 @@ impl Log {
     /// Visits the blocks that hold entries after a sequence, in order, and checks that none is missing and each follows
     /// the one before. The first may begin before that sequence, since blocks are folded.
     pub(crate) fn blocks_after(&self, seq: u64, mut visit: impl FnMut(Block) -> Result<()>) -> Result<()> {
-        const AT_ONCE: usize = 64;
-        let mut next = if seq == 0 { 1 } else { self.block_of(seq)?.first };
-        let mut chain = None;
+        let mut reader = self.read_after(seq)?;
         loop {
-            let pairs = self.0.range(&key(next), &END, AT_ONCE)?;
-            let last = pairs.len() < AT_ONCE;
-            for (_, bytes) in pairs {
-                let block = Block::decode(&bytes)?;
-                if block.first != next || chain.is_some_and(|chain| chain != block.before) {
-                    let what = format!("the log from sequence {next}");
-                    return Err(Error::damaged(what, format!("the next block begins at {}", block.first)));
-                }
-                (next, chain) = (block.next(), Some(block.after));
-                visit(block)?;
-            }
-            if last {
+            let blocks = reader.next_blocks()?;
+            if blocks.is_empty() {
                 return Ok(());
             }
+            blocks.into_iter().try_for_each(&mut visit)?;
         }
+    }
+
+    /// Begins to read the blocks that hold entries after a sequence.
+    pub(crate) fn read_after(&self, seq: u64) -> Result<LogReader> {
+        let next = if seq == 0 { 1 } else { self.block_of(seq)?.first };
+        Ok(LogReader { engine: self.engine(), next, chain: None })
+    }
+
+    /// Whether the engine's files take far more room than the blocks in them, as after many small ones were folded. The
+    /// size of all blocks is judged by some of them.
+    pub(crate) fn is_loose(&self) -> Result<bool> {
+        const LOOKED_AT: u64 = 16;
+        /// sled takes up to twice the bytes it is given; and it makes its file larger by segments.
+        const TIMES: u64 = 3;
+        const SLACK: u64 = 16 << 20;
+        let engine = self.engine();
+        let on_disk = engine.size_on_disk()?;
+        if on_disk < SLACK {
+            return Ok(false);
+        }
+        let head = self.head()?.seq;
+        let (mut bytes, mut entries) = (0, 0);
+        for place in 1..=LOOKED_AT {
+            let seq = head.saturating_mul(place) / LOOKED_AT;
+            if let Some((_, block)) = engine.last(&key(0), &key(seq.saturating_add(1)))? {
+                bytes += block.len() as u64;
+                entries += Block::decode(&block)?.entries.len() as u64;
+            }
+        }
+        let all = u128::from(bytes) * u128::from(head) / u128::from(entries.max(1));
+        Ok(u128::from(on_disk) > u128::from(SLACK) + u128::from(TIMES) * all)
     }
 
     /// Folds some of the small blocks that begin from one sequence on up to another into larger ones, and says how far
     /// that went.
     pub(crate) fn fold(&self, from: u64, to: u64, wanted: Wanted) -> Result<Folded> {
-        let pairs = self.0.range(&key(from), &key(to.saturating_add(1)), FOLDED_AT_ONCE)?;
+        let pairs = self.engine().range(&key(from), &key(to.saturating_add(1)), FOLDED_AT_ONCE)?;
         let large = pairs.iter().take_while(|pair| !is_small(pair)).count();
         let mut bytes = 0;
         let small = pairs.iter().skip(large).take_while(|pair| {
@@ -170,8 +195,34 @@ impl Log {
         let last = folded.last().map(|(first, bytes)| Last { first: *first, is_small: bytes.len() < SMALL });
         let removed = run.iter().map(|(key, _)| Change::Remove(key.clone()));
         let put = folded.into_iter().map(|(first, bytes)| Change::Put(key(first), bytes));
-        self.0.apply(removed.chain(put).collect())?;
+        self.engine().apply(removed.chain(put).collect())?;
         Ok(last)
+    }
+}
+
+/// Reads a log on, also while it grows.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    engine: Arc<dyn Engine>,
+    next: u64,
+    chain: Option<Chain>,
+}
+
+impl LogReader {
+    /// Some of the next blocks; none if there are no more yet.
+    pub(crate) fn next_blocks(&mut self) -> Result<Vec<Block>> {
+        const AT_ONCE: usize = 64;
+        let mut blocks = Vec::new();
+        for (_, bytes) in self.engine.range(&key(self.next), &END, AT_ONCE)? {
+            let block = Block::decode(&bytes)?;
+            if block.first != self.next || self.chain.is_some_and(|chain| chain != block.before) {
+                let what = format!("the log from sequence {}", self.next);
+                return Err(Error::damaged(what, format!("the next block begins at {}", block.first)));
+            }
+            (self.next, self.chain) = (block.next(), Some(block.after));
+            blocks.push(block);
+        }
+        Ok(blocks)
     }
 }
 

@@ -8,6 +8,7 @@ use std::{sync::Arc, thread, time::Duration};
 use super::{
     log::{Folded, Wanted},
     merging::Merging,
+    rewriting::Rewriting,
     shared::Shared,
     tiers::Urgency,
 };
@@ -22,6 +23,10 @@ const MOST_MERGES_TO_SETTLE: u32 = 4;
 struct Worker<'a> {
     shared: &'a Shared,
     merging: Option<Merging>,
+    /// The copy of the log that is under way.
+    rewriting: Option<Rewriting>,
+    /// Whether one is to be made.
+    wants_rewriting: bool,
     /// Whether there may be something to merge or to fold.
     has_more: bool,
     is_idle: bool,
@@ -30,11 +35,19 @@ struct Worker<'a> {
     merges_to_settle: u32,
 }
 
-/// Works until it is told to stop. A merge that is under way then is given up, and leaves nothing behind.
+/// Works until it is told to stop. A merge or copy that is under way then is given up, and leaves nothing behind.
 pub(super) fn run(shared: &Shared) {
     let _watch = Watch(shared);
-    let mut worker =
-        Worker { shared, merging: None, has_more: true, is_idle: false, settling: None, merges_to_settle: 0 };
+    let mut worker = Worker {
+        shared,
+        merging: None,
+        rewriting: None,
+        wants_rewriting: false,
+        has_more: true,
+        is_idle: false,
+        settling: None,
+        merges_to_settle: 0,
+    };
     loop {
         let asked = shared.work.next(worker.has_more);
         if asked.stop {
@@ -45,7 +58,7 @@ pub(super) fn run(shared: &Shared) {
         if asked.settle.is_some() && worker.settling.is_none() {
             (worker.settling, worker.merges_to_settle) = (asked.settle, 0);
             worker.has_more = true;
-            if let Err(error) = seal(shared) {
+            if let Err(error) = worker.begin_settling(asked.rewrite) {
                 worker.end_settling(Err(error));
             }
         } else if asked.seal && shared.is_full() {
@@ -84,10 +97,17 @@ impl Worker<'_> {
             }
             // What cannot be merged or folded stays as it is, and is tried again after the next seal.
             Err(error) => {
-                (self.has_more, self.is_idle, self.merging) = (false, false, None);
+                (self.has_more, self.is_idle) = (false, false);
+                (self.merging, self.rewriting, self.wants_rewriting) = (None, None, false);
                 self.end_settling(Err(error));
             }
         }
+    }
+
+    fn begin_settling(&mut self, rewrite: bool) -> Result<()> {
+        self.wants_rewriting = rewrite || self.shared.log.is_loose()?;
+        // A copy of the log has an index of its own.
+        if self.wants_rewriting { Ok(()) } else { seal(self.shared) }
     }
 
     fn end_settling(&mut self, outcome: Result<()>) {
@@ -99,6 +119,21 @@ impl Worker<'_> {
     /// False if there is nothing left to do.
     fn try_step(&mut self) -> Result<bool> {
         let shared = self.shared;
+        if std::mem::take(&mut self.wants_rewriting) {
+            // It would be made of what is replaced.
+            self.merging = None;
+            shared.work.begin_rewriting();
+            self.rewriting = Some(Rewriting::begin(shared)?);
+        }
+        if let Some(mut rewriting) = self.rewriting.take() {
+            if rewriting.step(shared)? {
+                self.rewriting = Some(rewriting);
+            } else {
+                rewriting.finish(shared)?;
+                seal(shared)?;
+            }
+            return Ok(true);
+        }
         if let Some(mut merging) = self.merging.take() {
             if merging.step()? {
                 self.merging = Some(merging);

@@ -2,36 +2,127 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
-use crate::error::{Error, ErrorKind, Result};
+use super::{files, witness::Head};
+use crate::{
+    codec::checksum,
+    error::{Error, ErrorKind, Result},
+};
 
-/// The version of the store as a whole. A change of any format of bytes counts it up.
-///
-/// - 2: blocks of the log, id files and segments are of version 2. A store of format 1 is read, and becomes 2 when it is
-///   opened; its index is built again.
-pub(crate) const FORMAT: u32 = 2;
+/// The version of the store as a whole. A change of any format of bytes counts it up; `docs/design.md` says what happens
+/// to older stores.
+pub(crate) const FORMAT: u32 = 3;
 const MARK: &str = "JOURNEYLOG";
 const LOCK: &str = "LOCK";
+/// The folders of the log and of the journey index; after a rewriting with a hyphen and the generation.
+const LOG: &str = "log";
+const INDEX: &str = "index";
 
 /// What the mark says, as one line of JSON that a person can read.
-#[derive(Debug, Serialize, Deserialize)]
-struct Mark {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Mark {
     journeylog: u32,
+    /// How often the log and the index have been written anew: it says which folders count.
+    #[serde(default)]
+    pub(crate) generation: u64,
+    /// The head of the log when this generation began. Witnesses of earlier ones saw another log.
+    #[serde(default)]
+    pub(crate) began: Head,
+    /// The checksum of the rest, since a wrong generation would be another log. Formats before 3 had none.
+    #[serde(default)]
+    check: Option<u64>,
 }
 
-/// Locks a folder for this process, making it if it is missing.
+impl Mark {
+    fn new(generation: u64, began: Head) -> Self {
+        let mark = Self { journeylog: FORMAT, generation, began, check: None };
+        Self { check: Some(mark.checksum()), ..mark }
+    }
+
+    fn checksum(self) -> u64 {
+        let Self { journeylog, generation, began: Head { seq, chain }, check: _ } = self;
+        checksum(format!("{journeylog} {generation} {seq} {}", chain.0).as_bytes())
+    }
+
+    /// The mark of the next generation, which begins at this head.
+    pub(crate) fn next(self, began: Head) -> Self {
+        Self::new(self.generation.saturating_add(1), began)
+    }
+
+    /// The folder of the log in a store's folder.
+    pub(crate) fn log(self, dir: &Path) -> PathBuf {
+        self.folder(dir, LOG)
+    }
+
+    /// The folder of the journey index.
+    pub(crate) fn index(self, dir: &Path) -> PathBuf {
+        self.folder(dir, INDEX)
+    }
+
+    fn folder(self, dir: &Path, name: &str) -> PathBuf {
+        match self.generation {
+            0 => dir.join(name),
+            generation => dir.join(format!("{name}-{generation}")),
+        }
+    }
+
+    /// Reads the mark of a store; `None` if there is none.
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
+        let Some(bytes) = files::read(&dir.join(MARK))? else { return Ok(None) };
+        let mark: Self = serde_json::from_slice(&bytes).map_err(|_| ErrorKind::NotAStore {
+            path: dir.to_owned(),
+            reason: "its JOURNEYLOG mark cannot be read".to_owned(),
+        })?;
+        if mark.journeylog > FORMAT {
+            let what = "the store".to_owned();
+            return Err(ErrorKind::NewerFormat { what, found: mark.journeylog, supported: FORMAT }.into());
+        }
+        let fits = mark.check.map_or(mark.journeylog < 3, |check| check == mark.checksum());
+        if !fits {
+            return Err(Error::damaged("the JOURNEYLOG mark", "its checksum does not fit"));
+        }
+        Ok(Some(mark))
+    }
+
+    /// Writes the mark: the one step by which a generation begins to count.
+    pub(crate) fn write(self, dir: &Path) -> Result<()> {
+        let mut text = serde_json::to_vec(&self).unwrap_or_default();
+        text.push(b'\n');
+        files::replace(&dir.join(MARK), &text)
+    }
+
+    /// Removes the folders of all generations but this one: what an unfinished rewriting left, or a finished one that was
+    /// stopped before it could. Says which.
+    pub(crate) fn remove_others(self, dir: &Path) -> Result<Vec<String>> {
+        let mut removed = Vec::new();
+        for entry in fs::read_dir(dir).map_err(|e| Error::io("listing", dir, e))? {
+            let path = entry.map_err(|e| Error::io("listing", dir, e))?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let is_ours = [LOG, INDEX].into_iter().any(|ours| {
+                let generation = name.strip_prefix(ours).and_then(|rest| rest.strip_prefix('-'));
+                name == ours || generation.is_some_and(|rest| rest.parse::<u64>().is_ok())
+            });
+            if is_ours && path != self.log(dir) && path != self.index(dir) && path.is_dir() {
+                files::remove_folder(&path)?;
+                removed.push(format!("removed {name}, which is of another writing of the log"));
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Locks a folder for this process, making it if it is missing, and reads its mark.
 ///
 /// Anything else in the folder means that it is not a store: nothing is written then.
-pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<File> {
+pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
     if dir.is_file() {
         return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason: "it is a file".to_owned() }.into());
     }
-    let marked = files::read(&dir.join(MARK))?;
+    let marked = Mark::read(dir)?;
     if marked.is_none() && must_exist {
         let reason = if dir.exists() { "it has no JOURNEYLOG mark" } else { "there is no such folder" }.to_owned();
         return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason }.into());
@@ -51,13 +142,19 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<File> {
         Err(TryLockError::WouldBlock) => return Err(ErrorKind::Locked { path: dir.to_owned() }.into()),
         Err(TryLockError::Error(e)) => return Err(Error::io("locking", path, e)),
     }
-    match marked {
-        // Whoever knows only the older format must not read what is written from now on.
-        Some(bytes) if check(dir, &bytes)? < FORMAT => write(dir)?,
-        Some(_) => {}
-        None => write(dir)?,
-    }
-    Ok(lock)
+    // Read again, now that nobody else can change it.
+    let mark = match Mark::read(dir)? {
+        Some(mark) if mark.journeylog == FORMAT => mark,
+        // Whoever knows only an older format must not read what is written from now on.
+        older => {
+            let Mark { generation, began, .. } = older.unwrap_or_default();
+            let mark = Mark::new(generation, began);
+            mark.write(dir)?;
+            dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), files::sync_folder)?;
+            mark
+        }
+    };
+    Ok((lock, mark))
 }
 
 fn open_lock(path: &Path) -> Result<File> {
@@ -78,26 +175,6 @@ fn is_empty_enough(dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// The format of a store, if this release can read it.
-fn check(dir: &Path, bytes: &[u8]) -> Result<u32> {
-    let mark: Mark = serde_json::from_slice(bytes).map_err(|_| ErrorKind::NotAStore {
-        path: dir.to_owned(),
-        reason: "its JOURNEYLOG mark cannot be read".to_owned(),
-    })?;
-    if mark.journeylog > FORMAT {
-        let what = "the store".to_owned();
-        return Err(ErrorKind::NewerFormat { what, found: mark.journeylog, supported: FORMAT }.into());
-    }
-    Ok(mark.journeylog)
-}
-
-fn write(dir: &Path) -> Result<()> {
-    let mut text = serde_json::to_vec(&Mark { journeylog: FORMAT }).unwrap_or_default();
-    text.push(b'\n');
-    files::replace(&dir.join(MARK), &text)?;
-    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), files::sync_folder)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +183,8 @@ mod tests {
     fn a_folder_is_claimed_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("a.journey");
-        let lock = claim(&store, false).unwrap();
+        let (lock, mark) = claim(&store, false).unwrap();
+        assert_eq!(mark, Mark::new(0, Head::default()));
         assert!(claim(&store, false).unwrap_err().is_locked());
         drop(lock);
         claim(&store, true).unwrap();
@@ -130,15 +208,14 @@ mod tests {
     fn a_newer_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(claim(dir.path(), false).unwrap());
-        fs::write(dir.path().join(MARK), r#"{"journeylog":3}"#).unwrap();
-        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 3, .. }));
+        fs::write(dir.path().join(MARK), r#"{"journeylog":4}"#).unwrap();
+        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 4, .. }));
         fs::write(dir.path().join(MARK), r#"{"journeylog":1}"#).unwrap();
         drop(claim(dir.path(), false).unwrap());
-        assert_eq!(
-            fs::read_to_string(dir.path().join(MARK)).unwrap(),
-            "{\"journeylog\":2}\n",
-            "an older one is raised"
-        );
+        let raised = fs::read_to_string(dir.path().join(MARK)).unwrap();
+        assert!(raised.starts_with("{\"journeylog\":3,\"generation\":0,"), "{raised}");
+        fs::write(dir.path().join(MARK), raised.replace("\"generation\":0", "\"generation\":1")).unwrap();
+        assert!(claim(dir.path(), false).unwrap_err().is_corrupt(), "another generation is another log");
         fs::write(dir.path().join(MARK), "?").unwrap();
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
     }

@@ -24,6 +24,8 @@ mod names_file;
 mod options;
 mod queue;
 mod receipt;
+mod replay;
+mod rewriting;
 mod scan;
 mod segment;
 mod segment_writer;

@@ -1,9 +1,10 @@
 //! What the handles of a store and its background thread share.
 
 use std::{
+    fmt,
     fs::File,
-    path::PathBuf,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -12,10 +13,13 @@ use chrono::Utc;
 
 use super::{
     Snapshot, StoreOptions,
+    engine::Engine,
     ids::Ids,
     index::Index,
     log::Log,
+    mark::Mark,
     queue::Queue,
+    replay::Replay,
     tail::Tail,
     witness::{Head, Witness},
     work::Work,
@@ -27,7 +31,29 @@ use crate::{
     model::Micros,
 };
 
-/// Lock order: `index` before `writer`; `writer` before `tail`; `work` last; `witness` alone.
+/// A store's folder, which is ours.
+pub(super) struct Folder {
+    pub(super) dir: PathBuf,
+    pub(super) mark: Mark,
+    pub(super) lock: File,
+    pub(super) open_engine: OpenEngine,
+}
+
+/// An engine, and what opening it had to mend.
+pub(super) type OpenedEngine = (Arc<dyn Engine>, Vec<String>);
+
+/// How an engine is opened in a folder.
+pub(super) struct OpenEngine(pub(super) Box<Opener>);
+
+type Opener = dyn Fn(&Path) -> Result<OpenedEngine> + Send + Sync;
+
+impl fmt::Debug for OpenEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenEngine")
+    }
+}
+
+/// Lock order: `index` before `writer`; `writer` before `tail`; `mark` and `work` last; `witness` alone.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
@@ -41,6 +67,8 @@ pub(super) struct Shared {
     tail: Mutex<Tail>,
     index: Mutex<Index>,
     witness: Mutex<Witness>,
+    mark: Mutex<Mark>,
+    pub(super) open_engine: OpenEngine,
     pub(super) work: Work,
     /// Rung when a seal has made room. Goes with `tail`.
     room: Condvar,
@@ -57,6 +85,8 @@ pub(super) struct Writer {
     pub(super) ids: Ids,
     pub(super) cutter: BlockCutter,
     recorded_at: Micros,
+    /// Why nothing may be appended any more, if so.
+    refuses: Option<String>,
 }
 
 impl Writer {
@@ -67,7 +97,27 @@ impl Writer {
             ids: Ids::new(index.ids()),
             cutter: BlockCutter::default(),
             recorded_at: Micros::MIN,
+            refuses: None,
         }
+    }
+
+    /// Takes nothing more, until the store is opened again.
+    pub(super) fn refuse(&mut self, reason: String) {
+        self.refuses.get_or_insert(reason);
+    }
+
+    /// Fails if nothing may be appended any more.
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.refuses {
+            Some(reason) => Err(ErrorKind::Poisoned { reason: reason.clone() }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on where another left off, at this head, which is on the disk.
+    pub(super) fn follow(&mut self, other: &Self, head: Head) {
+        (self.head, self.synced) = (head, head);
+        self.note_time(Some(other.recorded_at));
     }
 
     /// The time, never before an earlier one of this store.
@@ -83,17 +133,16 @@ impl Writer {
 }
 
 impl Shared {
-    #[expect(clippy::too_many_arguments, reason = "each part of a store is made by its own file")]
     pub(super) fn new(
-        dir: PathBuf,
+        folder: Folder,
         options: StoreOptions,
         log: Log,
         names: Names,
-        (writer, tail): (Writer, Tail),
-        index: Index,
+        replay: Replay,
         witness: Witness,
-        folder_lock: File,
     ) -> Self {
+        let Folder { dir, mark, lock, open_engine } = folder;
+        let Replay { index, writer, tail, .. } = replay;
         Self {
             dir,
             options,
@@ -104,10 +153,26 @@ impl Shared {
             tail: Mutex::new(tail),
             index: Mutex::new(index),
             witness: Mutex::new(witness),
+            mark: Mutex::new(mark),
+            open_engine,
             work: Work::new(),
             room: Condvar::new(),
-            folder_lock: Mutex::new(Some(folder_lock)),
+            folder_lock: Mutex::new(Some(lock)),
         }
+    }
+
+    /// The mark: which generation of the log and the index counts.
+    pub(super) fn mark(&self) -> MutexGuard<'_, Mark> {
+        lock(&self.mark)
+    }
+
+    /// The folder of the journey index.
+    pub(super) fn index_dir(&self) -> PathBuf {
+        self.mark().index(&self.dir)
+    }
+
+    pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {
+        lock(&self.witness)
     }
 
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -194,7 +259,7 @@ impl Shared {
                 writer.synced = head;
             }
         }
-        lock(&self.witness).note(head)
+        self.witness().note(head)
     }
 }
 

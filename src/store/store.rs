@@ -8,30 +8,24 @@ use std::{
 };
 
 use super::{
-    Customer, Snapshot, StoreOptions,
-    engine::Engine,
-    files,
+    Customer, Snapshot, StoreOptions, files,
     index::{self, Index},
     log::Log,
-    maintain, mark,
-    shared::{Shared, Writer, lock},
+    maintain,
+    mark::{self, Mark},
+    replay::Replay,
+    shared::{Folder, OpenEngine, OpenedEngine, Shared, lock},
     sled_engine::SledEngine,
-    tail::Tail,
-    tiers::Urgency,
     witness::{Head, Witness},
 };
 use crate::{
-    codec::Entries,
     error::{Error, Result},
-    journey::{NameKind, Names, Rows, Tables},
+    journey::{NameKind, Names, Tables},
     model::Seq,
-    store::ids::fingerprint,
 };
 
 /// Fewer fresh events than this are not sealed at close; the next open reads them from the log.
 const SEAL_AT_CLOSE: usize = 4096;
-/// The folder of the journey index.
-const INDEX: &str = "index";
 
 /// A store of journey events: a folder on disk, open for this process alone.
 ///
@@ -112,42 +106,44 @@ impl Store {
     }
 
     pub(super) fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self> {
-        Self::open_on(dir, options, || {
-            let log_dir = dir.join("log");
-            let (engine, mended) = SledEngine::open(&log_dir)?;
+        Self::open_on(dir, options, |log_dir| {
+            let (engine, mended) = SledEngine::open(log_dir)?;
             Ok((Arc::new(engine), mended.0))
         })
     }
 
-    /// Opens the store on an engine, which is opened when the folder is ours; it says what it had to mend.
+    /// Opens the store on engines, the first of which is opened when the folder is ours.
     pub(super) fn open_on(
         dir: &Path,
         options: &StoreOptions,
-        engine: impl FnOnce() -> Result<(Arc<dyn Engine>, Vec<String>)>,
+        open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let lock = mark::claim(dir, options.must_exist)?;
-        let (engine, mended) = engine()?;
+        let (lock, mark) = mark::claim(dir, options.must_exist)?;
+        let (engine, mended) = open_engine(&mark.log(dir))?;
         let mut report = OpenReport { mended, ..OpenReport::default() };
         let log = Log::open(engine)?;
-        let index_dir = dir.join(INDEX);
-        let (head, witness) = check_head(dir, &log, options, &mut report)?;
+        let index_dir = mark.index(dir);
+        let (head, witness) = check_head(dir, mark, &log, options, &mut report)?;
+        // Only now is it sure that this generation is the one that counts.
+        report.mended.extend(mark.remove_others(dir)?);
 
         let names = Names::default();
         let index = open_index(&index_dir, &names, &log, options);
-        let built = index.and_then(|index| replay(&log, index, head, &names, options));
-        let (index, ends, replayed) = match built {
+        let built = index.and_then(|index| Replay::begin(index, head, &names, options).read(&log));
+        let replay = match built {
             Err(error) if error.is_corrupt() => {
                 // If it is the log that cannot be read, that is what is said, and the index stays.
                 log.blocks_after(0, |_| Ok(()))?;
                 report.rebuilt = Some(error.to_string());
                 *names.write() = Tables::default();
-                replay(&log, Index::begin_anew(&index_dir)?, head, &names, options)?
+                Replay::begin(Index::begin_anew(&index_dir)?, head, &names, options).read(&log)?
             }
             built => built?,
         };
-        report.replayed = replayed;
+        report.replayed = replay.replayed;
 
-        let shared = Arc::new(Shared::new(dir.to_owned(), options.clone(), log, names, ends, index, witness, lock));
+        let folder = Folder { dir: dir.to_owned(), mark, lock, open_engine: OpenEngine(Box::new(open_engine)) };
+        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, witness));
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
         Ok(Self(Arc::new(Handle { shared, thread: std::sync::Mutex::new(Some(thread)), report })))
     }
@@ -212,7 +208,7 @@ impl Store {
             segments: snapshot.segments(),
             fresh_events,
             log_bytes: shared.log.engine().size_on_disk()?,
-            index_bytes: files::size_of_folder(&shared.dir.join(INDEX))?,
+            index_bytes: files::size_of_folder(&shared.index_dir())?,
             index_error,
         })
     }
@@ -224,8 +220,8 @@ impl Store {
     /// after a large import. It takes about as long as writing the index once, and room for a second index. Appending and
     /// asking go on meanwhile; what is appended after the call may be left as it is.
     ///
-    /// The log's folded blocks take less room, and what they took before is used again by later appends; the files do not
-    /// shrink.
+    /// If the log's files take far more room than what is in them, as after many single appends, the log is written anew as
+    /// by [`compact`](Self::compact).
     ///
     /// # Errors
     /// `Full`, `Io` or `Damaged` if a file could not be read or written, and then the store is as it was; `Poisoned` if an
@@ -242,7 +238,31 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn settle(&self) -> Result<()> {
-        self.0.shared.work.settle()
+        self.0.shared.work.settle(false)
+    }
+
+    /// Writes the log anew into a fresh folder and the journey index with it, removes the old ones, and settles the store as
+    /// [`settle`](Self::settle) does. Waits for it.
+    ///
+    /// The log's engine gives no room back by itself. This gives back all that nothing is in any more. It takes
+    /// about as long as appending everything again in large batches, and room for a second store. Appending and asking go on
+    /// meanwhile, but for a moment at the end. The new folders take the old ones' place in one step: after a crash or a power
+    /// cut the store is as before or as after.
+    ///
+    /// # Errors
+    /// Those of [`settle`](Self::settle), and then the store is as it was.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = journeylog::Store::open(dir.path().join("shop.journey"))?;
+    /// # store.append(journeylog::Event::at(chrono::Utc::now(), "c-42", "product_view"))?;
+    /// store.compact()?;
+    /// assert_eq!(store.len(), 1);
+    /// # store.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compact(&self) -> Result<()> {
+        self.0.shared.work.settle(true)
     }
 
     /// Makes everything appended so far power-safe, whatever the store's durability.
@@ -263,13 +283,21 @@ impl Store {
     }
 }
 
-/// The head of the log, after a look at its witnesses: the file of that name, and the index, which was made of a log
-/// that went at least as far.
-fn check_head(dir: &Path, log: &Log, options: &StoreOptions, report: &mut OpenReport) -> Result<(Head, Witness)> {
+/// The head of the log, after a look at its witnesses: the mark, the file of that name, and the index, which was made of
+/// a log that went at least as far.
+fn check_head(
+    dir: &Path,
+    mark: Mark,
+    log: &Log,
+    options: &StoreOptions,
+    report: &mut OpenReport,
+) -> Result<(Head, Witness)> {
     let checked = || -> Result<(Head, Witness)> {
         let witness = Witness::open(dir)?;
-        log.check(witness.head().unwrap_or_default())?;
-        Ok((log.check(index::witnessed(&dir.join(INDEX))?)?, witness))
+        // What was witnessed before this generation began was another log.
+        let witnessed = witness.head().filter(|head| head.seq > mark.began.seq).unwrap_or(mark.began);
+        log.check(witnessed)?;
+        Ok((log.check(index::witnessed(&mark.index(dir))?)?, witness))
     };
     let (head, mut witness) = match checked() {
         Err(error) if options.accept_loss && error.is_corrupt() => {
@@ -300,61 +328,6 @@ fn open_index(dir: &Path, names: &Names, log: &Log, options: &StoreOptions) -> R
     match log.check(index.through()) {
         Err(error) if error.is_corrupt() => Err(Error::damaged("the journey index", error.to_string())),
         checked => checked.map(|_| index),
-    }
-}
-
-/// Reads what the index does not have yet, sealing as it goes, so that memory stays bounded.
-fn replay(
-    log: &Log,
-    mut index: Index,
-    head: Head,
-    names: &Names,
-    options: &StoreOptions,
-) -> Result<(Index, (Writer, Tail), u64)> {
-    let mut writer = Writer::new(head, &index);
-    let mut tail = Tail::new(head, index.segments());
-    let mut replayed = 0;
-    let through = index.through().seq;
-    log.blocks_after(through, |mut block| {
-        let head = Head { seq: block.next().saturating_sub(1), chain: block.after };
-        let known = usize::try_from(through.saturating_add(1).saturating_sub(block.first)).unwrap_or(usize::MAX);
-        block.entries.drain(..known.min(block.entries.len()));
-        let first = head.seq.saturating_sub(block.entries.len() as u64).saturating_add(1);
-        let mut rows = Rows::with_room_for(block.entries.len());
-        Entries::of(&block.entries).number(first, &mut names.write(), &mut rows);
-        let bytes = block.entries.iter().map(|entry| entry.event.size()).sum();
-        for id in block.entries.iter().filter_map(|entry| entry.event.id()) {
-            writer.ids.insert(fingerprint(id));
-        }
-        replayed += rows.len() as u64;
-        writer.note_time(block.entries.last().map(|entry| entry.recorded_at));
-        tail.take_in(head, rows, bytes);
-        if tail.fresh.is_full(options.fresh_events) {
-            let (fresh, ids) = (tail.fresh.begin_sealing(), writer.ids.begin_sealing());
-            index.seal(&fresh, &ids, head, names)?;
-            merge_if_possible(&mut index)?;
-            writer.ids.end_sealing(index.ids());
-            drop(tail.end_sealing(index.segments()));
-        }
-        Ok(())
-    })?;
-    Ok((index, (writer, tail), replayed))
-}
-
-/// Merges what is of one size. It may fail for lack of room, and is not needed for the store to open; damage that it
-/// finds is another matter.
-fn merge_if_possible(index: &mut Index) -> Result<()> {
-    let mut merge = || -> Result<bool> {
-        let Some(mut merging) = index.begin_merge(Urgency::Busy)? else { return Ok(false) };
-        while merging.step()? {}
-        index.end_merge(&merging.finish()?).map(|()| true)
-    };
-    loop {
-        match merge() {
-            Ok(true) => {}
-            Err(error) if error.is_corrupt() => return Err(error),
-            Ok(false) | Err(_) => return Ok(()),
-        }
     }
 }
 

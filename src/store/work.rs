@@ -37,6 +37,8 @@ struct Wanted {
     /// How many settlings were asked for, and how many of them are over.
     settle: u64,
     settled: u64,
+    /// Whether one of them is to write the log anew in any case.
+    rewrite: bool,
     /// Why the last settling failed, for the first who asks; and in words, for the others.
     failure: Option<(Option<Error>, String)>,
 }
@@ -51,6 +53,8 @@ pub(super) struct Asked {
     pub(super) idle: bool,
     /// All settlings up to this one.
     pub(super) settle: Option<u64>,
+    /// Whether the log is to be written anew on that occasion.
+    pub(super) rewrite: bool,
 }
 
 impl Work {
@@ -65,6 +69,7 @@ impl Work {
             appended_at: now,
             settle: 0,
             settled: 0,
+            rewrite: false,
             failure: None,
         };
         Self { wanted: Mutex::new(wanted), bell: Condvar::new(), settled: Condvar::new() }
@@ -126,6 +131,7 @@ impl Work {
                 witness: witness.is_some_and(|left| left.is_zero()),
                 idle: idle.is_some_and(|left| left.is_zero()),
                 settle: (wanted.settle > wanted.settled).then_some(wanted.settle),
+                rewrite: wanted.rewrite && wanted.settle > wanted.settled,
             };
             if has_more || asked != Asked::default() {
                 wanted.seal = false;
@@ -139,10 +145,11 @@ impl Work {
         }
     }
 
-    /// Asks for a settling, and waits until it is over.
-    pub(super) fn settle(&self) -> Result<()> {
+    /// Asks for a settling, with a rewriting of the log or with one only if there is need, and waits until it is over.
+    pub(super) fn settle(&self, rewrite: bool) -> Result<()> {
         let mut wanted = self.wanted();
         wanted.settle += 1;
+        wanted.rewrite |= rewrite;
         let mine = wanted.settle;
         self.bell.notify_one();
         while wanted.settled < mine && !wanted.stop {
@@ -159,10 +166,16 @@ impl Work {
         }
     }
 
+    /// Notes that what was asked to be written anew before now is about to be.
+    pub(super) fn begin_rewriting(&self) {
+        self.wanted().rewrite = false;
+    }
+
     /// Says how the settlings up to this one went.
     pub(super) fn end_settling(&self, last: u64, outcome: Result<()>) {
         let mut wanted = self.wanted();
         wanted.settled = wanted.settled.max(last);
+        wanted.rewrite &= wanted.settle > wanted.settled;
         wanted.failure = outcome.err().map(|error| {
             let reason = error.to_string();
             (Some(error), reason)
@@ -191,12 +204,12 @@ mod tests {
     fn whoever_settles_is_told_how_it_went_and_let_go_when_the_store_is_closed() {
         let work = Work::new();
         std::thread::scope(|scope| {
-            let first = scope.spawn(|| work.settle());
+            let first = scope.spawn(|| work.settle(false));
             let asked = work.next(false);
             assert_eq!(asked.settle, Some(1));
             work.end_settling(1, Err(ErrorKind::Closed.into()));
             assert!(matches!(first.join().unwrap().unwrap_err().kind(), ErrorKind::Closed));
-            let second = scope.spawn(|| work.settle());
+            let second = scope.spawn(|| work.settle(false));
             assert_eq!(work.next(false).settle, Some(2));
             work.stop();
             assert!(matches!(second.join().unwrap().unwrap_err().kind(), ErrorKind::Closed));

@@ -11,6 +11,7 @@
 )]
 
 mod append;
+mod compact;
 mod index;
 mod model;
 mod recovery;
