@@ -97,8 +97,8 @@ pub use rust_decimal::Decimal;
 
 pub use query::{Answer, CustomerMove, Journeys, Query, Question};
 pub use store::{
-    Customer, Durability, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent, OpenReport, Receipt,
-    Snapshot, Store, StoreOptions, StoreStats,
+    Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent, OpenReport,
+    Receipt, Snapshot, Store, StoreOptions, StoreStats,
 };
 pub use table::{Cell, Table, Tables};
 

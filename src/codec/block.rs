@@ -5,22 +5,57 @@ use serde::{Deserialize, Serialize};
 use super::{Chain, Entries, body, body_v1, frame, unframe};
 use crate::{
     error::{Error, Result},
-    model::{Event, Micros},
+    model::{Event, EventId, Micros},
 };
 
 const KIND: [u8; 4] = *b"JLBK";
-/// Version 1 had another body.
-const VERSION: u32 = 2;
+/// Version 1 had another body; before version 3 nothing was erased.
+const VERSION: u32 = 3;
 /// The most bytes a block's body takes before compression; more is damage.
 const LIMIT_BODY: usize = 1 << 20;
 /// The most entries a block holds.
 const LIMIT_ENTRIES: usize = 8192;
 
-/// An entry of the log: an event, and when the log took it.
+/// An entry of the log, and when the log took it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LogEntry {
     pub(crate) recorded_at: Micros,
-    pub(crate) event: Event,
+    pub(crate) content: Content,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Content {
+    Event(Event),
+    /// Nothing any more: it keeps its place, so that those after it keep theirs.
+    Erased,
+}
+
+impl LogEntry {
+    pub(crate) fn event(recorded_at: Micros, event: Event) -> Self {
+        Self { recorded_at, content: Content::Event(event) }
+    }
+
+    /// What is left of an entry that was erased.
+    pub(crate) fn erased() -> Self {
+        Self { recorded_at: Micros::MIN, content: Content::Erased }
+    }
+
+    pub(crate) fn as_event(&self) -> Option<&Event> {
+        match &self.content {
+            Content::Event(event) => Some(event),
+            Content::Erased => None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> Option<&EventId> {
+        self.as_event()?.id()
+    }
+
+    /// Its bytes, as the limit of an event counts them.
+    pub(crate) fn size(&self) -> usize {
+        self.as_event().map_or(0, Event::size)
+    }
 }
 
 /// What stands before a block's compressed body.
@@ -126,8 +161,12 @@ impl Block {
             return None;
         }
         let plain = super::decompress(packed, header.body as usize)?;
-        let read = if version == 1 { body_v1::read } else { body::read };
-        let entries = read(&plain, header.count as usize)?;
+        let count = header.count as usize;
+        let entries = match version {
+            1 => body_v1::read(&plain, count)?,
+            2 => body::read_events(&plain, count)?,
+            _ => body::read(&plain, count)?,
+        };
         Some(Self { first: header.first, before: header.before, after: header.after, entries })
     }
 
@@ -163,14 +202,17 @@ mod tests {
                     event = event.property("t", "text").property("z", PropertyValue::Null);
                     event = event.property("o", PropertyValue::from(serde_json::json!({"a": [1, null]})));
                 }
-                LogEntry { recorded_at: Micros(i64::try_from(i).unwrap()), event: event.build().unwrap() }
+                LogEntry::event(Micros(i64::try_from(i).unwrap()), event.build().unwrap())
             })
             .collect()
     }
 
     #[test]
     fn entries_come_back_however_they_are_cut() {
-        let all = entries(1, 3_000);
+        let mut all = entries(1, 3_000);
+        let mut random = fastrand::Rng::with_seed(9);
+        all.iter_mut().skip(500).filter(|_| random.u8(0..3) == 0).for_each(|entry| *entry = LogEntry::erased());
+        all.splice(1_000..1_000, std::iter::repeat_n(LogEntry::erased(), 20_000));
         let mut ends = Vec::new();
         for limit in [1, 2_000, 24 * 1024] {
             let CutBlocks { blocks, after, .. } = BlockCutter::default().cut(1, Chain::default(), &all, limit);
@@ -202,21 +244,35 @@ mod tests {
         95c79f010006060e7b2261223a5b312c6e756c6c5d7d00080507000903ffff02005d01000a000142009fe1b5a0da908bf7fde34200141d\
         0442009f90d5afedfe99daf92a8300259f97f6e8a7feb1bc8f1d41000d60ffff01000a00";
 
+    /// The same block as version 2 had it.
+    const VERSION_2: &str = "\
+        4a4c424b02000000a701000000000000d16bb0ce4fdcf63a08074d80deeddbd28dfdbfb801ec03f08b06000102b80b0101024604092d3031\
+        323334373863082172435607000103013315e3e0ab81f2f285feff010332ee7c2ab64ae06da4a9d085df43e8588d2295a5316c0d376f9a1e\
+        18a743268201000000000060dc56beb1970d00010388c61a040001010e01010101053031333474c422000102641c01000100030100036265\
+        77060001000201020102020002010201020101042d3135659302010f00f4030001000801000861636568707273757c33582f000443004145\
+        5255181400f00500c60f01000001000400030104000100090100010e00e104010e000401010364676f2907001500810762666e6f74757aa0\
+        00300301044e00300001003e00030700021700420501008001002ef03f1f00f1190403010097f6e8a7feb1bc8f1d014068543acdf8656f82\
+        cadf4d26c9eadcc679afb1084077d40d001501000200025e00015b002104070d00f10e04000e010e000e01010c222c313a5b5d616c6e757b\
+        7d0a0643129877b529002101062900000200840401000365747861e4005401040100ff01001e01a00000340003cf007000010000000100";
+
     #[test]
-    fn a_block_of_version_1_is_read() {
-        let digits = VERSION_1.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).unwrap());
-        let bytes: Vec<u8> = digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
-        let block = Block::decode(&bytes).unwrap();
-        assert_eq!((block.first, block.next(), block.before), (8, 15, Chain(77)));
-        assert_eq!(block.entries, entries(6, 7));
-        assert_eq!(block.after, Chain(77).after(&entries(6, 7)), "the chain is the same in every version");
+    fn blocks_of_older_versions_are_read() {
+        for (version, hex) in [(1, VERSION_1), (2, VERSION_2)] {
+            let digits = hex.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).unwrap());
+            let bytes: Vec<u8> = digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
+            assert_eq!(bytes[4], version);
+            let block = Block::decode(&bytes).unwrap();
+            assert_eq!((block.first, block.next(), block.before), (8, 15, Chain(77)));
+            assert_eq!(block.entries, entries(6, 7));
+            assert_eq!(block.after, Chain(77).after(&entries(6, 7)), "the chain is the same in every version");
+        }
     }
 
     #[test]
     fn the_largest_event_fits_in_a_block() {
         let noise: String = (0..16_000).map(|i| char::from(b'!' + u8::try_from((i * 7919) % 90).unwrap())).collect();
         let event = Event::at(DateTime::UNIX_EPOCH, "c", "t").property("p", noise).build().unwrap();
-        let entries = [LogEntry { recorded_at: Micros(0), event }];
+        let entries = [LogEntry::event(Micros(0), event)];
         let cut = BlockCutter::default().cut(1, Chain::default(), &entries, 24 * 1024);
         assert!(cut.blocks[0].1.len() <= 24 * 1024);
     }

@@ -33,6 +33,7 @@ const JSON: u64 = 7;
 
 pub(super) fn write(entries: &Entries<'_>) -> Vec<u8> {
     let mut out = Out::default();
+    write_places(&mut out, &entries.erased);
     let texts = &entries.customer_texts.list;
     let (order, ranks) = in_order(texts);
     out.texts(order.iter().filter_map(|place| texts.get(*place as usize).copied()));
@@ -82,9 +83,13 @@ fn in_order(texts: &[&str]) -> (Vec<u32>, Vec<u32>) {
 }
 
 fn write_rows<T>(out: &mut Out, sparse: &Sparse<T>) {
-    out.number(sparse.rows.len() as u64);
-    let before = std::iter::once(0).chain(sparse.rows.iter().map(|row| row + 1));
-    out.packed(sparse.rows.iter().zip(before).map(|(row, before)| row.wrapping_sub(before).into()), 0);
+    write_places(out, &sparse.rows);
+}
+
+fn write_places(out: &mut Out, rows: &[u32]) {
+    out.number(rows.len() as u64);
+    let before = std::iter::once(0).chain(rows.iter().map(|row| row + 1));
+    out.packed(rows.iter().zip(before).map(|(row, before)| row.wrapping_sub(before).into()), 0);
 }
 
 fn write_values(out: &mut Out, values: &Sparse<Money>) {
@@ -167,6 +172,19 @@ fn write_property(out: &mut Out, cells: &PropertyCells<'_>) {
 /// The entries of a body; `None` if the bytes are none.
 pub(super) fn read(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
     let mut input = In(plain);
+    let erased = read_rows(&mut input, count)?;
+    let mut events = read_events(input.0, count.checked_sub(erased.len())?)?.into_iter();
+    let mut erased = erased.into_iter().peekable();
+    let entries = (0..count).map(|place| match erased.next_if_eq(&place) {
+        Some(_) => Some(LogEntry::erased()),
+        None => events.next(),
+    });
+    entries.collect()
+}
+
+/// The entries of the rest of a body, none of which is erased.
+pub(super) fn read_events(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
+    let mut input = In(plain);
     let texts = |input: &mut In<'_>| input.texts(count, LIMIT_TEXTS);
     // Each text is checked once; entries share it.
     let customers: Vec<CustomerId> = checked(texts(&mut input)?, CustomerId::new)?;
@@ -176,10 +194,10 @@ pub(super) fn read(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
     let touchpoint_of = input.packed(count)?;
     let channels: Vec<Channel> = checked(texts(&mut input)?, Channel::new)?;
     let channel_of = input.packed(count)?;
-    let mut entries = Vec::with_capacity(count);
-    let columns = customer_of.into_iter().zip(occurred).zip(recorded).zip(touchpoint_of.into_iter().zip(channel_of));
-    for (((customer, occurred), recorded), (touchpoint, channel)) in columns {
-        let event = Event {
+    let mut events = Vec::with_capacity(count);
+    let columns = customer_of.into_iter().zip(occurred).zip(touchpoint_of.into_iter().zip(channel_of));
+    for ((customer, occurred), (touchpoint, channel)) in columns {
+        events.push(Event {
             id: None,
             customer: customers.get(usize::try_from(customer).ok()?)?.clone(),
             touchpoint: touchpoints.get(usize::try_from(touchpoint).ok()?)?.clone(),
@@ -189,25 +207,25 @@ pub(super) fn read(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
             value: None,
             feedback: None,
             properties: BTreeMap::new(),
-        };
-        entries.push(LogEntry { recorded_at: Micros(recorded.cast_signed()), event });
+        });
     }
     let rows = read_rows(&mut input, count)?;
     for (row, id) in rows.iter().zip(texts(&mut input)?) {
-        entries.get_mut(*row)?.event.id = Some(EventId::new(id).ok()?);
+        events.get_mut(*row)?.id = Some(EventId::new(id).ok()?);
     }
     let rows = read_rows(&mut input, count)?;
     let stages: Vec<StageName> = checked(texts(&mut input)?, StageName::new)?;
     for (row, stage) in rows.iter().zip(input.packed(rows.len())?) {
-        entries.get_mut(*row)?.event.stage = Some(stages.get(usize::try_from(stage).ok()?)?.clone());
+        events.get_mut(*row)?.stage = Some(stages.get(usize::try_from(stage).ok()?)?.clone());
     }
-    read_values(&mut input, &mut entries)?;
-    read_feedback(&mut input, &mut entries)?;
+    read_values(&mut input, &mut events)?;
+    read_feedback(&mut input, &mut events)?;
     // An event has at most 256 properties.
     for name in input.texts(count.checked_mul(256)?, LIMIT_TEXTS)? {
-        read_property(&mut input, &name, &mut entries)?;
+        read_property(&mut input, &name, &mut events)?;
     }
-    input.0.is_empty().then_some(entries)
+    let entries = recorded.into_iter().zip(events).map(|(at, event)| LogEntry::event(Micros(at.cast_signed()), event));
+    input.0.is_empty().then(|| entries.collect())
 }
 
 fn checked<T, E>(texts: Vec<String>, check: impl Fn(String) -> Result<T, E>) -> Option<Vec<T>> {
@@ -228,8 +246,8 @@ fn read_rows(input: &mut In<'_>, most: usize) -> Option<Vec<usize>> {
         .collect()
 }
 
-fn read_values(input: &mut In<'_>, entries: &mut [LogEntry]) -> Option<()> {
-    let rows = read_rows(input, entries.len())?;
+fn read_values(input: &mut In<'_>, events: &mut [Event]) -> Option<()> {
+    let rows = read_rows(input, events.len())?;
     let currencies = checked(input.texts(rows.len(), LIMIT_TEXTS)?, Currency::new)?;
     let (currency_of, scales) = (input.packed(rows.len())?, input.packed(rows.len())?);
     let (low, high) = (input.packed(rows.len())?, input.packed(rows.len())?);
@@ -237,13 +255,13 @@ fn read_values(input: &mut In<'_>, entries: &mut [LogEntry]) -> Option<()> {
     for ((row, currency), ((low, high), scale)) in rows.into_iter().zip(currency_of).zip(amounts) {
         let amount = Decimal::try_from_i128_with_scale(whole(low, high), u32::try_from(scale).ok()?).ok()?;
         let currency = *currencies.get(usize::try_from(currency).ok()?)?;
-        entries.get_mut(row)?.event.value = Some(Money::from_decimal(amount, currency).ok()?);
+        events.get_mut(row)?.value = Some(Money::from_decimal(amount, currency).ok()?);
     }
     Some(())
 }
 
-fn read_feedback(input: &mut In<'_>, entries: &mut [LogEntry]) -> Option<()> {
-    let rows = read_rows(input, entries.len())?;
+fn read_feedback(input: &mut In<'_>, events: &mut [Event]) -> Option<()> {
+    let rows = read_rows(input, events.len())?;
     let (surveys, scores) = (input.packed(rows.len())?, input.packed(rows.len())?);
     let commented = input.packed(rows.len())?;
     let mut comments = input.texts(rows.len(), LIMIT_TEXTS)?.into_iter();
@@ -253,13 +271,13 @@ fn read_feedback(input: &mut In<'_>, entries: &mut [LogEntry]) -> Option<()> {
         if commented != 0 {
             answer = answer.with_comment(comments.next()?).ok()?;
         }
-        entries.get_mut(row)?.event.feedback = Some(answer);
+        events.get_mut(row)?.feedback = Some(answer);
     }
     Some(())
 }
 
-fn read_property(input: &mut In<'_>, name: &str, entries: &mut [LogEntry]) -> Option<()> {
-    let rows = read_rows(input, entries.len())?;
+fn read_property(input: &mut In<'_>, name: &str, events: &mut [Event]) -> Option<()> {
+    let rows = read_rows(input, events.len())?;
     let count = input.count(rows.len())?;
     let kinds = input.packed(count)?;
     let of = |wanted: &[u64]| kinds.iter().filter(|kind| wanted.contains(kind)).count();
@@ -282,7 +300,7 @@ fn read_property(input: &mut In<'_>, name: &str, entries: &mut [LogEntry]) -> Op
     let places = if count < rows.len() { input.packed(rows.len())? } else { (0..count as u64).collect() };
     for (row, place) in rows.into_iter().zip(places) {
         let value = values.get(usize::try_from(place).ok()?)?.clone();
-        entries.get_mut(row)?.event.properties.insert(name.to_owned(), value);
+        events.get_mut(row)?.properties.insert(name.to_owned(), value);
     }
     Some(())
 }

@@ -74,11 +74,10 @@ impl Body<'_> {
         if self.occurred.len() != count || columns.iter().any(|len| *len != count) {
             return None;
         }
-        let mut entries = Vec::with_capacity(count);
-        let columns =
-            self.occurred.iter().zip(&self.recorded).zip(&self.customers).zip(&self.touchpoints).zip(&self.channels);
-        for ((((&occurred, &recorded), &customer), &touchpoint), &channel) in columns {
-            let event = Event {
+        let mut events = Vec::with_capacity(count);
+        let columns = self.occurred.iter().zip(&self.customers).zip(&self.touchpoints).zip(&self.channels);
+        for (((&occurred, &customer), &touchpoint), &channel) in columns {
+            events.push(Event {
                 id: None,
                 customer: CustomerId::new(text(customer)?).ok()?,
                 touchpoint: Touchpoint::new(text(touchpoint)?).ok()?,
@@ -88,24 +87,23 @@ impl Body<'_> {
                 value: None,
                 feedback: None,
                 properties: BTreeMap::new(),
-            };
-            entries.push(LogEntry { recorded_at: Micros(recorded), event });
+            });
         }
         for (row, id) in &self.ids {
-            entries.get_mut(*row as usize)?.event.id = Some(EventId::new(id).ok()?);
+            events.get_mut(*row as usize)?.id = Some(EventId::new(id).ok()?);
         }
         for &(row, stage) in &self.stages {
-            entries.get_mut(row as usize)?.event.stage = Some(StageName::new(text(stage)?).ok()?);
+            events.get_mut(row as usize)?.stage = Some(StageName::new(text(stage)?).ok()?);
         }
         for &(row, mantissa, scale, currency) in &self.values {
             let amount = Decimal::try_from_i128_with_scale(mantissa, scale).ok()?;
             let money = Money::from_decimal(amount, currency).ok()?;
-            entries.get_mut(row as usize)?.event.value = Some(money);
+            events.get_mut(row as usize)?.value = Some(money);
         }
         for (row, survey, score, comment) in &self.feedback {
             let answer = Feedback::new(*survey, *score).ok()?;
             let answer = comment.map_or(Some(answer.clone()), |comment| answer.with_comment(comment).ok())?;
-            entries.get_mut(*row as usize)?.event.feedback = Some(answer);
+            events.get_mut(*row as usize)?.feedback = Some(answer);
         }
         for (row, name, value) in &self.properties {
             let value = match value {
@@ -117,8 +115,9 @@ impl Body<'_> {
                 Property::Text(place) => PropertyValue::Text(text(*place)?.to_owned()),
                 Property::Json(json) => PropertyValue::Nested(serde_json::from_str(json).ok()?),
             };
-            entries.get_mut(*row as usize)?.event.properties.insert(text(*name)?.to_owned(), value);
+            events.get_mut(*row as usize)?.properties.insert(text(*name)?.to_owned(), value);
         }
-        Some(entries)
+        let entries = self.recorded.iter().zip(events).map(|(&at, event)| LogEntry::event(Micros(at), event));
+        Some(entries.collect())
     }
 }

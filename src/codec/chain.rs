@@ -35,9 +35,10 @@ fn write_alone(entry: &LogEntry, bytes: &mut Vec<u8>) {
             write(part, bytes);
         }
     }
-    let LogEntry { recorded_at, event } = entry;
+    // An erased entry has no bytes, which no other has.
+    let Some(event) = entry.as_event() else { return };
     let Event { id, customer, touchpoint, channel, occurred_at, stage, value, feedback, properties } = event;
-    bytes.extend_from_slice(&recorded_at.0.to_le_bytes());
+    bytes.extend_from_slice(&entry.recorded_at.0.to_le_bytes());
     bytes.extend_from_slice(&occurred_at.0.to_le_bytes());
     for name in [customer.as_str(), touchpoint.as_str(), channel.as_str()] {
         write_text(name, bytes);

@@ -127,6 +127,8 @@ fn is_same(a: &PropertyValue, b: &PropertyValue) -> bool {
 /// Entries that will be one block, in columns.
 #[derive(Debug, Default)]
 pub(crate) struct Entries<'a> {
+    /// Which of the entries are erased, by their places among all. What follows is of the others only.
+    pub(super) erased: Vec<u32>,
     pub(super) occurred: Vec<Micros>,
     pub(super) recorded: Vec<Micros>,
     pub(super) customers: Vec<u32>,
@@ -149,7 +151,7 @@ pub(crate) struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     pub(crate) fn len(&self) -> usize {
-        self.occurred.len()
+        self.occurred.len() + self.erased.len()
     }
 
     /// The columns of these entries.
@@ -168,7 +170,10 @@ impl<'a> Entries<'a> {
         /// What a column takes for an entry, whatever it holds; and a text or value beside its bytes.
         const ENTRY: usize = 8;
         const CELL: usize = 2;
-        let LogEntry { recorded_at, event } = entry;
+        let Some(event) = entry.as_event() else {
+            self.erased.push(number(self.len()));
+            return;
+        };
         let Event { id, customer, touchpoint, channel, occurred_at, stage, value, feedback, properties } = event;
         let row = number(self.occurred.len());
         let mut weight = ENTRY;
@@ -180,7 +185,7 @@ impl<'a> Entries<'a> {
             place
         };
         self.occurred.push(*occurred_at);
-        self.recorded.push(*recorded_at);
+        self.recorded.push(entry.recorded_at);
         self.customers.push(place(&mut self.customer_texts, customer.as_str()));
         self.touchpoints.push(place(&mut self.touchpoint_texts, touchpoint.as_str()));
         self.channels.push(place(&mut self.channel_texts, channel.as_str()));
@@ -210,6 +215,12 @@ impl<'a> Entries<'a> {
         self.weight += weight;
     }
 
+    /// The sequences of those that are not erased, if the first of all has this one.
+    fn seqs(&self, first: u64) -> impl Iterator<Item = u64> {
+        let mut erased = self.erased.iter().copied().peekable();
+        (0_u32..).filter(move |place| erased.next_if_eq(place).is_none()).map(move |place| first + u64::from(place))
+    }
+
     /// Adds the entries to rows, giving their new names numbers. Nested properties cannot be filtered on and stay out.
     pub(crate) fn number(&self, first: u64, names: &mut Tables, rows: &mut Rows) {
         let customers = self.customer_texts.numbers(NameKind::Customer, names);
@@ -219,13 +230,15 @@ impl<'a> Entries<'a> {
         let at = |numbers: &[u32], place: u32| numbers.get(place as usize).copied().unwrap_or_default();
         let before = rows.len();
         let columns = self.occurred.iter().zip(&self.customers).zip(self.touchpoints.iter().zip(&self.channels));
-        rows.extend((first..).zip(columns).map(|(seq, ((&time, &customer), (&touchpoint, &channel)))| PlainRow {
-            customer: CustomerNo(at(&customers, customer)),
-            time,
-            seq,
-            touchpoint: TouchpointNo(at(&touchpoints, touchpoint)),
-            channel: ChannelNo(at(&channels, channel)),
-            stage: NO_STAGE,
+        rows.extend(self.seqs(first).zip(columns).map(|(seq, ((&time, &customer), (&touchpoint, &channel)))| {
+            PlainRow {
+                customer: CustomerNo(at(&customers, customer)),
+                time,
+                seq,
+                touchpoint: TouchpointNo(at(&touchpoints, touchpoint)),
+                channel: ChannelNo(at(&channels, channel)),
+                stage: NO_STAGE,
+            }
         }));
         for (&row, &stage) in self.stages.rows.iter().zip(&self.stages.cells) {
             rows.set_stage(before + row as usize, at(&stages, stage));

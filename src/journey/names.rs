@@ -1,7 +1,9 @@
 //! Dense numbers for names, given once in the order of first appearance, so that questions run on numbers.
 
 use std::{
+    collections::BTreeSet,
     hash::BuildHasher,
+    ops::Range,
     sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -69,6 +71,8 @@ struct Table {
     texts: String,
     ends: Vec<u64>,
     places: HashTable<Slot>,
+    /// Numbers whose names were taken away.
+    nameless: BTreeSet<u32>,
 }
 
 /// A name in the table: 32 bits of its hash, so that a growing table looks at no text, and its number.
@@ -90,10 +94,41 @@ impl Table {
         Slot { hash: u32::try_from(hash >> 32).unwrap_or_default(), number }
     }
 
-    fn get(&self, number: usize) -> Option<&str> {
+    fn place(&self, number: usize) -> Option<Range<usize>> {
         let end = *self.ends.get(number)?;
         let start = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
-        self.texts.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+        Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+    }
+
+    fn get(&self, number: usize) -> Option<&str> {
+        self.texts.get(self.place(number)?)
+    }
+
+    /// The name of a number, empty if it was taken away.
+    fn name(&self, number: usize) -> Option<&str> {
+        let is_nameless = u32::try_from(number).is_ok_and(|number| self.nameless.contains(&number));
+        if is_nameless { Some("") } else { self.get(number) }
+    }
+
+    /// Takes a number's name away.
+    fn forget(&mut self, number: u32) {
+        let Some((place, name)) = self.place(number as usize).zip(self.get(number as usize)) else { return };
+        let spread = Self::slot(hash_name(name), number).spread();
+        if let Ok(slot) = self.places.find_entry(spread, |slot| slot.number == number) {
+            slot.remove();
+        }
+        // Nobody finds it any more; nor is it to be found in memory.
+        let length = place.len();
+        self.texts.replace_range(place, &" ".repeat(length));
+        self.nameless.insert(number);
+    }
+
+    /// Gives the next number to nobody.
+    fn skip(&mut self) -> u32 {
+        let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
+        self.ends.push(self.texts.len() as u64);
+        self.nameless.insert(number);
+        number
     }
 
     fn find(&self, name: &str, hash: u64) -> Option<u32> {
@@ -133,7 +168,7 @@ impl Table {
     }
 }
 
-/// The tables of names. Numbers are only ever added.
+/// The tables of names. Numbers are only ever added, and names only taken away from customers who are erased.
 #[derive(Default)]
 pub(crate) struct Tables {
     customers: Table,
@@ -141,6 +176,8 @@ pub(crate) struct Tables {
     channels: Table,
     stages: Table,
     properties: Table,
+    /// The numbers of customers whose events are not to be seen, in order.
+    hidden: Arc<[u32]>,
 }
 
 impl Tables {
@@ -177,7 +214,28 @@ impl Tables {
     /// The names of a kind from a number on, in order.
     pub(crate) fn starting_at(&self, kind: NameKind, first: usize) -> impl Iterator<Item = &str> {
         let table = self.table(kind);
-        (first..table.ends.len()).filter_map(|number| table.get(number))
+        (first..table.ends.len()).filter_map(|number| table.name(number))
+    }
+
+    /// Takes a customer's name away, and hides what bears the number.
+    pub(crate) fn forget(&mut self, customer: CustomerNo) {
+        self.customers.forget(customer.0);
+        self.hide_nameless();
+    }
+
+    /// Passes over a number whose name was taken away before the names were written.
+    pub(crate) fn skip(&mut self, kind: NameKind) -> u32 {
+        self.table_mut(kind).skip()
+    }
+
+    /// Hides the events of all customers without a name.
+    pub(crate) fn hide_nameless(&mut self) {
+        self.hidden = self.customers.nameless.iter().copied().collect();
+    }
+
+    /// How many customers have lost their names.
+    pub(crate) fn nameless(&self) -> usize {
+        self.customers.nameless.len()
     }
 
     pub(crate) fn len(&self, kind: NameKind) -> usize {
@@ -205,11 +263,16 @@ impl Names {
     }
 
     pub(crate) fn text(&self, kind: NameKind, number: u32) -> Option<Arc<str>> {
-        self.read().table(kind).get(number as usize).map(Arc::from)
+        self.read().table(kind).name(number as usize).map(Arc::from)
     }
 
     pub(crate) fn count(&self, kind: NameKind) -> usize {
         self.read().len(kind)
+    }
+
+    /// The numbers of customers whose events are not to be seen, in order.
+    pub(crate) fn hidden(&self) -> Arc<[u32]> {
+        Arc::clone(&self.read().hidden)
     }
 
     /// The number of a customer, if the store has any event of theirs.
@@ -284,6 +347,10 @@ mod tests {
         let numbers = names.write().intern_all(NameKind::Customer, &many, &hashes);
         assert_eq!(numbers, [9, 5_002, 0, 5_002, 5_003]);
         assert_eq!(&*names.customer(CustomerNo(9_999)), "");
+        names.write().forget(CustomerNo(1));
+        assert_eq!((names.find_customer("b"), &*names.customer(CustomerNo(1)), &*names.hidden()), (None, "", &[1][..]));
+        assert_eq!(names.find_customer("a"), Some(CustomerNo(0)));
+        assert_eq!(names.write().intern(NameKind::Customer, "b"), 5_004, "the number is not given again");
         assert!(!format!("{names:?}").contains('b') || !format!("{names:?}").contains("\"b\""));
     }
 }

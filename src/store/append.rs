@@ -24,7 +24,8 @@ pub const LIMIT_BATCH_BYTES: usize = 16 << 20;
 impl Store {
     /// Appends one event. What `Ok` guarantees is said by the store's [`Durability`].
     ///
-    /// An event that is not valid is refused. One whose id the log has already is not stored, and the receipt says so.
+    /// An event that is not valid is refused. One whose id the log has already is not stored, nor is one of a customer who
+    /// was [erased](Self::erase), and the receipt says so.
     ///
     /// # Errors
     /// `InvalidValue` if the event is refused; `Closed` after a close; `Poisoned` if an earlier write failed; `Damaged` or
@@ -63,7 +64,7 @@ impl Store {
 
 /// An event on its way into the log, which will say when it took it.
 fn unrecorded(event: Event) -> LogEntry {
-    LogEntry { recorded_at: Micros::MIN, event }
+    LogEntry::event(Micros::MIN, event)
 }
 
 /// What is written as one batch.
@@ -136,7 +137,8 @@ impl Shared {
         writer.check()?;
         self.check_room()?;
         let ids_before = group.new_ids.len();
-        let duplicates = match find_duplicates(writer, &entries, &mut group.new_ids) {
+        let erased = self.find_erased(&entries);
+        let duplicates = match find_duplicates(writer, &entries, &erased, &mut group.new_ids) {
             Ok(duplicates) => duplicates,
             Err(error) => {
                 group.new_ids.drain(ids_before..).for_each(|id| writer.ids.forget(id));
@@ -144,13 +146,13 @@ impl Shared {
             }
         };
         let mut sizes = bytes;
-        if !duplicates.is_empty() {
-            let mut left = duplicates.iter().peekable();
+        if !duplicates.is_empty() || !erased.is_empty() {
+            let mut left = [&duplicates, &erased].map(|positions| positions.iter().peekable());
             let mut position = 0;
             entries.retain(|entry| {
-                let is_new = left.next_if_eq(&&position).is_none();
+                let is_new = left.iter_mut().all(|left| left.next_if_eq(&&position).is_none());
                 position += 1;
-                sizes -= if is_new { 0 } else { entry.event.size() };
+                sizes -= if is_new { 0 } else { entry.size() };
                 is_new
             });
         }
@@ -162,7 +164,21 @@ impl Shared {
         } else {
             group.entries.append(&mut entries);
         }
-        Ok(Receipt { first, stored, duplicates, durability: self.options.durability })
+        Ok(Receipt { first, stored, duplicates, erased, durability: self.options.durability })
+    }
+
+    /// The positions of events of customers who were erased.
+    fn find_erased(&self, entries: &[LogEntry]) -> Vec<usize> {
+        let erasures = self.erasures();
+        if erasures.is_empty() {
+            return Vec::new();
+        }
+        let is_erased = |entry: &LogEntry| {
+            let customer = entry.as_event().map(|event| event.customer().as_str());
+            // Whoever has a name here is not erased.
+            customer.is_some_and(|id| self.names.find_customer(id).is_none() && erasures.contains(id))
+        };
+        (0..).zip(entries).filter(|(_, entry)| is_erased(entry)).map(|(position, _)| position).collect()
     }
 
     /// Writes a batch to the log as safely as the store promises, then shows it to questions.
@@ -198,11 +214,18 @@ impl Shared {
     }
 }
 
-/// The positions of events whose ids are known; the other ids are noted.
-fn find_duplicates(writer: &mut Writer, entries: &[LogEntry], new_ids: &mut Vec<u128>) -> Result<Vec<usize>> {
+/// The positions of events whose ids are known, but for those that are left out anyway; the other ids are noted.
+fn find_duplicates(
+    writer: &mut Writer,
+    entries: &[LogEntry],
+    left_out: &[usize],
+    new_ids: &mut Vec<u128>,
+) -> Result<Vec<usize>> {
     let mut duplicates = Vec::new();
+    let mut left_out = left_out.iter().peekable();
     for (position, entry) in entries.iter().enumerate() {
-        let Some(id) = entry.event.id() else { continue };
+        let is_left_out = left_out.next_if_eq(&&position).is_some();
+        let Some(id) = entry.id().filter(|_| !is_left_out) else { continue };
         let id = fingerprint(id);
         if writer.ids.contains(id)? {
             duplicates.push(position);

@@ -275,7 +275,7 @@ mod tests {
                 let event = Event::at(DateTime::UNIX_EPOCH + TimeDelta::seconds(i), format!("c{}", i % 7), "t")
                     .build()
                     .unwrap();
-                LogEntry { recorded_at: Micros(i), event }
+                LogEntry::event(Micros(i), event)
             })
             .collect()
     }

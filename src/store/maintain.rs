@@ -3,7 +3,13 @@
 //! All of it is done by this one thread, in steps: a seal that is due comes before the next step of a merge, and a close
 //! waits for one step and not for a merge.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
 
 use super::{
     log::{Folded, Wanted},
@@ -12,10 +18,14 @@ use super::{
     shared::Shared,
     tiers::Urgency,
 };
-use crate::error::Result;
+use crate::{error::Result, model::Micros};
 
 /// After a seal that failed, the next is tried no sooner than this.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The same for a copy of the log that nobody waits for.
+const LONG_PAUSE: Duration = Duration::from_secs(600);
+/// Whoever is erased is gone from the disk after this time at the latest, in microseconds.
+const DAY: i64 = 86_400_000_000;
 /// While a store is settled, seals may come that nobody waits for.
 const MOST_MERGES_TO_SETTLE: u32 = 4;
 
@@ -25,8 +35,9 @@ struct Worker<'a> {
     merging: Option<Merging>,
     /// The copy of the log that is under way.
     rewriting: Option<Rewriting>,
-    /// Whether one is to be made.
+    /// Whether one is to be made; and when one may be made again that nobody asked for, after one that failed.
     wants_rewriting: bool,
+    rewrite_after: Option<Instant>,
     /// Whether there may be something to merge or to fold.
     has_more: bool,
     is_idle: bool,
@@ -43,6 +54,7 @@ pub(super) fn run(shared: &Shared) {
         merging: None,
         rewriting: None,
         wants_rewriting: false,
+        rewrite_after: None,
         has_more: true,
         is_idle: false,
         settling: None,
@@ -68,6 +80,9 @@ pub(super) fn run(shared: &Shared) {
                 thread::sleep(PAUSE);
             }
         }
+        if asked.idle || asked.witness {
+            worker.compact_if_due();
+        }
         if asked.witness {
             // If this fails the engine refuses later writes, and they say why.
             let _ = shared.sync_and_witness();
@@ -89,6 +104,7 @@ impl Worker<'_> {
 
     /// Does a bounded part of what there is to do.
     fn step(&mut self) {
+        let was_rewriting = self.wants_rewriting || self.rewriting.is_some();
         match self.try_step() {
             Ok(true) => {}
             Ok(false) => {
@@ -98,9 +114,20 @@ impl Worker<'_> {
             // What cannot be merged or folded stays as it is, and is tried again after the next seal.
             Err(error) => {
                 (self.has_more, self.is_idle) = (false, false);
-                (self.merging, self.rewriting, self.wants_rewriting) = (None, None, false);
+                self.rewrite_after = was_rewriting.then(|| Instant::now() + LONG_PAUSE);
+                (self.merging, self.wants_rewriting) = (None, false);
                 self.end_settling(Err(error));
             }
+        }
+    }
+
+    /// Begins to compact a store of which a customer was erased: when it is idle, or when it has waited long enough.
+    fn compact_if_due(&mut self) {
+        let Some(since) = self.shared.erasures().pending_since() else { return };
+        let is_due = self.is_idle || Micros::from(Utc::now()).0.saturating_sub(since.0) > DAY;
+        let may = self.rewrite_after.is_none_or(|after| Instant::now() > after);
+        if is_due && may && self.rewriting.is_none() {
+            (self.wants_rewriting, self.has_more) = (true, true);
         }
     }
 

@@ -3,6 +3,8 @@
 mod append;
 mod customer;
 mod engine;
+mod erase;
+mod erasures;
 #[cfg(test)]
 mod failing;
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod work;
 
 pub use append::{LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS};
 pub use customer::{Customer, JourneyEvent};
+pub use erasures::Erasure;
 pub use options::{Durability, StoreOptions};
 pub use receipt::Receipt;
 pub(crate) use scan::Scan;

@@ -177,7 +177,13 @@ mod tests {
     fn answer(pending: Pending) {
         let Pending { entries, reply, .. } = pending;
         let stored = entries.len() as u64;
-        reply.send(Ok(Receipt { first: 1, stored, duplicates: Vec::new(), durability: Durability::Synced }));
+        reply.send(Ok(Receipt {
+            first: 1,
+            stored,
+            duplicates: Vec::new(),
+            erased: Vec::new(),
+            durability: Durability::Synced,
+        }));
     }
 
     #[test]

@@ -8,11 +8,12 @@ pub struct Receipt {
     pub(super) first: u64,
     pub(super) stored: u64,
     pub(super) duplicates: Vec<usize>,
+    pub(super) erased: Vec<usize>,
     pub(super) durability: Durability,
 }
 
 impl Receipt {
-    /// The sequence of the first event stored; the others follow without gaps. `None` if all were duplicates.
+    /// The sequence of the first event stored; the others follow without gaps. `None` if none was.
     pub fn first(&self) -> Option<Seq> {
         (self.stored > 0).then_some(Seq(self.first))
     }
@@ -31,6 +32,12 @@ impl Receipt {
     /// their ids already.
     pub fn duplicates(&self) -> &[usize] {
         &self.duplicates
+    }
+
+    /// The positions (from 0) of the events that were not stored, because their customers were
+    /// [erased](crate::Store::erase).
+    pub fn erased(&self) -> &[usize] {
+        &self.erased
     }
 
     /// What the stored events have reached.

@@ -4,7 +4,7 @@ use super::{
     StoreOptions, ids::fingerprint, index::Index, log::Log, shared::Writer, tail::Tail, tiers::Urgency, witness::Head,
 };
 use crate::{
-    codec::{Block, Entries},
+    codec::{Block, Entries, LogEntry},
     error::Result,
     journey::{Names, Rows},
 };
@@ -34,26 +34,30 @@ impl Replay {
         let through = self.index.through().seq;
         log.blocks_after(through, |mut block| {
             let known = usize::try_from(through.saturating_add(1).saturating_sub(block.first)).unwrap_or(usize::MAX);
-            let after = Head { seq: block.next().saturating_sub(1), chain: block.after };
-            block.entries.drain(..known.min(block.entries.len()));
-            self.take_in(&block, after)
+            let known = block.entries.drain(..known.min(block.entries.len())).len();
+            block.first += known as u64;
+            let rows = self.number(&block);
+            self.take_in(&block, rows)
         })?;
         Ok(self)
     }
 
-    /// Takes in the entries of a block, the last of which is at this head, sealing on the way, so that memory stays bounded.
-    pub(super) fn take_in(&mut self, block: &Block, head: Head) -> Result<()> {
-        let entries = &block.entries;
-        let first = head.seq.saturating_sub(entries.len() as u64).saturating_add(1);
-        let mut rows = Rows::with_room_for(entries.len());
-        Entries::of(entries).number(first, &mut self.names.write(), &mut rows);
-        let bytes = entries.iter().map(|entry| entry.event.size()).sum();
-        for id in entries.iter().filter_map(|entry| entry.event.id()) {
+    /// The entries of a block in numbers; names that are new get theirs.
+    pub(super) fn number(&self, block: &Block) -> Rows {
+        let mut rows = Rows::with_room_for(block.entries.len());
+        Entries::of(&block.entries).number(block.first, &mut self.names.write(), &mut rows);
+        rows
+    }
+
+    /// Takes in the entries of a block, sealing on the way, so that memory stays bounded.
+    pub(super) fn take_in(&mut self, block: &Block, rows: Rows) -> Result<()> {
+        let head = Head { seq: block.next().saturating_sub(1), chain: block.after };
+        for id in block.entries.iter().filter_map(LogEntry::id) {
             self.writer.ids.insert(fingerprint(id));
         }
-        self.replayed += rows.len() as u64;
-        self.writer.note_time(entries.last().map(|entry| entry.recorded_at));
-        self.tail.take_in(head, rows, bytes);
+        self.replayed += block.entries.len() as u64;
+        self.writer.note_time(block.entries.iter().map(|entry| entry.recorded_at).max());
+        self.tail.take_in(head, rows, block.entries.iter().map(LogEntry::size).sum());
         if self.tail.fresh.is_full(self.options.fresh_events) {
             let (fresh, ids) = (self.tail.fresh.begin_sealing(), self.writer.ids.begin_sealing());
             self.index.seal(&fresh, &ids, head, &self.names)?;

@@ -3,9 +3,12 @@
 //! An engine gives no room back and erases nothing: only a copy is as small as what it holds. The copy takes the old
 //! one's place in one step, the replacing of the mark.
 
-use std::{mem, path::PathBuf};
+use std::{collections::HashMap, mem, path::PathBuf};
+
+use chrono::Utc;
 
 use super::{
+    erasures::Erasures,
     files,
     index::Index,
     log::{Log, LogReader},
@@ -15,8 +18,10 @@ use super::{
     witness::Head,
 };
 use crate::{
-    codec::{Block, BlockCutter},
+    codec::{Block, BlockCutter, LogEntry},
     error::{Error, Result},
+    journey::Names,
+    model::Micros,
 };
 
 /// So often the copy runs after what is appended meanwhile; then appending waits until it is there.
@@ -25,6 +30,8 @@ const CHASES: u32 = 32;
 const FEW: u64 = 4096;
 /// So many bytes of events, or a little more, are copied in one step.
 const STEP: usize = 1 << 20;
+/// What an entry counts at the least.
+const LEAST: usize = 8;
 
 /// A copy of the log that is under way, and the index of it. If it is dropped before it takes the old one's place, it
 /// leaves no folder.
@@ -36,6 +43,9 @@ pub(super) struct Rewriting {
     head: Head,
     cutter: BlockCutter,
     chases: u32,
+    /// Fingerprints of customers of whom all events are left out, and how many were of each.
+    erased: Vec<u128>,
+    lacks: HashMap<u128, u64>,
     made: Made,
 }
 
@@ -62,14 +72,25 @@ impl Rewriting {
         let (engine, _) = (shared.open_engine.0)(&log_dir)?;
         let head = Head::default();
         let replay = Replay::begin(Index::begin_anew(&index_dir)?, head, &shared.names, &shared.options);
+        let erased = shared.erasures().pending_fingerprints();
         let reader = shared.log.read_after(0)?;
         let log = Log::open(engine)?;
-        Ok(Self { reader, log, replay, head, cutter: BlockCutter::default(), chases: 0, made })
+        Ok(Self {
+            reader,
+            log,
+            replay,
+            head,
+            cutter: BlockCutter::default(),
+            chases: 0,
+            erased,
+            lacks: HashMap::new(),
+            made,
+        })
     }
 
     /// Copies some more; false if it has come so far that [`finish`](Self::finish) takes but a moment.
     pub(super) fn step(&mut self, shared: &Shared) -> Result<bool> {
-        let copied = self.copy()?;
+        let copied = self.copy(shared)?;
         if copied > FEW {
             return Ok(true);
         }
@@ -84,7 +105,7 @@ impl Rewriting {
     }
 
     /// Copies the next blocks, small ones together as larger ones, and says how many entries they have.
-    fn copy(&mut self) -> Result<u64> {
+    fn copy(&mut self, shared: &Shared) -> Result<u64> {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         while bytes < STEP {
             let blocks = self.reader.next_blocks()?;
@@ -92,24 +113,51 @@ impl Rewriting {
                 break;
             }
             let more = blocks.into_iter().flat_map(|block| block.entries);
-            entries.extend(more.inspect(|entry| bytes += entry.event.size()));
+            entries.extend(more.inspect(|entry| bytes += entry.size().max(LEAST)));
         }
         if entries.is_empty() {
             return Ok(0);
         }
-        let (changes, _, head) = Log::appending(self.head, &entries, &mut self.cutter);
+        let mut block = Block { first: self.head.seq + 1, before: self.head.chain, after: self.head.chain, entries };
+        let rows = {
+            // Nobody is erased between these two: whoever is not left out has a name, and keeps the number.
+            let erasures = shared.erasures();
+            self.leave_out(&mut block.entries, &erasures, &shared.names);
+            self.replay.number(&block)
+        };
+        let (changes, _, head) = Log::appending(self.head, &block.entries, &mut self.cutter);
         self.log.engine().apply(changes)?;
-        let block = Block { first: self.head.seq + 1, before: self.head.chain, after: head.chain, entries };
-        self.head = head;
-        self.replay.take_in(&block, head)?;
+        (self.head, block.after) = (head, head.chain);
+        self.replay.take_in(&block, rows)?;
         Ok(block.entries.len() as u64)
+    }
+
+    /// Leaves out the events of customers who are erased, also of those who were erased since this began.
+    fn leave_out(&mut self, entries: &mut [LogEntry], erasures: &Erasures, names: &Names) {
+        if erasures.pending() == 0 {
+            return;
+        }
+        for entry in entries {
+            let Some(customer) = entry.as_event().map(|event| event.customer().as_str()) else { continue };
+            // Whoever has a name is not erased.
+            if names.find_customer(customer).is_some() {
+                continue;
+            }
+            if let Some(fingerprint) = erasures.pending_fingerprint(customer) {
+                *self.lacks.entry(fingerprint).or_default() += 1;
+                *entry = LogEntry::erased();
+            }
+        }
     }
 
     /// Copies what is left while nobody appends, and takes the old one's place. If that fails, the store is as it was.
     pub(super) fn finish(mut self, shared: &Shared) -> Result<()> {
         let mut index = shared.index();
         let mut writer = shared.writer();
-        while self.copy()? > 0 {}
+        while self.copy(shared)? > 0 {}
+        let mut erasures = shared.erasures();
+        let (compacted, changes) = erasures.compacted(&self.erased, &self.lacks, Micros::from(Utc::now()));
+        self.log.engine().apply(changes)?;
         self.log.engine().sync()?;
         if self.head.seq != writer.head.seq {
             return Err(Error::damaged("the log", "it has fewer entries than were appended"));
@@ -128,11 +176,13 @@ impl Rewriting {
         *shared.mark() = next;
         self.made.0 = vec![old.log(&shared.dir), old.index(&shared.dir)];
         shared.log.turn_to(&self.log);
+        *erasures = compacted;
+        self.replay.tail.set_erased(erasures.pending_events());
         self.replay.writer.follow(&writer, self.head);
         mem::swap(&mut *index, &mut self.replay.index);
         mem::swap(&mut *writer, &mut self.replay.writer);
         mem::swap(&mut *shared.tail(), &mut self.replay.tail);
-        drop((index, writer));
+        drop((index, writer, erasures));
         shared.make_room();
         // Lets go of the old ones before their folders are removed.
         let Self { mut made, head, .. } = self;

@@ -27,6 +27,8 @@ pub(crate) struct Scan {
     chunks: Vec<Range<u64>>,
     /// For each segment the blocks read last.
     kept: Vec<Mutex<Kept>>,
+    /// Customers who are left out, by their numbers, in order.
+    hidden: Arc<[u32]>,
 }
 
 /// Blocks of one segment, by their places.
@@ -40,7 +42,13 @@ impl Scan {
         let overlap = ranges().zip(ranges().skip(1)).any(|(a, b)| a.map(|a| a.1) >= b.map(|b| b.0));
         let chunks = chunks(&segments, &fresh);
         let kept = segments.iter().map(|_| Mutex::default()).collect();
-        Self { segments, fresh, needs_seqs: overlap, chunks, kept }
+        Self { segments, fresh, needs_seqs: overlap, chunks, kept, hidden: Arc::default() }
+    }
+
+    /// Leaves these customers out, whose numbers are in order.
+    pub(crate) fn without(mut self, hidden: Arc<[u32]>) -> Self {
+        self.hidden = hidden;
+        self
     }
 
     pub(crate) fn chunks(&self) -> usize {
@@ -57,9 +65,8 @@ impl Scan {
         let needs = if several { &together } else { needs };
         let mut sources: Vec<Source> = Vec::new();
         let mut add = |columns: Arc<Columns>| {
-            let journeys = positions(&columns, customers);
-            if !journeys.is_empty() {
-                sources.push(Source { columns, journeys });
+            for journeys in self.visible(&columns, positions(&columns, customers)) {
+                sources.push(Source { columns: Arc::clone(&columns), journeys });
             }
         };
         for (segment, kept) in self.segments.iter().zip(&self.kept) {
@@ -79,6 +86,28 @@ impl Scan {
         }
         self.fresh.iter().cloned().for_each(add);
         Ok(sources)
+    }
+}
+
+impl Scan {
+    /// The journeys among these that are not left out.
+    fn visible(&self, columns: &Columns, journeys: Range<usize>) -> Vec<Range<usize>> {
+        let Some(here) = columns.customers.get(journeys.clone()).filter(|here| !here.is_empty()) else {
+            return Vec::new();
+        };
+        let number = |place: usize| here.get(place).map_or(0, |customer| customer.0);
+        let from = self.hidden.partition_point(|hidden| *hidden < number(0));
+        let to = self.hidden.partition_point(|hidden| *hidden <= number(here.len() - 1));
+        let (mut visible, mut begun) = (Vec::new(), journeys.start);
+        for hidden in self.hidden.get(from..to).unwrap_or_default() {
+            if let Ok(place) = here.binary_search_by_key(hidden, |customer| customer.0) {
+                visible.push(begun..journeys.start + place);
+                begun = journeys.start + place + 1;
+            }
+        }
+        visible.push(begun..journeys.end);
+        visible.retain(|journeys| !journeys.is_empty());
+        visible
     }
 }
 

@@ -14,6 +14,7 @@ use chrono::Utc;
 use super::{
     Snapshot, StoreOptions,
     engine::Engine,
+    erasures::Erasures,
     ids::Ids,
     index::Index,
     log::Log,
@@ -53,7 +54,7 @@ impl fmt::Debug for OpenEngine {
     }
 }
 
-/// Lock order: `index` before `writer`; `writer` before `tail`; `mark` and `work` last; `witness` alone.
+/// Lock order: `index`, `writer`, `erasures`, `tail`; `mark` and `work` last; `witness` alone.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
@@ -66,6 +67,7 @@ pub(super) struct Shared {
     /// Held for moments.
     tail: Mutex<Tail>,
     index: Mutex<Index>,
+    erasures: Mutex<Erasures>,
     witness: Mutex<Witness>,
     mark: Mutex<Mark>,
     pub(super) open_engine: OpenEngine,
@@ -139,6 +141,7 @@ impl Shared {
         log: Log,
         names: Names,
         replay: Replay,
+        erasures: Erasures,
         witness: Witness,
     ) -> Self {
         let Folder { dir, mark, lock, open_engine } = folder;
@@ -152,6 +155,7 @@ impl Shared {
             writer: Mutex::new(writer),
             tail: Mutex::new(tail),
             index: Mutex::new(index),
+            erasures: Mutex::new(erasures),
             witness: Mutex::new(witness),
             mark: Mutex::new(mark),
             open_engine,
@@ -169,6 +173,10 @@ impl Shared {
     /// The folder of the journey index.
     pub(super) fn index_dir(&self) -> PathBuf {
         self.mark().index(&self.dir)
+    }
+
+    pub(super) fn erasures(&self) -> MutexGuard<'_, Erasures> {
+        lock(&self.erasures)
     }
 
     pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {

@@ -18,9 +18,12 @@ pub(crate) struct View {
     pub(crate) head: Head,
     /// The time of the last event.
     pub(crate) last_time: Option<Micros>,
+    /// Events in it that were erased.
+    pub(crate) erased: u64,
 }
 
-/// What a store held at one moment. No later append or merge changes its answers.
+/// What a store held at one moment. No later append or merge changes its answers; only a customer who is
+/// [erased](crate::Store::erase) is gone from them at once.
 ///
 /// A cheap handle: clones share everything. It keeps the files it reads, also after the store is closed; only whole
 /// events, which are read from the log, need the store open.
@@ -54,9 +57,11 @@ impl Snapshot {
         Seq(self.view.head.seq)
     }
 
-    /// How many events it holds.
+    /// How many events it holds: those of customers erased after it was taken are still counted.
     pub fn len(&self) -> u64 {
-        self.view.head.seq
+        let sealed: u64 = self.view.segments.iter().map(|segment| segment.rows).sum();
+        let fresh: usize = self.view.fresh.iter().map(|columns| columns.rows()).sum();
+        (sealed + fresh as u64).saturating_sub(self.view.erased)
     }
 
     /// True if it holds no event.
@@ -78,13 +83,16 @@ impl Snapshot {
 
     /// Begins a scan over everything.
     pub(crate) fn scan(&self) -> Scan {
-        Scan::new(self.view.segments.clone(), self.view.fresh.clone())
+        Scan::new(self.view.segments.clone(), self.view.fresh.clone()).without(self.names.hidden())
     }
 
     /// One customer's journey, as it lies in segments and fresh runs: only the pages it is on are read.
     pub(crate) fn journey_of(&self, customer: CustomerNo, needs: &Needs) -> Result<Vec<Source>> {
         let needs = Needs { times: true, seqs: true, ..needs.clone() };
         let mut sources = Vec::new();
+        if self.names.hidden().binary_search(&customer.0).is_ok() {
+            return Ok(sources);
+        }
         for segment in &self.view.segments {
             let journey = segment.journey(customer, &needs)?.map(Arc::new);
             sources.extend(journey.map(|columns| Source { columns, journeys: 0..1 }));
@@ -111,10 +119,13 @@ impl Snapshot {
             let entry = block
                 .as_ref()
                 .and_then(|block| block.entries.get(usize::try_from(seq.checked_sub(block.first)?).ok()?));
-            events.extend(entry.map(|entry| LoggedEvent {
+            let event = entry.and_then(|entry| Some((entry.recorded_at, entry.as_event()?.clone())));
+            // The log names an erased customer until it is compacted.
+            let event = event.filter(|(_, event)| self.names.find_customer(event.customer().as_str()).is_some());
+            events.extend(event.map(|(recorded_at, event)| LoggedEvent {
                 seq: Seq(seq),
-                recorded_at: entry.recorded_at.to_datetime(),
-                event: entry.event.clone(),
+                recorded_at: recorded_at.to_datetime(),
+                event,
             }));
         }
         Ok(events)

@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::{
-    Customer, Snapshot, StoreOptions, files,
+    Customer, Snapshot, StoreOptions,
+    erasures::Erasures,
+    files,
     index::{self, Index},
     log::Log,
     maintain,
@@ -75,6 +77,8 @@ pub struct StoreStats {
     pub log_bytes: u64,
     /// Bytes that the journey index takes on disk.
     pub index_bytes: u64,
+    /// Customers who were erased and may still be on the disk, until the store is compacted.
+    pub erased_on_disk: usize,
     /// Why fresh events could not be sealed the last time, if they could not. Appending and asking go on meanwhile.
     pub index_error: Option<String>,
 }
@@ -130,7 +134,7 @@ impl Store {
         let names = Names::default();
         let index = open_index(&index_dir, &names, &log, options);
         let built = index.and_then(|index| Replay::begin(index, head, &names, options).read(&log));
-        let replay = match built {
+        let mut replay = match built {
             Err(error) if error.is_corrupt() => {
                 // If it is the log that cannot be read, that is what is said, and the index stays.
                 log.blocks_after(0, |_| Ok(()))?;
@@ -141,9 +145,12 @@ impl Store {
             built => built?,
         };
         report.replayed = replay.replayed;
+        let erasures = Erasures::read(&*log.engine())?;
+        erasures.forget_names(&mut names.write());
+        replay.tail.set_erased(erasures.pending_events());
 
         let folder = Folder { dir: dir.to_owned(), mark, lock, open_engine: OpenEngine(Box::new(open_engine)) };
-        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, witness));
+        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, erasures, witness));
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
         Ok(Self(Arc::new(Handle { shared, thread: std::sync::Mutex::new(Some(thread)), report })))
     }
@@ -203,12 +210,13 @@ impl Store {
         };
         Ok(StoreStats {
             events: snapshot.len(),
-            customers: shared.names.count(NameKind::Customer) as u64,
+            customers: (shared.names.count(NameKind::Customer) - shared.names.read().nameless()) as u64,
             touchpoints: shared.names.count(NameKind::Touchpoint) as u64,
             segments: snapshot.segments(),
             fresh_events,
             log_bytes: shared.log.engine().size_on_disk()?,
             index_bytes: files::size_of_folder(&shared.index_dir())?,
+            erased_on_disk: shared.erasures().pending(),
             index_error,
         })
     }

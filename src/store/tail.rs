@@ -12,6 +12,8 @@ pub(super) struct Tail {
     pub(super) fresh: Fresh,
     segments: Vec<Arc<Segment>>,
     last_time: Option<Micros>,
+    /// Events that were erased.
+    erased: u64,
     /// Why the last seal failed, if it did.
     pub(super) seal_failed: Option<String>,
     /// The view of what is here now, if anybody has asked since the last change.
@@ -29,6 +31,12 @@ impl Tail {
         self.head = head;
         self.last_time = self.last_time.max(rows.last_time());
         self.fresh.push(rows, bytes);
+        self.view = None;
+    }
+
+    /// Notes how many events were erased in all.
+    pub(super) fn set_erased(&mut self, events: u64) {
+        self.erased = events;
         self.view = None;
     }
 
@@ -52,7 +60,13 @@ impl Tail {
             return Arc::clone(view);
         }
         let fresh = self.fresh.sorted().to_vec();
-        let view = View { segments: self.segments.clone(), fresh, head: self.head, last_time: self.last_time };
+        let view = View {
+            segments: self.segments.clone(),
+            fresh,
+            head: self.head,
+            last_time: self.last_time,
+            erased: self.erased,
+        };
         Arc::clone(self.view.insert(Arc::new(view)))
     }
 }

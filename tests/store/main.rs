@@ -12,6 +12,7 @@
 
 mod append;
 mod compact;
+mod erase;
 mod index;
 mod model;
 mod recovery;

@@ -1,0 +1,101 @@
+//! Forgetting a customer when told to, and letting one back in.
+
+use super::{Erasure, Store, shared::Shared};
+use crate::{
+    error::Result,
+    journey::Needs,
+    model::{CustomerId, Micros},
+};
+
+impl Store {
+    /// Erases a customer: everything that the store holds on them is out of every answer at once, also of snapshots taken
+    /// before, and is not appended again: events that come late are not stored, and the receipt says so. That is power-safe
+    /// when this returns, whatever the store's durability.
+    ///
+    /// It is gone from the disk when the store is [compacted](Self::compact): by itself after ten seconds without an
+    /// append, and after a day at the latest if the store is open; or when that is called. What is kept is an
+    /// [`Erasure`], which says what was erased and when, and not who: of the id a fingerprint stays, made with a key that
+    /// stands in the store too, by which the customer is known again if they come back. Whoever has the store can find out
+    /// whether a certain id was erased, and nothing more. A backup made before holds the customer until it is deleted.
+    ///
+    /// A customer whom the store does not know is erased too, against events that come late.
+    ///
+    /// # Errors
+    /// `InvalidValue` if this is no id; `Damaged` or `Io` if the customer's journey could not be read; `Poisoned`, `Full`
+    /// or `Io` if the erasure could not be written.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = journeylog::Store::open(dir.path().join("shop.journey"))?;
+    /// use journeylog::Event;
+    /// let view = Event::at(chrono::Utc::now(), "c-42", "product_view");
+    /// store.append(view.clone())?;
+    /// assert_eq!(store.erase("c-42")?.events, 1);
+    /// assert!(store.customer("c-42")?.is_none());
+    ///
+    /// assert_eq!(store.append(view.clone())?.erased(), [0], "it came late");
+    /// store.compact()?;
+    /// assert!(store.erasure("c-42").is_some_and(|erasure| erasure.compacted_at.is_some()));
+    ///
+    /// assert!(store.readmit("c-42")?);
+    /// assert_eq!(store.append(view)?.stored(), 1);
+    /// # store.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn erase(&self, customer: &str) -> Result<Erasure> {
+        self.shared().erase(&CustomerId::new(customer)?)
+    }
+
+    /// What was erased of a customer, and when; `None` if they were never erased.
+    pub fn erasure(&self, customer: &str) -> Option<Erasure> {
+        self.shared().erasures().of(customer)
+    }
+
+    /// All erasures, in the order of their times.
+    pub fn erasures(&self) -> Vec<Erasure> {
+        self.shared().erasures().list()
+    }
+
+    /// Lets a customer back in who was erased: events appended from now on are stored. What was erased stays so; if it is
+    /// still on the disk, the store is [compacted](Self::compact) first. False if the customer is not erased.
+    ///
+    /// # Errors
+    /// Those of [`compact`](Self::compact), and `Poisoned`, `Full` or `Io` if this could not be written.
+    pub fn readmit(&self, customer: &str) -> Result<bool> {
+        let shared = self.shared();
+        loop {
+            {
+                let mut writer = shared.writer();
+                writer.check()?;
+                let mut erasures = shared.erasures();
+                if !erasures.is_pending(customer) {
+                    let now = writer.now();
+                    return erasures.lift(&*shared.log.engine(), customer, now);
+                }
+            }
+            self.compact()?;
+        }
+    }
+}
+
+impl Shared {
+    fn erase(&self, customer: &CustomerId) -> Result<Erasure> {
+        let mut writer = self.writer();
+        writer.check()?;
+        let number = self.names.find_customer(customer.as_str());
+        let needs = Needs { seqs: true, ..Needs::default() };
+        let sources = number.map_or(Ok(Vec::new()), |number| self.snapshot().journey_of(number, &needs))?;
+        let rows = |source: &crate::journey::Source| crate::journey::Part::from(source).rows().len() as u64;
+        let events = sources.iter().map(rows).sum();
+        let now: Micros = writer.now();
+        let mut erasures = self.erasures();
+        let erasure = erasures.add(&*self.log.engine(), customer.as_str(), events, now)?;
+        if let Some(number) = number {
+            self.names.write().forget(number);
+        }
+        self.tail().set_erased(erasures.pending_events());
+        // The store is compacted when it has been left alone for a while.
+        self.work.appended(false);
+        Ok(erasure)
+    }
+}

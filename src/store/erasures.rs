@@ -1,0 +1,265 @@
+//! Who was erased: fingerprints that tell a customer again who is named, and do not name anybody.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::SipHasher24;
+
+use super::engine::{Change, Engine};
+use crate::{
+    codec::{frame, unframe},
+    error::{Error, Result},
+    journey::{CustomerNo, NameKind, Tables},
+    model::Micros,
+};
+
+/// The first byte of an erasure's key; the fingerprint follows.
+const ERASURE: u8 = b'e';
+const ERASURE_KIND: [u8; 4] = *b"JLER";
+/// Where the key of the fingerprints stands.
+const SECRET: [u8; 1] = [b's'];
+const SECRET_KIND: [u8; 4] = *b"JLSK";
+const VERSION: u32 = 1;
+
+/// A customer who was erased: what was, and when. It does not say who.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Erasure {
+    /// A number made of the customer's id with a key of the store's own. The same customer erased again has the same.
+    pub fingerprint: u128,
+    /// How many events were erased.
+    pub events: u64,
+    /// When they were gone from all answers.
+    pub erased_at: DateTime<Utc>,
+    /// When they were gone from the disk; `None` as long as the store was not [compacted](crate::Store::compact) since.
+    pub compacted_at: Option<DateTime<Utc>>,
+    /// When the customer was [let back in](crate::Store::readmit), if so.
+    pub readmitted_at: Option<DateTime<Utc>>,
+}
+
+/// The same as it stands in the log.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Record {
+    events: u64,
+    /// Events of these that may still be on the disk.
+    pending: u64,
+    erased_at: Micros,
+    compacted_at: Option<Micros>,
+    readmitted_at: Option<Micros>,
+}
+
+/// A key of 128 bits for fingerprints.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Secret(u64, u64);
+
+/// All erasures of a store.
+#[derive(Default)]
+pub(super) struct Erasures {
+    secret: Option<Secret>,
+    records: HashMap<u128, Record>,
+}
+
+impl Secret {
+    /// A new one, of the randomness that the system gives to each process.
+    fn new() -> Self {
+        Self(RandomState::new().hash_one(0), RandomState::new().hash_one(1))
+    }
+
+    fn fingerprint(self, customer: &str) -> u128 {
+        SipHasher24::new_with_keys(self.0, self.1).hash(customer.as_bytes()).as_u128()
+    }
+}
+
+fn key(fingerprint: u128) -> Vec<u8> {
+    let mut key = vec![ERASURE];
+    key.extend_from_slice(&fingerprint.to_be_bytes());
+    key
+}
+
+fn put(fingerprint: u128, record: Record) -> Change {
+    Change::Put(key(fingerprint), frame(ERASURE_KIND, VERSION, &postcard::to_stdvec(&record).unwrap_or_default()))
+}
+
+impl Erasures {
+    /// Reads them from the log's engine.
+    pub(super) fn read(engine: &dyn Engine) -> Result<Self> {
+        let what = "the list of erasures";
+        let damaged = |error: postcard::Error| Error::damaged(what, error.to_string());
+        let mut all = Self::default();
+        if let Some(bytes) = engine.get(&SECRET)? {
+            all.secret = Some(postcard::from_bytes(unframe(what, SECRET_KIND, VERSION, &bytes)?).map_err(damaged)?);
+        }
+        for (key, bytes) in engine.range(&[ERASURE], &[ERASURE + 1], usize::MAX)? {
+            let fingerprint = key.last_chunk::<16>().copied().map(u128::from_be_bytes);
+            let fingerprint = fingerprint.filter(|_| key.len() == 17 && all.secret.is_some());
+            let fingerprint = fingerprint.ok_or_else(|| Error::damaged(what, "an entry has no fingerprint"))?;
+            let record = postcard::from_bytes(unframe(what, ERASURE_KIND, VERSION, &bytes)?).map_err(damaged)?;
+            all.records.insert(fingerprint, record);
+        }
+        Ok(all)
+    }
+
+    /// Whether nobody was ever erased.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Events that are erased and may still be on the disk.
+    pub(super) fn pending_events(&self) -> u64 {
+        self.records.values().map(|record| record.pending).sum()
+    }
+
+    /// Whether a customer is erased and not let back in.
+    pub(super) fn contains(&self, customer: &str) -> bool {
+        self.find(customer).is_some_and(|(_, record)| record.readmitted_at.is_none())
+    }
+
+    fn find(&self, customer: &str) -> Option<(u128, Record)> {
+        if self.is_empty() {
+            return None;
+        }
+        let fingerprint = self.secret?.fingerprint(customer);
+        self.records.get(&fingerprint).map(|record| (fingerprint, *record))
+    }
+
+    /// Whether a customer is erased and may still be on the disk.
+    pub(super) fn is_pending(&self, customer: &str) -> bool {
+        self.pending_fingerprint(customer).is_some()
+    }
+
+    /// The fingerprint of a customer who is erased and may still be on the disk.
+    pub(super) fn pending_fingerprint(&self, customer: &str) -> Option<u128> {
+        self.find(customer).filter(|(_, record)| record.compacted_at.is_none()).map(|(fingerprint, _)| fingerprint)
+    }
+
+    /// How many customers are gone from the answers, and not yet from the disk.
+    pub(super) fn pending(&self) -> usize {
+        self.records.values().filter(|record| record.compacted_at.is_none()).count()
+    }
+
+    /// When the first of them was erased.
+    pub(super) fn pending_since(&self) -> Option<Micros> {
+        let pending = self.records.values().filter(|record| record.compacted_at.is_none());
+        pending.map(|record| record.erased_at).min()
+    }
+
+    /// Notes an erasure in the log's engine, power-safe. What was erased of the same customer before is added.
+    pub(super) fn add(&mut self, engine: &dyn Engine, customer: &str, events: u64, now: Micros) -> Result<Erasure> {
+        let mut changes = Vec::new();
+        let secret = self.secret.unwrap_or_else(|| {
+            let secret = Secret::new();
+            let bytes = postcard::to_stdvec(&secret).unwrap_or_default();
+            changes.push(Change::Put(SECRET.to_vec(), frame(SECRET_KIND, VERSION, &bytes)));
+            secret
+        });
+        let fingerprint = secret.fingerprint(customer);
+        let before = self.records.get(&fingerprint).copied();
+        let record = match before {
+            // Nothing new is to be gone.
+            Some(before) if events == 0 => Record { readmitted_at: None, ..before },
+            _ => Record {
+                events: events.saturating_add(before.map_or(0, |before| before.events)),
+                pending: events.saturating_add(before.map_or(0, |before| before.pending)),
+                erased_at: now,
+                compacted_at: None,
+                readmitted_at: None,
+            },
+        };
+        changes.push(put(fingerprint, record));
+        engine.apply(changes)?;
+        engine.sync()?;
+        self.secret = Some(secret);
+        self.records.insert(fingerprint, record);
+        Ok(erasure(fingerprint, record))
+    }
+
+    /// Lets a customer come back; false if they were not erased.
+    pub(super) fn lift(&mut self, engine: &dyn Engine, customer: &str, now: Micros) -> Result<bool> {
+        let Some((fingerprint, record)) = self.find(customer).filter(|(_, record)| record.readmitted_at.is_none())
+        else {
+            return Ok(false);
+        };
+        let record = Record { readmitted_at: Some(now), ..record };
+        engine.apply(vec![put(fingerprint, record)])?;
+        engine.sync()?;
+        self.records.insert(fingerprint, record);
+        Ok(true)
+    }
+
+    /// The same in a copy of the log that lacks so many events of each customer: all of those who were pending when it was
+    /// begun, and some of those who were erased since.
+    pub(super) fn compacted(&self, gone: &[u128], lacks: &HashMap<u128, u64>, now: Micros) -> (Self, Vec<Change>) {
+        let mut records = self.records.clone();
+        for (fingerprint, events) in lacks {
+            if let Some(record) = records.get_mut(fingerprint) {
+                record.pending = record.pending.saturating_sub(*events);
+            }
+        }
+        for fingerprint in gone {
+            if let Some(record) = records.get_mut(fingerprint) {
+                record.compacted_at = Some(now);
+            }
+        }
+        let secret = self.secret.map(|secret| {
+            let bytes = postcard::to_stdvec(&secret).unwrap_or_default();
+            Change::Put(SECRET.to_vec(), frame(SECRET_KIND, VERSION, &bytes))
+        });
+        let changes = secret.into_iter().chain(records.iter().map(|(fingerprint, record)| put(*fingerprint, *record)));
+        let changes = changes.collect();
+        (Self { secret: self.secret, records }, changes)
+    }
+
+    /// Those who are pending.
+    pub(super) fn pending_fingerprints(&self) -> Vec<u128> {
+        let pending = self.records.iter().filter(|(_, record)| record.compacted_at.is_none());
+        pending.map(|(fingerprint, _)| *fingerprint).collect()
+    }
+
+    /// Takes the names of those away who are pending, among the names that were read from the index and the log.
+    pub(super) fn forget_names(&self, names: &mut Tables) {
+        if self.pending() == 0 {
+            return;
+        }
+        // Some may have lost their names already, and their events are still there.
+        names.hide_nameless();
+        let pending: Vec<u32> = (0..)
+            .zip(names.starting_at(NameKind::Customer, 0))
+            .filter(|(_, name)| !name.is_empty() && self.is_pending(name))
+            .map(|(number, _)| number)
+            .collect();
+        pending.into_iter().for_each(|number| names.forget(CustomerNo(number)));
+    }
+
+    pub(super) fn of(&self, customer: &str) -> Option<Erasure> {
+        self.find(customer).map(|(fingerprint, record)| erasure(fingerprint, record))
+    }
+
+    /// All, in the order in which they were erased.
+    pub(super) fn list(&self) -> Vec<Erasure> {
+        let mut all: Vec<Erasure> = self.records.iter().map(|(key, record)| erasure(*key, *record)).collect();
+        all.sort_by_key(|erasure| (erasure.erased_at, erasure.fingerprint));
+        all
+    }
+}
+
+fn erasure(fingerprint: u128, record: Record) -> Erasure {
+    let Record { events, pending: _, erased_at, compacted_at, readmitted_at } = record;
+    Erasure {
+        fingerprint,
+        events,
+        erased_at: erased_at.to_datetime(),
+        compacted_at: compacted_at.map(Micros::to_datetime),
+        readmitted_at: readmitted_at.map(Micros::to_datetime),
+    }
+}
+
+// By hand: the key is nobody's business.
+impl std::fmt::Debug for Erasures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Erasures").field("records", &self.records.len()).finish_non_exhaustive()
+    }
+}
