@@ -23,7 +23,7 @@ use crate::{error::Result, model::Micros};
 /// After a seal that failed, the next is tried no sooner than this.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The same for a copy of the log that nobody waits for.
-const LONG_PAUSE: Duration = Duration::from_secs(600);
+const LONG_PAUSE: Duration = Duration::from_mins(10);
 /// Whoever is erased is gone from the disk after this time at the latest, in microseconds.
 const DAY: i64 = 86_400_000_000;
 /// While a store is settled, seals may come that nobody waits for.
