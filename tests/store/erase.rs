@@ -39,7 +39,7 @@ fn bytes_of(dir: &Path) -> Vec<u8> {
 fn found(dir: &Path) -> Vec<&'static str> {
     let bytes = bytes_of(dir);
     let is_there = |secret: &&&str| {
-        let end = &secret.as_bytes()[secret.len() - 9..];
+        let end = secret.as_bytes().last_chunk::<9>().unwrap();
         bytes.windows(end.len()).any(|window| window == end)
     };
     SECRETS.iter().filter(is_there).copied().collect()
@@ -133,7 +133,6 @@ fn who_is_erased_is_out_of_every_byte_after_compacting() {
     let (len, before) = (store.len(), answers(&store));
     for rebuild in [false, true] {
         let options = StoreOptions::new().fresh_events(50);
-        drop(snapshot.clone());
         store.sync().unwrap();
         let copy = tempfile::tempdir().unwrap();
         copy_folder(dir.path(), copy.path());
@@ -149,7 +148,11 @@ fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() { copy_folder(&path, &target) } else { drop(fs::copy(&path, target).unwrap()) }
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            fs::copy(&path, target).unwrap();
+        }
     }
 }
 
