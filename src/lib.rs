@@ -40,7 +40,7 @@
 //!   [`Tables`].
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
-//! - [`import`]: events from NDJSON and CSV.
+//! - [`import`]: events from NDJSON and CSV. [`export`]: events to NDJSON, of one customer or all.
 //! - [`Analysis`] and [`Bound`]: the seam on which one's own questions stand.
 //!
 //! # Features
@@ -71,6 +71,7 @@
 mod analysis;
 mod codec;
 mod error;
+pub mod export;
 pub mod import;
 mod journey;
 mod model;

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Each room and the rooms it may see; the same drawing stands in `docs/design.md`.
-const DRAWING: [(&str, &[&str]); 10] = [
+const DRAWING: [(&str, &[&str]); 11] = [
     ("error", &[]),
     ("model", &["error"]),
     ("codec", &["error", "model", "journey"]),
@@ -18,6 +18,7 @@ const DRAWING: [(&str, &[&str]); 10] = [
     ("store", &["error", "model", "journey", "codec"]),
     ("query", &["error", "model", "journey", "table", "analysis", "store"]),
     ("import", &["error", "model"]),
+    ("export", &["error", "store"]),
     ("testing", &["error", "model", "journey", "table", "analysis", "query"]),
 ];
 

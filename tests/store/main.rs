@@ -13,6 +13,7 @@
 mod append;
 mod compact;
 mod erase;
+mod export;
 mod index;
 mod model;
 mod recovery;
