@@ -82,10 +82,11 @@ mod table;
 pub mod testing;
 
 pub use analysis::{
-    Analysis, Binder, Bound, DurationSummary, Durations, Exclusion, Funnel, FunnelBuilder, FunnelCustomer,
-    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_STEPS, Matches, Order, Plan, Rate, Report, Scope, ServedEvent,
-    StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal, Ties,
-    TransitionCell, Transitions, TransitionsReport, Visit,
+    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, DurationSummary, Durations, Exclusion, Funnel,
+    FunnelBreakdown, FunnelBuilder, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
+    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Matches, Order, Plan, Rate, Report, Scope, ServedEvent,
+    StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal, Ties, Touch,
+    TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

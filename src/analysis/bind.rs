@@ -1,6 +1,6 @@
 //! Binding: from the names of a plan to the numbers of one store.
 
-use super::{BoundScope, Scope, masks::MaskPlan, reader::Reader, stage_plan::StagePlan, test::Test};
+use super::{BoundScope, Scope, carried::Carried, masks::MaskPlan, reader::Reader, stage_plan::StagePlan, test::Test};
 use crate::{
     error::InvalidPlan,
     journey::{Journey, Matched, NameKind, Names, Needs, PropertyNo},
@@ -142,6 +142,19 @@ impl<'a> Binder<'a> {
             plan.every_event = true;
         }
         Ok(matches)
+    }
+
+    /// Lets each event that such a list picks carry a value along.
+    pub(crate) fn carry(&mut self, matches: Matches, carried: Carried) {
+        carried.note_needs(&mut self.reader.needs);
+        if let Some(plan) = self.reader.masks.get_mut(matches.0) {
+            plan.carried = Some(carried);
+        }
+    }
+
+    /// How many touchpoints and channels the events of this question can have.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        self.sizes
     }
 
     fn need_to_pick(&mut self) {

@@ -1,6 +1,7 @@
 //! Up to 64 conditions tried on all rows of a chunk at once.
 
 use super::{
+    carried::Carried,
     kept::Kept,
     numbers::{Keys, Numbers},
     picking::{Picking, pick},
@@ -25,6 +26,8 @@ pub(crate) struct MaskPlan {
     bare: Option<Vec<u64>>,
     /// Whether events for which no condition holds are picked too.
     pub(crate) every_event: bool,
+    /// What each picked event carries along.
+    pub(crate) carried: Option<Carried>,
 }
 
 /// The words of a part's rows.
@@ -48,7 +51,14 @@ impl MaskPlan {
     /// For a store of so many touchpoints and channels.
     pub(crate) fn new(tests: Vec<Test>, (touchpoints, channels): (usize, usize)) -> Self {
         let by_touchpoint = vec![0; touchpoints];
-        let mut plan = Self { by_touchpoint, by_row: Vec::new(), by_pair: None, bare: None, every_event: false };
+        let mut plan = Self {
+            by_touchpoint,
+            by_row: Vec::new(),
+            by_pair: None,
+            bare: None,
+            every_event: false,
+            carried: None,
+        };
         for (i, test) in tests.into_iter().enumerate() {
             let bit = 1_u64 << (i % 64);
             match test.by_touchpoint(touchpoints) {
@@ -131,7 +141,7 @@ impl MaskPlan {
                 }
             });
         }
-        picking.finish(chunk);
+        picking.finish(chunk, self.carried.as_ref());
     }
 }
 

@@ -2,6 +2,7 @@
 //! events and over a store of a hundred million is the same code.
 
 mod bind;
+mod carried;
 mod duration;
 pub(crate) mod funnel;
 mod kept;
@@ -23,8 +24,9 @@ mod transitions;
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use duration::{DurationSummary, Durations};
 pub use funnel::{
-    Exclusion, Funnel, FunnelBuilder, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_STEPS, Order,
-    ServedEvent, Ties,
+    Breakdown, BreakdownBy, BreakdownFrom, Exclusion, Funnel, FunnelBreakdown, FunnelBuilder, FunnelCustomer,
+    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Order,
+    ServedEvent, Ties, Touch, ValueBands,
 };
 pub use plan::{Plan, Report};
 pub use rate::Rate;

@@ -1,5 +1,6 @@
 //! Picking rows out of the parts of a chunk, and putting them in the order of its journeys.
 
+use super::carried::{Carried, Carrying};
 use crate::journey::{AT_ONCE, Chunk, Picked};
 
 /// Which rows of a part were picked, so that those before any row are counted at once.
@@ -98,17 +99,22 @@ impl<'a, T: Copy> Picking<'a, T> {
         self.parts.push(found);
     }
 
-    /// Puts all that was found in the order of the journeys, with its times.
-    pub(super) fn finish(mut self, chunk: &Chunk<'_>) {
+    /// Puts all that was found in the order of the journeys, with its times, and with what each event carries.
+    pub(super) fn finish(mut self, chunk: &Chunk<'_>, carried: Option<&Carried>) {
         let Self { into, with_events, parts } = &mut self;
+        let mut carrying = carried.map(|carried| carried.carry(chunk));
         if let ([found], [part], Some(ends)) = (parts.as_mut_slice(), chunk.parts.as_slice(), chunk.ends_in_one_part())
         {
             part.columns.times.gather(&found.rows, &mut into.times);
+            if let Some(carrying) = &mut carrying {
+                carrying.add(0, &found.rows, &mut into.carried);
+            }
             into.ends.extend(ends.map(|end| found.marks.before(end)));
             into.what = std::mem::take(&mut found.what);
             if *with_events {
                 into.events = std::mem::take(&mut found.rows);
             }
+            into.values = carrying.map(Carrying::into_values).unwrap_or_default();
             return;
         }
         for (_, spans) in chunk.journeys() {
@@ -119,6 +125,9 @@ impl<'a, T: Copy> Picking<'a, T> {
                 let picked = before(span.first_row())..before(span.end_row());
                 let rows = found.rows.get(picked.clone()).unwrap_or_default();
                 part.columns.times.gather(rows, &mut into.times);
+                if let Some(carrying) = &mut carrying {
+                    carrying.add(place, rows, &mut into.carried);
+                }
                 into.what.extend_from_slice(found.what.get(picked).unwrap_or_default());
                 if *with_events {
                     into.events.extend_from_slice(rows);
@@ -126,6 +135,7 @@ impl<'a, T: Copy> Picking<'a, T> {
             }
             into.ends.push(count(into.what.len()));
         }
+        into.values = carrying.map(Carrying::into_values).unwrap_or_default();
     }
 }
 

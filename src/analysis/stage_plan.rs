@@ -101,7 +101,7 @@ impl StagePlan {
             let codes = self.settled(part, ends, numbers, kept.of_part(0));
             let mut picking = Picking::begin(picked, false);
             picking.add_part(begins(&codes, part.rows().start, same_ends));
-            picking.finish(chunk);
+            picking.finish(chunk, None);
             return Codes(vec![codes]);
         }
         self.pick_by_journey(chunk, numbers, kept, picked)

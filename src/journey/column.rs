@@ -95,6 +95,17 @@ impl<T: Number> Column<T> {
         }
     }
 
+    /// Adds the numbers of these rows, each of which must be there and be small, to a list of small numbers.
+    #[expect(clippy::cast_possible_truncation, reason = "names have numbers of 32 bits")]
+    pub(crate) fn gather_small(&self, rows: &[u32], into: &mut Vec<u32>) {
+        match self {
+            Self::Plain(list) => {
+                into.extend(rows.iter().filter_map(|&row| list.get(row as usize)).map(|one| one.bits() as u32));
+            }
+            Self::Packed(packed) => packed.gather(rows, into, |bits| bits as u32),
+        }
+    }
+
     /// Visits the numbers of these rows in order.
     pub(crate) fn for_each(&self, rows: Range<usize>, mut visit: impl FnMut(T)) {
         match self {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{ChannelNo, Columns, CustomerNo, Needs, PropertyNo, TouchpointNo};
-use crate::model::{Currency, Micros, PropertyValue, Seq, Survey};
+use crate::model::{Currency, Micros, PropertyValue, Scalar, Seq, Survey};
 
 /// Events picked out of journeys, in order; `ends[i]` is where those of journey i end.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +13,14 @@ pub(crate) struct Picked<T> {
     /// Where each stands among the rows that were asked for; empty if none were.
     pub(crate) events: Vec<u32>,
     pub(crate) what: Vec<T>,
+    /// For each a number of the value it carries, or [`NO_VALUE`]; empty if nobody asked.
+    pub(crate) carried: Vec<u32>,
+    /// What these numbers stand for, if they are not those of names: no value is there twice.
+    pub(crate) values: Vec<Scalar>,
 }
+
+/// In the place of the number of a value that an event carries: it carries none.
+pub(crate) const NO_VALUE: u32 = u32::MAX;
 
 impl<T> Picked<T> {
     /// Forgets all, and keeps the room.
@@ -22,6 +29,8 @@ impl<T> Picked<T> {
         self.times.clear();
         self.events.clear();
         self.what.clear();
+        self.carried.clear();
+        self.values.clear();
     }
 
     #[inline]
@@ -50,11 +59,40 @@ pub struct Matched<'a> {
     pub times: &'a [Micros],
     /// Bit i of an event's word is set if condition i holds.
     pub words: &'a [u64],
+    /// For each a number of the value it carries, if the plan asked for one.
+    pub(crate) carried: &'a [u32],
+    /// What these numbers stand for, if they are not those of names.
+    pub(crate) values: &'a [Scalar],
     events: &'a [u32],
     start: u32,
 }
 
+/// Room for some of a journey's matching events.
+#[derive(Debug, Default)]
+pub(crate) struct MatchedRoom {
+    times: Vec<Micros>,
+    words: Vec<u64>,
+    carried: Vec<u32>,
+    events: Vec<u32>,
+}
+
 impl Matched<'_> {
+    /// Those that carry a value, by its number.
+    pub(crate) fn only<'b>(&'b self, number: u32, room: &'b mut MatchedRoom) -> Matched<'b> {
+        let MatchedRoom { times, words, carried, events } = room;
+        times.clear();
+        words.clear();
+        carried.clear();
+        events.clear();
+        for (place, &carries) in self.carried.iter().enumerate().filter(|(_, carries)| **carries == number) {
+            times.extend(self.times.get(place));
+            words.extend(self.words.get(place));
+            carried.push(carries);
+            events.extend(self.events.get(place));
+        }
+        Matched { times, words, carried, values: self.values, events, start: self.start }
+    }
+
     /// Where a matching event stands in the journey, and so in each column that the plan asked for; `None` if it asked
     /// for none.
     pub fn event(&self, place: usize) -> Option<usize> {
@@ -149,12 +187,14 @@ impl<'a> Journey<'a> {
     #[inline]
     pub(crate) fn matched(&self, list: usize) -> Matched<'a> {
         let Some(picked) = self.readings.matches.get(list) else {
-            return Matched { times: &[], words: &[], events: &[], start: 0 };
+            return Matched { times: &[], words: &[], carried: &[], values: &[], events: &[], start: 0 };
         };
         let range = picked.range(self.place);
         Matched {
             times: picked.times.get(range.clone()).unwrap_or_default(),
             words: picked.what.get(range.clone()).unwrap_or_default(),
+            carried: picked.carried.get(range.clone()).unwrap_or_default(),
+            values: &picked.values,
             events: picked.events.get(range).unwrap_or_default(),
             start: u32::try_from(self.start).unwrap_or(u32::MAX),
         }

@@ -15,7 +15,7 @@ pub(crate) use code::code;
 pub(crate) use column::{Column, Number};
 pub(crate) use columns::{Columns, NO_STAGE, Needs, Row};
 pub use journey::{Journey, Matched};
-pub(crate) use journey::{Picked, Readings};
+pub(crate) use journey::{MatchedRoom, NO_VALUE, Picked, Readings};
 pub use names::{ChannelNo, CustomerNo, Names, PropertyNo, TouchpointNo};
 pub(crate) use names::{NameKind, Tables, hash_name};
 pub(crate) use packed::{AT_ONCE, Header, Packed, pack};

@@ -72,6 +72,20 @@ impl PropertyColumn {
         places.zip(codes).map(move |(place, &code)| (row(place), code))
     }
 
+    /// Visits the places of the values of these rows, which ascend; `None` for a row that has none.
+    pub(crate) fn for_each_of(&self, rows: &[u32], mut visit: impl FnMut(Option<u32>)) {
+        if self.rows.is_empty() {
+            rows.iter().for_each(|&row| visit(self.codes.get(row as usize).copied()));
+            return;
+        }
+        let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return };
+        let mut having = self.within(first as usize..(last as usize).saturating_add(1)).peekable();
+        for &row in rows {
+            while having.next_if(|(has, _)| *has < row as usize).is_some() {}
+            visit(having.next_if(|(has, _)| *has == row as usize).map(|(_, code)| code));
+        }
+    }
+
     /// Whether it is a column of that many rows: rows ascend, and each has a value.
     pub(crate) fn is_sound(&self, rows: usize) -> bool {
         let ascend = self.rows.is_empty()

@@ -62,7 +62,7 @@ impl PropertyValue {
 }
 
 /// How two JSON numbers are ordered by their exact numeric value.
-fn compare_numbers(a: &Number, b: &Number) -> Ordering {
+pub(super) fn compare_numbers(a: &Number, b: &Number) -> Ordering {
     let whole = |n: &Number| n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from));
     let float = |n: &Number| n.as_f64().unwrap_or(f64::NAN);
     match (whole(a), whole(b)) {

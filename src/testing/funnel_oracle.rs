@@ -6,13 +6,14 @@ use std::{
 };
 
 use super::{
+    breakdown_oracle::{Worth, group_of, parts},
     conditions::holds,
     differences,
     story::{Stories, Told, summary},
 };
 use crate::{
-    CustomerId, Event, Funnel, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, Rate,
-    Scope, Seq, ServedEvent, Ties,
+    Breakdown, CustomerId, Event, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
+    FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, Rate, Scope, Seq, ServedEvent, Ties,
 };
 
 /// What a funnel's report must say.
@@ -20,9 +21,9 @@ use crate::{
 pub struct FunnelTruth {
     /// The report, with one of the chains that may be listed for each customer.
     pub report: FunnelReport,
-    /// For each customer all chains that may be listed, by the places of their events in the log: tied events that may
-    /// take one another's place make several.
-    pub chains: BTreeMap<CustomerId, BTreeSet<Vec<Seq>>>,
+    /// For each customer, and each group of theirs, all chains that may be listed, by the places of their events in the
+    /// log, in the order in which they are listed: tied events that may take one another's place make several.
+    pub chains: Vec<BTreeSet<Vec<Seq>>>,
 }
 
 impl FunnelTruth {
@@ -32,9 +33,10 @@ impl FunnelTruth {
     /// Where they differ, as [`differences`] says it.
     pub fn agrees(&self, report: &FunnelReport) -> Result<(), String> {
         let mut expected = self.report.clone();
-        for (here, there) in expected.customers.iter_mut().flatten().zip(report.customers.iter().flatten()) {
+        let both = expected.customers.iter_mut().flatten().zip(report.customers.iter().flatten());
+        for ((here, there), chains) in both.zip(&self.chains) {
             let seqs: Vec<Seq> = there.events.iter().map(|event| event.seq).collect();
-            if here.customer == there.customer && self.chains[&here.customer].contains(&seqs) {
+            if (&here.customer, &here.group) == (&there.customer, &there.group) && chains.contains(&seqs) {
                 here.events.clone_from(&there.events);
             }
         }
@@ -43,7 +45,7 @@ impl FunnelTruth {
 }
 
 /// A chain: its events by their places in the story.
-type Chain = Vec<usize>;
+pub(super) type Chain = Vec<usize>;
 
 /// One customer's story in a funnel.
 struct Case<'a> {
@@ -57,8 +59,10 @@ struct Case<'a> {
     stories: &'a Stories<'a>,
 }
 
-/// How one customer fared.
+/// How one customer fared, in one group if the plan tells customers apart.
 struct Fate {
+    /// The value of the group.
+    worth: Worth,
     /// For each level reached, entry and completion of the chain that counts.
     reached: Vec<(i64, i64)>,
     outcome: FunnelOutcome,
@@ -156,13 +160,19 @@ impl Case<'_> {
         };
         let may_enter = |(event, told): &(usize, &Told<'_>)| self.steps[0][*event] && self.stories.counts(told.at);
         let first_entry = self.story.iter().enumerate().find(may_enter)?.1.at;
-        let listed = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
+        let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
+        let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
+        let (worth, listed) = match &self.plan.breakdown {
+            Some(breakdown) => group_of(breakdown, self.story, qualify, best_entry),
+            None => (Worth::nothing(), qualify),
+        };
         Some(Fate {
+            worth,
             reached,
             outcome,
             settled,
             since_first_entry: i128::from(best_done) - i128::from(first_entry),
-            chains: listed.map(|(chain, _)| chain.clone()).collect(),
+            chains: listed,
         })
     }
 }
@@ -186,30 +196,71 @@ fn each_order(story: &[Told<'_>], then: &mut impl FnMut(&[usize])) {
 /// grows with the factorial of the number of events at one instant, so that worlds must be small.
 pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Scope) -> FunnelTruth {
     let stories = Stories::of(events, model, scope);
-    let last = plan.steps.len();
     let mut fates = Vec::new();
     for (customer, story) in &stories.by_customer {
-        let met = |condition| story.iter().map(|told| holds(condition, told.event, told.stage, model)).collect();
-        let case = Case {
-            story,
-            plan,
-            steps: plan.steps.iter().map(met).collect(),
-            excluded: plan.exclusions.iter().map(|(when, ..)| met(when)).collect(),
-            window: plan.window.map(|window| i128::from(window.micros())),
-            stories: &stories,
-        };
-        if let Some(fate) = case.fate() {
-            fates.push((customer, story, fate));
+        for part in parts(plan.breakdown.as_ref(), story) {
+            let met = |condition| part.iter().map(|told| holds(condition, told.event, told.stage, model)).collect();
+            let case = Case {
+                story: &part,
+                plan,
+                steps: plan.steps.iter().map(met).collect(),
+                excluded: plan.exclusions.iter().map(|(when, ..)| met(when)).collect(),
+                window: plan.window.map(|window| i128::from(window.micros())),
+                stories: &stories,
+            };
+            if let Some(fate) = case.fate() {
+                fates.push(OneFate { customer, story: part.clone(), fate });
+            }
         }
     }
-    let count = |wanted: &dyn Fn(&Fate) -> bool| fates.iter().filter(|(.., fate)| wanted(fate)).count() as u64;
+    fates.sort_by(|a, b| a.customer.cmp(b.customer).then_with(|| a.fate.worth.order(&b.fate.worth)));
+    let all = figures(plan, &fates.iter().map(|one| &one.fate).collect::<Vec<_>>());
+    let listed = fates.iter().map(|OneFate { customer, story, fate }| FunnelCustomer {
+        customer: (*customer).clone(),
+        level: fate.reached.len(),
+        outcome: fate.outcome,
+        group: plan.breakdown.as_ref().map(|_| fate.worth.value.clone()),
+        events: fate.chains[0]
+            .iter()
+            .map(|&event| ServedEvent { seq: Seq(story[event].seq), occurred_at: story[event].event.occurred_at() })
+            .collect(),
+    });
+    let report = FunnelReport {
+        order: plan.order,
+        window: plan.window,
+        entered: all.entered,
+        converted: all.converted,
+        conversion: all.conversion,
+        settled_conversion: all.settled_conversion,
+        pending: all.pending,
+        time_since_first_entry: all.time_since_first_entry,
+        customers: plan.customers.then(|| listed.collect()),
+        steps: all.steps,
+        breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates)),
+    };
+    let seqs = |story: &[Told<'_>], chain: &Chain| chain.iter().map(|&event| Seq(story[event].seq)).collect();
+    let chains = fates.iter().map(|one| one.fate.chains.iter().map(|chain| seqs(&one.story, chain)).collect());
+    FunnelTruth { report, chains: chains.collect() }
+}
+
+/// A customer's fate with the events that decided it.
+struct OneFate<'a> {
+    customer: &'a CustomerId,
+    story: Vec<Told<'a>>,
+    fate: Fate,
+}
+
+/// The figures of some customers.
+fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
+    let last = plan.steps.len();
+    let count = |wanted: &dyn Fn(&Fate) -> bool| fates.iter().filter(|fate| wanted(fate)).count() as u64;
     let reached = |step: usize| count(&|fate| fate.reached.len() >= step);
     let settled = |step: usize| count(&|fate| fate.settled && fate.reached.len() >= step);
     let steps = plan.steps.iter().zip(1..).map(|(condition, step)| {
         let stay = |wanted: &dyn Fn(FunnelOutcome) -> bool| {
             count(&|fate| step < last && fate.reached.len() == step && wanted(fate.outcome))
         };
-        let times = fates.iter().filter_map(|(.., fate)| fate.reached.get(step - 1));
+        let times = fates.iter().filter_map(|fate| fate.reached.get(step - 1));
         FunnelStep {
             step,
             name: condition.to_string(),
@@ -223,31 +274,36 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
             time_to_reach: summary(times.map(|&(entry, done)| i128::from(done) - i128::from(entry)).collect()),
         }
     });
-    let converted = fates.iter().filter(|(.., fate)| fate.outcome == FunnelOutcome::Converted);
-    let listed = fates.iter().map(|(customer, story, fate)| FunnelCustomer {
-        customer: (*customer).clone(),
-        level: fate.reached.len(),
-        outcome: fate.outcome,
-        events: fate.chains[0]
-            .iter()
-            .map(|&event| ServedEvent { seq: Seq(story[event].seq), occurred_at: story[event].event.occurred_at() })
-            .collect(),
-    });
-    let report = FunnelReport {
-        order: plan.order,
-        window: plan.window,
+    let converted = fates.iter().filter(|fate| fate.outcome == FunnelOutcome::Converted);
+    FunnelFigures {
         entered: reached(1),
         converted: reached(last),
         conversion: Rate::new(reached(last), reached(1)),
         settled_conversion: Rate::new(settled(last), settled(1)),
         pending: count(&|fate| fate.outcome == FunnelOutcome::Pending),
-        time_since_first_entry: summary(converted.map(|(.., fate)| fate.since_first_entry).collect()),
-        customers: plan.customers.then(|| listed.collect()),
+        time_since_first_entry: summary(converted.map(|fate| fate.since_first_entry).collect()),
         steps: steps.collect(),
-    };
-    let seqs = |story: &[Told<'_>], chain: &Chain| chain.iter().map(|&event| Seq(story[event].seq)).collect();
-    let chains = fates.iter().map(|(customer, story, fate)| {
-        ((*customer).clone(), fate.chains.iter().map(|chain| seqs(story, chain)).collect())
-    });
-    FunnelTruth { report, chains: chains.collect() }
+    }
+}
+
+/// The figures of each group: the largest, and the others together.
+fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>]) -> FunnelBreakdown {
+    let mut groups: Vec<(Worth, Vec<&Fate>)> = Vec::new();
+    for OneFate { fate, .. } in fates {
+        match groups.iter_mut().find(|(worth, _)| worth.order(&fate.worth).is_eq()) {
+            Some((_, group)) => group.push(fate),
+            None => groups.push((fate.worth.clone(), vec![fate])),
+        }
+    }
+    groups.sort_by(|(a, x), (b, y)| y.len().cmp(&x.len()).then_with(|| a.order(b)));
+    let others: Vec<_> = groups.drain(breakdown.limit.min(groups.len())..).collect();
+    let together: Vec<&Fate> = others.iter().flat_map(|(_, group)| group.iter().copied()).collect();
+    FunnelBreakdown {
+        groups: groups
+            .into_iter()
+            .map(|(worth, group)| FunnelGroup { value: worth.value, figures: figures(plan, &group) })
+            .collect(),
+        other: (!others.is_empty())
+            .then(|| FunnelOther { groups: others.len() as u64, figures: figures(plan, &together) }),
+    }
 }

@@ -24,6 +24,7 @@
     reason = "tests want to stop at once, and oracles to read as the definitions do"
 )]
 
+mod breakdown_oracle;
 mod conditions;
 mod funnel_oracle;
 mod laws;

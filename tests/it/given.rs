@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
-    Analysis, Binder, Bound, Condition, CustomerId, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel,
-    Journeys, Matches, Names, Nth, Scope, Seq, Ties,
+    Analysis, Binder, Bound, Breakdown, BreakdownFrom, Condition, Currency, CustomerId, Decimal, Event, EventBuilder,
+    Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names, Nth, Scope, Seq, Ties, Touch,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -219,5 +219,34 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     if rng.bool() {
         funnel = funnel.list_customers();
     }
+    if rng.bool() {
+        funnel = funnel.breakdown(any_breakdown(&mut rng, count));
+    }
     funnel.build().unwrap()
+}
+
+/// A breakdown of every kind, for a funnel of so many steps.
+pub(crate) fn any_breakdown(rng: &mut Rng, steps: usize) -> Breakdown {
+    let touch = |rng: &mut Rng| if rng.bool() { Touch::Channel } else { Touch::Touchpoint };
+    let breakdown = match rng.u8(..8) {
+        0 | 1 => Breakdown::channel(),
+        2 => Breakdown::touchpoint(),
+        3 | 4 => Breakdown::property(rng.choice(["p", "q", "unknown"]).unwrap()),
+        5 => {
+            let edges = ["-5", "10.00", "19.9", "100"].into_iter().filter(|_| rng.bool()).chain(["1000000"]);
+            let edges: Vec<Decimal> = edges.map(|edge| edge.parse().unwrap()).collect();
+            Breakdown::value_bands(Currency::new(rng.choice(["EUR", "USD"]).unwrap()).unwrap(), edges)
+        }
+        6 => return Breakdown::first_touch(touch(rng)).limit(rng.usize(1..4)),
+        _ => return Breakdown::last_touch(touch(rng)).limit(rng.usize(1..4)),
+    };
+    let from = match rng.u8(..7) {
+        0 => BreakdownFrom::FirstEvent,
+        1 | 2 => BreakdownFrom::Step(rng.usize(1..=steps)),
+        3 => BreakdownFrom::FirstDefined,
+        4 => BreakdownFrom::LastDefined,
+        _ => BreakdownFrom::Each,
+    };
+    let breakdown = breakdown.from(from);
+    if rng.bool() { breakdown.limit(rng.usize(1..4)) } else { breakdown }
 }

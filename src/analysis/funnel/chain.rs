@@ -69,12 +69,9 @@ impl<T> Default for Walk<T> {
 }
 
 impl Rules {
-    /// What an event may do, by its word of conditions; `None` if it cannot matter.
-    fn seen(&self, event: usize, word: u64, enters: bool) -> Option<Seen> {
-        let mut serves = word & levels(0, self.steps - 1);
-        if !enters {
-            serves &= !1;
-        }
+    /// What an event may do, by its word of conditions, if it may serve these steps only; `None` if it cannot matter.
+    fn seen(&self, event: usize, word: u64, may: u64) -> Option<Seen> {
+        let mut serves = word & may & levels(0, self.steps - 1);
         let mut rests = u64::MAX;
         for (i, &(after, before)) in self.exclusions.iter().enumerate() {
             if word >> (self.steps + i) & 1 == 1 {
@@ -96,6 +93,16 @@ impl Rules {
 
     /// Walks a journey. `enters` says whether an event at that moment may be an entry.
     pub(super) fn walk<T: Trail>(&self, times: &[Micros], words: &[u64], enters: impl Fn(Micros) -> bool) -> Walk<T> {
+        self.walk_where(times, words, |_, at| if enters(at) { u64::MAX } else { !1 })
+    }
+
+    /// The same, where `may` says of each event and its moment which steps it may serve, as bits.
+    pub(super) fn walk_where<T: Trail>(
+        &self,
+        times: &[Micros],
+        words: &[u64],
+        may: impl Fn(usize, Micros) -> u64,
+    ) -> Walk<T> {
         let mut walker = Walker {
             rules: self,
             alive: (0..self.steps).map(|_| None).collect(),
@@ -106,7 +113,7 @@ impl Rules {
         let mut group: Vec<Seen> = Vec::new();
         let mut now = Micros::MIN;
         for (event, (&at, &word)) in times.iter().zip(words).enumerate() {
-            let Some(seen) = self.seen(event, word, enters(at)) else { continue };
+            let Some(seen) = self.seen(event, word, may(event, at)) else { continue };
             if at != now {
                 walker.step(now, &mut group);
                 now = at;

@@ -1,11 +1,19 @@
 //! The funnel: how far customers come in a list of steps, and where they drop out.
 
+mod breakdown;
 mod chain;
+mod choose;
+mod group_by;
+mod groups;
 mod plan;
 mod report;
 mod state;
 mod tied;
 mod untied;
 
+pub use breakdown::{Breakdown, BreakdownBy, BreakdownFrom, LIMIT_GROUPS, Touch, ValueBands};
 pub use plan::{Exclusion, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
-pub use report::{FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, ServedEvent};
+pub use report::{
+    FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep,
+    ServedEvent,
+};

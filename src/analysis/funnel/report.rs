@@ -1,13 +1,13 @@
 //! The answer to a funnel.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     analysis::{DurationSummary, Rate, funnel::Order},
-    model::{CustomerId, Seq, Window},
+    model::{CustomerId, PropertyValue, Seq, Window},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -33,9 +33,75 @@ pub struct FunnelReport {
     pub pending: u64,
     /// Time from the customer's first event that may enter, to their conversion.
     pub time_since_first_entry: Option<DurationSummary>,
-    /// The customers behind the numbers, by id, if the plan lists them.
+    /// The same figures for each group of customers, if the plan tells them apart. In a breakdown of one funnel for each
+    /// value the figures above count a customer once for each group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breakdown: Option<FunnelBreakdown>,
+    /// The customers behind the numbers, by id and then by group, if the plan lists them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customers: Option<Vec<FunnelCustomer>>,
+}
+
+/// How far the customers of each group came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunnelBreakdown {
+    /// The largest groups by customers who entered; of groups of one size those of smaller values first.
+    pub groups: Vec<FunnelGroup>,
+    /// All other groups together, if there are more than the plan lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<FunnelOther>,
+}
+
+/// One group of a breakdown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunnelGroup {
+    /// The value that its customers have in common: the name of a channel, touchpoint or band, or what the property is.
+    /// `null` for those who have no value.
+    pub value: PropertyValue,
+    /// How far they came.
+    #[serde(flatten)]
+    pub figures: FunnelFigures,
+}
+
+/// The groups of a breakdown that are not listed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunnelOther {
+    /// How many groups they are.
+    pub groups: u64,
+    /// How far their customers came.
+    #[serde(flatten)]
+    pub figures: FunnelFigures,
+}
+
+/// How far the customers of a group came: the figures that a [`FunnelReport`] gives of the whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunnelFigures {
+    /// Customers who reached the first step.
+    pub entered: u64,
+    /// Customers who reached the last step.
+    pub converted: u64,
+    /// Converted, of all who entered.
+    pub conversion: Rate,
+    /// Converted, of those who entered and whose window is over.
+    pub settled_conversion: Rate,
+    /// Customers who did not convert, and still may within their window.
+    pub pending: u64,
+    /// Time from the customer's first event that may enter, to their conversion.
+    pub time_since_first_entry: Option<DurationSummary>,
+    /// Each step, in order.
+    pub steps: Vec<FunnelStep>,
+}
+
+impl FunnelBreakdown {
+    /// The listed group of a value; that of [`PropertyValue::Null`] has none.
+    pub fn group(&self, value: impl Into<PropertyValue>) -> Option<&FunnelGroup> {
+        let value = value.into();
+        self.groups.iter().find(|group| group.value == value || group.value.compare(&value) == Some(Ordering::Equal))
+    }
 }
 
 /// One step of a funnel.
@@ -74,8 +140,17 @@ pub struct FunnelCustomer {
     pub level: usize,
     /// How it ended.
     pub outcome: FunnelOutcome,
+    /// The value of their group, also if that is one of the others together; `null` for none. `None` if the plan does
+    /// not tell customers apart.
+    #[serde(default, deserialize_with = "also_null", skip_serializing_if = "Option::is_none")]
+    pub group: Option<PropertyValue>,
     /// The events that served, step by step.
     pub events: Vec<ServedEvent>,
+}
+
+/// Reads a value that is there, and may be null.
+fn also_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PropertyValue>, D::Error> {
+    PropertyValue::deserialize(from).map(Some)
 }
 
 /// How a customer's funnel ended.
@@ -105,57 +180,87 @@ pub struct ServedEvent {
     pub occurred_at: DateTime<Utc>,
 }
 
+/// The columns that say how far customers came in one step.
+const COLUMNS: [&str; 10] = [
+    "step",
+    "customers",
+    "of entered",
+    "95 % interval",
+    "of previous",
+    "dropped",
+    "(stopped)",
+    "pending",
+    "median time",
+    "p90",
+];
+
+impl FunnelStep {
+    fn cells(&self) -> [Cell; COLUMNS.len()] {
+        let interval = format!("{:.1}-{:.1}", self.from_entry.low * 100.0, self.from_entry.high * 100.0);
+        [
+            Cell::from(format!("{} {}", self.step, self.name)),
+            self.customers.into(),
+            Cell::share(self.from_entry.share),
+            interval.into(),
+            Cell::share(self.from_previous.share),
+            self.dropped.into(),
+            self.stopped.into(),
+            self.pending.into(),
+            Cell::seconds(self.time_to_reach.map(|t| t.median)),
+            Cell::seconds(self.time_to_reach.map(|t| t.p90)),
+        ]
+    }
+}
+
+/// How a table calls a group.
+fn name_of(value: &PropertyValue) -> String {
+    if *value == PropertyValue::Null { "(none)".into() } else { value.to_string() }
+}
+
+impl FunnelBreakdown {
+    /// A row for each step of each group.
+    fn table(&self) -> Table {
+        let mut table = Table::new("By group", std::iter::once("group").chain(COLUMNS));
+        let listed = self.groups.iter().map(|group| (name_of(&group.value), &group.figures));
+        let other = self.other.iter().map(|other| (format!("({} others)", other.groups), &other.figures));
+        for (name, figures) in listed.chain(other) {
+            for step in &figures.steps {
+                table.push(std::iter::once(name.as_str().into()).chain(step.cells()));
+            }
+        }
+        table
+    }
+}
+
+impl FunnelReport {
+    fn customer_table(&self, customers: &[FunnelCustomer]) -> Table {
+        let group = self.breakdown.as_ref().map(|_| "group");
+        let columns = ["customer", "level", "outcome"].into_iter().chain(group).chain(["events"]);
+        let mut table = Table::new("Customers", columns);
+        for one in customers {
+            let events: Vec<String> =
+                one.events.iter().map(|e| format!("{} at {}", e.seq, e.occurred_at.to_rfc3339())).collect();
+            let first =
+                [one.customer.as_str().into(), Cell::from(one.level as u64), one.outcome.to_string().into()];
+            let group = one.group.as_ref().map(|value| name_of(value).into());
+            table.push(first.into_iter().chain(group).chain([events.join(", ").into()]));
+        }
+        table
+    }
+}
+
 impl Tables for FunnelReport {
     fn tables(&self) -> Vec<Table> {
-        let columns = [
-            "step",
-            "customers",
-            "of entered",
-            "95 % interval",
-            "of previous",
-            "dropped",
-            "(stopped)",
-            "pending",
-            "median time",
-            "p90",
-        ];
         let order = match self.order {
             Order::Ordered => "ordered",
             Order::Strict => "strict",
         };
         let window = self.window.map_or("no window".to_owned(), |window| format!("within {window}"));
-        let mut steps = Table::new(format!("Funnel ({order}, {window})"), columns);
-        for step in &self.steps {
-            let interval = format!("{:.1}-{:.1}", step.from_entry.low * 100.0, step.from_entry.high * 100.0);
-            steps.push([
-                Cell::from(format!("{} {}", step.step, step.name)),
-                step.customers.into(),
-                Cell::share(step.from_entry.share),
-                interval.into(),
-                Cell::share(step.from_previous.share),
-                step.dropped.into(),
-                step.stopped.into(),
-                step.pending.into(),
-                Cell::seconds(step.time_to_reach.map(|t| t.median)),
-                Cell::seconds(step.time_to_reach.map(|t| t.p90)),
-            ]);
-        }
-        let listed = self.customers.as_ref().map(|customers| {
-            let mut table = Table::new("Customers", ["customer", "level", "outcome", "events"]);
-            for one in customers {
-                let events: Vec<String> =
-                    one.events.iter().map(|e| format!("{} at {}", e.seq, e.occurred_at.to_rfc3339())).collect();
-                let outcome = one.outcome.to_string();
-                table.push([
-                    one.customer.as_str().into(),
-                    Cell::from(one.level as u64),
-                    outcome.into(),
-                    events.join(", ").into(),
-                ]);
-            }
-            table
-        });
-        std::iter::once(steps).chain(listed).collect()
+        let mut steps = Table::new(format!("Funnel ({order}, {window})"), COLUMNS);
+        self.steps.iter().for_each(|step| steps.push(step.cells()));
+        let groups = self.breakdown.as_ref().map(FunnelBreakdown::table);
+        let listed = self.customers.as_ref().map(|customers| self.customer_table(customers));
+        std::iter::once(steps).chain(groups).chain(listed).collect()
     }
 }
 

@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Funnel, FunnelCustomer, FunnelOutcome, FunnelReport, FunnelStep, Order, ServedEvent,
-    chain::{Reached, Rules, Trail, Walk},
+    Breakdown, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
+    FunnelReport, FunnelStep, Order, ServedEvent,
+    chain::{Reached, Rules, Walk},
+    group_by::{GroupBy, Name},
+    groups::{Counts, Groups, Key, KeyRef, StepState},
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Matches, Rate},
+    analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Matches, Rate},
     error::{InvalidPlan, Result},
-    journey::{CustomerNo, Journey, Matched, Names},
+    journey::{CustomerNo, Journey, Matched, MatchedRoom, Names},
     model::{CustomerId, Micros, Seq},
 };
 
@@ -20,6 +23,7 @@ pub struct BoundFunnel {
     rules: Rules,
     matches: Matches,
     scope: BoundScope,
+    groups: Option<GroupBy>,
 }
 
 impl Analysis for Funnel {
@@ -31,6 +35,11 @@ impl Analysis for Funnel {
         if self.customers {
             binder.need_seqs();
         }
+        // Any other event breaks a strict chain, so it is looked at too; so is it where it may be a touch.
+        let looks_at_every_event =
+            self.order == Order::Strict || self.breakdown.as_ref().is_some_and(Breakdown::looks_at_every_event);
+        let matches =
+            if looks_at_every_event { binder.matches_and_others(&conditions)? } else { binder.matches(&conditions)? };
         Ok(BoundFunnel {
             rules: Rules {
                 steps: self.steps.len(),
@@ -39,11 +48,8 @@ impl Analysis for Funnel {
                 window: self.window,
                 exclusions: self.exclusions.iter().map(|&(_, after, before)| (after, before)).collect(),
             },
-            // Any other event breaks a strict chain, so it is looked at too.
-            matches: match self.order {
-                Order::Ordered => binder.matches(&conditions)?,
-                Order::Strict => binder.matches_and_others(&conditions)?,
-            },
+            groups: self.breakdown.as_ref().map(|breakdown| breakdown.bind(binder, matches)),
+            matches,
             scope: binder.scope().clone(),
             plan: self.clone(),
         })
@@ -51,37 +57,23 @@ impl Analysis for Funnel {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FunnelState {
-    steps: Vec<StepState>,
-    since_first_entry: Durations,
-    customers: Vec<Listed>,
-}
-
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct StepState {
-    reached: u64,
-    /// Of these, customers whose window is over.
-    reached_settled: u64,
-    /// Customers who came this far and no further, by how it ended.
-    dropped: u64,
-    stopped: u64,
-    pending: u64,
-    time: Durations,
+pub struct FunnelState {
+    groups: Groups,
+    customers: Vec<Listed>,
+    /// The bytes of the texts in these.
+    listed_texts: usize,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Listed {
     customer: CustomerNo,
     outcome: FunnelOutcome,
+    group: Key,
     events: Vec<(Seq, Micros)>,
 }
 
 impl BoundFunnel {
-    fn walk<T: Trail>(&self, events: &Matched<'_>) -> Walk<T> {
-        self.rules.walk(events.times, events.words, |at| self.scope.counts(at))
-    }
-
     fn is_open(&self, entry: Micros) -> bool {
         self.rules.window.is_some_and(|window| entry.plus(window) > self.scope.end)
     }
@@ -100,12 +92,13 @@ impl BoundFunnel {
         }
     }
 
-    fn count<T>(&self, state: &mut FunnelState, walk: &Walk<T>, outcome: FunnelOutcome, last: &Reached<T>) {
+    fn count<T>(&self, counts: &mut Counts, walk: &Walk<T>, outcome: FunnelOutcome, last: &Reached<T>) {
         let settled = match outcome {
             FunnelOutcome::Converted => !self.is_open(last.entry),
             outcome => outcome != FunnelOutcome::Pending,
         };
-        for (place, (step, reached)) in state.steps.iter_mut().zip(&walk.reached).enumerate() {
+        let steps = counts.steps_up_to(walk.reached.len());
+        for (place, (step, reached)) in steps.iter_mut().zip(&walk.reached).enumerate() {
             step.reached += 1;
             step.reached_settled += u64::from(settled);
             // The first step is reached at once, so its lengths are not kept.
@@ -114,86 +107,84 @@ impl BoundFunnel {
             }
         }
         if outcome == FunnelOutcome::Converted {
-            state.since_first_entry.add_between(walk.first_entry.unwrap_or(last.entry), last.at);
-        } else if let Some(step) = walk.reached.len().checked_sub(1).and_then(|i| state.steps.get_mut(i)) {
+            counts.since_first_entry.add_between(walk.first_entry.unwrap_or(last.entry), last.at);
+        } else if let Some(step) = walk.reached.len().checked_sub(1).and_then(|i| steps.get_mut(i)) {
             step.pending += u64::from(outcome == FunnelOutcome::Pending);
             step.dropped += u64::from(outcome != FunnelOutcome::Pending);
             step.stopped += u64::from(outcome == FunnelOutcome::Stopped);
         }
     }
 
-    fn list(journey: &Journey<'_>, events: &Matched<'_>, walk: Walk<Vec<usize>>, outcome: FunnelOutcome) -> Listed {
-        let trail = walk.reached.into_iter().next_back().map(|last| last.trail).unwrap_or_default();
-        let served = |place| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
-        Listed { customer: journey.customer(), outcome, events: trail.into_iter().filter_map(served).collect() }
-    }
-}
-
-impl Bound for BoundFunnel {
-    type State = FunnelState;
-    type Report = FunnelReport;
-
-    fn start(&self) -> FunnelState {
-        FunnelState {
-            steps: vec![StepState::default(); self.rules.steps],
-            since_first_entry: Durations::default(),
-            customers: Vec::new(),
-        }
-    }
-
-    fn visit(&self, state: &mut FunnelState, journey: &Journey<'_>) {
-        let events = self.matches.of(journey);
-        if events.times.is_empty() {
+    /// Takes in events of a journey that are one funnel.
+    fn visit_events(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
+        if self.plan.customers {
+            self.list(state, journey, events);
             return;
         }
-        if self.plan.customers {
-            let walk = self.walk::<Vec<usize>>(&events);
-            let outcome = self.outcome(&walk);
-            if let Some(last) = walk.reached.last() {
-                self.count(state, &walk, outcome, last);
-                state.customers.push(Self::list(journey, &events, walk, outcome));
-            }
+        let mut walk = Walk::default();
+        let (times, words) = (events.times, events.words);
+        let is_done = if self.scope.counts_all() {
+            self.rules.walk_untied(times, words, |_| true, &mut walk)
         } else {
-            let mut walk = Walk::default();
-            let (times, words) = (events.times, events.words);
-            let is_done = if self.scope.counts_all() {
-                self.rules.walk_untied(times, words, |_| true, &mut walk)
-            } else {
-                self.rules.walk_untied(times, words, |at| self.scope.counts(at), &mut walk)
-            };
-            if !is_done {
-                walk = self.walk::<()>(&events);
-            }
-            if let Some(last) = walk.reached.last() {
-                self.count(state, &walk, self.outcome(&walk), last);
-            }
+            self.rules.walk_untied(times, words, |at| self.scope.counts(at), &mut walk)
+        };
+        if !is_done {
+            walk = self.rules.walk::<()>(times, words, |at| self.scope.counts(at));
+        }
+        if let Some(last) = walk.reached.last() {
+            let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| {
+                groups.key(groups.value(&self.rules, events, walk.reached.len(), last), events.values)
+            });
+            self.count(state.groups.of(key), &walk, self.outcome(&walk), last);
         }
     }
 
-    fn merge(&self, state: &mut FunnelState, other: FunnelState) {
-        for (here, there) in state.steps.iter_mut().zip(other.steps) {
-            here.reached += there.reached;
-            here.reached_settled += there.reached_settled;
-            here.dropped += there.dropped;
-            here.stopped += there.stopped;
-            here.pending += there.pending;
-            here.time.merge(there.time);
+    /// The same, listing the customer.
+    fn list(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
+        let mut walk = self.rules.walk::<Vec<usize>>(events.times, events.words, |at| self.scope.counts(at));
+        let level = walk.reached.len();
+        let Some(last) = walk.reached.last_mut() else { return };
+        let (entry, at, trail) = (last.entry, last.at, std::mem::take(&mut last.trail));
+        let (key, trail) = match &self.groups {
+            Some(groups) => {
+                let last = Reached { entry, at, trail };
+                let (value, trail) = groups.value_and_trail(&self.rules, events, level, last);
+                (groups.key(value, events.values), trail)
+            }
+            None => (KeyRef::Nothing, trail),
+        };
+        let outcome = self.outcome(&walk);
+        self.count(state.groups.of(key), &walk, outcome, &Reached { entry, at, trail: Vec::new() });
+        let served = |place: usize| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
+        let events = trail.into_iter().filter_map(served).collect();
+        let group = key.to_key();
+        state.listed_texts += group.size();
+        state.customers.push(Listed { customer: journey.customer(), outcome, group, events });
+    }
+
+    /// Takes in a journey as one funnel for each value.
+    fn visit_each(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
+        let mut values: Vec<u32> = events.carried.to_vec();
+        values.sort_unstable();
+        values.dedup();
+        if values.len() == 1 {
+            return self.visit_events(state, journey, events);
         }
-        state.since_first_entry.merge(other.since_first_entry);
-        state.customers.extend(other.customers);
+        let mut room = MatchedRoom::default();
+        for value in values {
+            self.visit_events(state, journey, &events.only(value, &mut room));
+        }
     }
 
-    fn size(&self, state: &FunnelState) -> usize {
-        let listed = state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(Seq, Micros)>());
-        state.steps.iter().map(|step| size_of::<StepState>() + step.time.size()).sum::<usize>() + listed
-    }
-
-    fn finish(&self, state: FunnelState, names: &Names) -> Result<FunnelReport> {
-        let entered = state.steps.first().map_or(0, |step| step.reached);
-        let entered_settled = state.steps.first().map_or(0, |step| step.reached_settled);
+    /// What a report says of some customers.
+    fn figures(&self, counts: &Counts) -> FunnelFigures {
+        let nothing = StepState::default();
+        let entered = counts.entered();
+        let entered_settled = counts.steps.first().map_or(0, |step| step.reached_settled);
         let mut previous = entered;
-        let mut steps = Vec::with_capacity(state.steps.len());
-        for (i, (step, condition)) in state.steps.iter().zip(&self.plan.steps).enumerate() {
+        let mut steps = Vec::with_capacity(self.rules.steps);
+        let counted = counts.steps.iter().chain(std::iter::repeat(&nothing));
+        for (i, (condition, step)) in self.plan.steps.iter().zip(counted).enumerate() {
             steps.push(FunnelStep {
                 step: i + 1,
                 name: condition.to_string(),
@@ -208,35 +199,116 @@ impl Bound for BoundFunnel {
             });
             previous = step.reached;
         }
-        let converted = state.steps.last().map_or(0, |step| step.reached);
-        let converted_settled = state.steps.last().map_or(0, |step| step.reached_settled);
-        let customers = if self.plan.customers { Some(named(state.customers, names)?) } else { None };
+        let last = counts.steps.get(self.rules.steps - 1).unwrap_or(&nothing);
+        FunnelFigures {
+            entered,
+            converted: last.reached,
+            conversion: Rate::new(last.reached, entered),
+            settled_conversion: Rate::new(last.reached_settled, entered_settled),
+            pending: counts.steps.iter().map(|step| step.pending).sum(),
+            time_since_first_entry: counts.since_first_entry.summary(),
+            steps,
+        }
+    }
+
+    /// The largest groups, the others together, and all.
+    fn break_down(&self, groups: Groups, by: &GroupBy, names: &Names) -> (FunnelBreakdown, Counts) {
+        let mut list: Vec<_> =
+            groups.into_list().into_iter().map(|(key, counts)| (by.name(&key, names), counts)).collect();
+        let in_order = |(a_name, a): &(Name, Counts), (b_name, b): &(Name, Counts)| {
+            b.entered().cmp(&a.entered()).then_with(|| a_name.cmp(b_name))
+        };
+        list.sort_unstable_by(in_order);
+        let others = list.split_off(list.len().min(by.limit()));
+        let mut all = Counts::default();
+        let mut shown = FunnelBreakdown::default();
+        let count = others.len() as u64;
+        others.into_iter().for_each(|(_, counts)| all.merge(counts));
+        shown.other = (count > 0).then(|| FunnelOther { groups: count, figures: self.figures(&all) });
+        for (name, counts) in list {
+            shown.groups.push(FunnelGroup { value: by.shown(name), figures: self.figures(&counts) });
+            all.merge(counts);
+        }
+        (shown, all)
+    }
+
+    /// The listed customers with their ids, in the order of these, and then of their groups.
+    fn named(&self, listed: Vec<Listed>, names: &Names) -> Result<Vec<FunnelCustomer>> {
+        let mut customers = listed
+            .into_iter()
+            .map(|one| {
+                let events: Vec<_> =
+                    one.events.iter().map(|&(seq, at)| ServedEvent { seq, occurred_at: at.to_datetime() }).collect();
+                let customer = CustomerId::new(names.customer(one.customer))?;
+                let name = self.groups.as_ref().map(|groups| (groups.name(&one.group, names), groups));
+                let order = name.as_ref().map(|(name, _)| name.clone());
+                let group = name.map(|(name, groups)| groups.shown(name));
+                let level = events.len();
+                Ok((order, FunnelCustomer { customer, level, outcome: one.outcome, group, events }))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        customers.sort_unstable_by(|(a_group, a), (b_group, b)| {
+            a.customer.cmp(&b.customer).then_with(|| a_group.cmp(b_group))
+        });
+        Ok(customers.into_iter().map(|(_, customer)| customer).collect())
+    }
+}
+
+impl Bound for BoundFunnel {
+    type State = FunnelState;
+    type Report = FunnelReport;
+
+    fn start(&self) -> FunnelState {
+        FunnelState::default()
+    }
+
+    fn visit(&self, state: &mut FunnelState, journey: &Journey<'_>) {
+        let events = self.matches.of(journey);
+        if events.times.is_empty() {
+            return;
+        }
+        if self.groups.as_ref().is_some_and(GroupBy::is_each) {
+            self.visit_each(state, journey, &events);
+        } else {
+            self.visit_events(state, journey, &events);
+        }
+    }
+
+    fn merge(&self, state: &mut FunnelState, other: FunnelState) {
+        state.groups.merge(other.groups);
+        state.customers.extend(other.customers);
+        state.listed_texts += other.listed_texts;
+    }
+
+    fn size(&self, state: &FunnelState) -> usize {
+        let listed = state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(Seq, Micros)>());
+        state.groups.size() + listed + state.listed_texts
+    }
+
+    fn finish(&self, state: FunnelState, names: &Names) -> Result<FunnelReport> {
+        let FunnelState { groups, customers, .. } = state;
+        let (breakdown, all) = match &self.groups {
+            Some(by) => {
+                let (breakdown, all) = self.break_down(groups, by, names);
+                (Some(breakdown), all)
+            }
+            None => (None, groups.into_list().pop().map(|(_, all)| all).unwrap_or_default()),
+        };
+        let customers = if self.plan.customers { Some(self.named(customers, names)?) } else { None };
+        let FunnelFigures { entered, converted, conversion, settled_conversion, pending, time_since_first_entry, steps } =
+            self.figures(&all);
         Ok(FunnelReport {
             order: self.rules.order,
             window: self.rules.window,
             entered,
             converted,
-            conversion: Rate::new(converted, entered),
-            settled_conversion: Rate::new(converted_settled, entered_settled),
-            pending: state.steps.iter().map(|step| step.pending).sum(),
-            time_since_first_entry: state.since_first_entry.summary(),
+            conversion,
+            settled_conversion,
+            pending,
+            time_since_first_entry,
             steps,
+            breakdown,
             customers,
         })
     }
-}
-
-/// The listed customers with their ids, in the order of these.
-fn named(listed: Vec<Listed>, names: &Names) -> Result<Vec<FunnelCustomer>> {
-    let mut customers = listed
-        .into_iter()
-        .map(|one| {
-            let events: Vec<_> =
-                one.events.iter().map(|&(seq, at)| ServedEvent { seq, occurred_at: at.to_datetime() }).collect();
-            let customer = CustomerId::new(names.customer(one.customer))?;
-            Ok(FunnelCustomer { customer, level: events.len(), outcome: one.outcome, events })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    customers.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
-    Ok(customers)
 }

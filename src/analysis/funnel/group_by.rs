@@ -1,0 +1,179 @@
+//! A breakdown bound to a store: which group a customer belongs to, and what a report calls it.
+
+use std::cmp::Ordering;
+
+use super::{
+    Breakdown, BreakdownBy, BreakdownFrom, Touch,
+    chain::{Reached, Rules},
+    choose::Choice,
+    groups::{Key, KeyRef},
+};
+use crate::{
+    analysis::{Binder, Matches, carried::Carried},
+    journey::{ChannelNo, Matched, NO_VALUE, NameKind, Names, TouchpointNo},
+    model::{Micros, PropertyValue, Scalar, nanos},
+};
+
+/// A breakdown bound to a store.
+#[derive(Debug)]
+pub(super) struct GroupBy {
+    plan: Breakdown,
+    /// For each number of a channel or touchpoint its place in the order of names; empty for other values.
+    ranks: Vec<u32>,
+}
+
+/// How a report orders groups: those of no value come last.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Name {
+    Band(u32),
+    Scalar(Scalar),
+    Nothing,
+}
+
+impl Breakdown {
+    /// Whether events matter for which no condition holds.
+    pub(super) fn looks_at_every_event(&self) -> bool {
+        matches!(self.by, BreakdownBy::FirstTouch(_) | BreakdownBy::LastTouch(_))
+    }
+
+    /// Binds it, and lets the events of these conditions carry its value.
+    pub(super) fn bind(&self, binder: &mut Binder<'_>, matches: Matches) -> GroupBy {
+        let (touchpoints, channels) = binder.sizes();
+        let (carried, named) = match &self.by {
+            BreakdownBy::Channel
+            | BreakdownBy::FirstTouch(Touch::Channel)
+            | BreakdownBy::LastTouch(Touch::Channel) => (Carried::Channel, Some((NameKind::Channel, channels))),
+            BreakdownBy::Touchpoint
+            | BreakdownBy::FirstTouch(Touch::Touchpoint)
+            | BreakdownBy::LastTouch(Touch::Touchpoint) => {
+                (Carried::Touchpoint, Some((NameKind::Touchpoint, touchpoints)))
+            }
+            BreakdownBy::Property(name) => {
+                (Carried::Property(binder.names().find_property(name).map(|number| number.0)), None)
+            }
+            BreakdownBy::Value(bands) => {
+                (Carried::Band(bands.currency, bands.edges.iter().map(|edge| nanos(*edge)).collect()), None)
+            }
+        };
+        let ranks = named.map_or_else(Vec::new, |(kind, count)| ranks(binder.names(), kind, count));
+        binder.carry(matches, carried);
+        GroupBy { plan: self.clone(), ranks }
+    }
+}
+
+/// For each of so many names its place among them in order.
+fn ranks(names: &Names, kind: NameKind, count: usize) -> Vec<u32> {
+    let tables = names.read();
+    let mut order: Vec<(&str, usize)> = tables.starting_at(kind, 0).take(count).zip(0..).collect();
+    order.sort_unstable();
+    let mut ranks = vec![0; order.len()];
+    for (rank, (_, number)) in (0..).zip(order) {
+        ranks.get_mut(number).into_iter().for_each(|place| *place = rank);
+    }
+    ranks
+}
+
+impl GroupBy {
+    pub(super) fn limit(&self) -> usize {
+        self.plan.limit
+    }
+
+    /// Whether it is one funnel for each value.
+    pub(super) fn is_each(&self) -> bool {
+        self.plan.from == BreakdownFrom::Each
+    }
+
+    /// The value of a customer whose furthest chain that is.
+    pub(super) fn value<T>(&self, rules: &Rules, events: &Matched<'_>, level: usize, last: &Reached<T>) -> u32 {
+        match self.plan.by {
+            BreakdownBy::FirstTouch(_) => self.touch(events, events.times.first().copied()),
+            BreakdownBy::LastTouch(_) => {
+                let before = events.times.partition_point(|time| *time < last.entry);
+                self.touch(events, before.checked_sub(1).and_then(|place| events.times.get(place)).copied())
+            }
+            _ => self.choice(rules, events, level, last).value(self.plan.from),
+        }
+    }
+
+    /// The same with the events of a chain that has it.
+    pub(super) fn value_and_trail(
+        &self,
+        rules: &Rules,
+        events: &Matched<'_>,
+        level: usize,
+        last: Reached<Vec<usize>>,
+    ) -> (u32, Vec<usize>) {
+        if self.looks_at_touches() {
+            return (self.value(rules, events, level, &last), last.trail);
+        }
+        let mut choice = self.choice(rules, events, level, &last).keeping_events();
+        (choice.value(self.plan.from), choice.trail())
+    }
+
+    fn looks_at_touches(&self) -> bool {
+        self.plan.looks_at_every_event()
+    }
+
+    fn choice<'a, T>(
+        &'a self,
+        rules: &'a Rules,
+        events: &Matched<'a>,
+        level: usize,
+        last: &Reached<T>,
+    ) -> Choice<'a, impl Fn(u32, u32) -> Ordering + 'a> {
+        let values = events.values;
+        let order = move |one: u32, other: u32| match self.plan.by {
+            BreakdownBy::Property(_) => values.get(one as usize).cmp(&values.get(other as usize)),
+            BreakdownBy::Value(_) => one.cmp(&other),
+            _ => self.rank(one).cmp(&self.rank(other)),
+        };
+        Choice::new(rules, events, level, last, order)
+    }
+
+    fn rank(&self, number: u32) -> u32 {
+        self.ranks.get(number as usize).copied().unwrap_or(u32::MAX)
+    }
+
+    /// The smallest name among the events of a moment.
+    fn touch(&self, events: &Matched<'_>, moment: Option<Micros>) -> u32 {
+        let Some(moment) = moment else { return NO_VALUE };
+        let first = events.times.partition_point(|time| *time < moment);
+        let end = events.times.partition_point(|time| *time <= moment);
+        let there = events.carried.get(first..end).unwrap_or_default();
+        there.iter().copied().min_by_key(|number| self.rank(*number)).unwrap_or(NO_VALUE)
+    }
+
+    /// The key of a value that events carry.
+    pub(super) fn key<'a>(&self, value: u32, values: &'a [Scalar]) -> KeyRef<'a> {
+        match self.plan.by {
+            _ if value == NO_VALUE => KeyRef::Nothing,
+            BreakdownBy::Property(_) => values.get(value as usize).map_or(KeyRef::Nothing, KeyRef::Scalar),
+            _ => KeyRef::Number(value),
+        }
+    }
+
+    /// What a report calls a group.
+    pub(super) fn name(&self, key: &Key, names: &Names) -> Name {
+        match (key, &self.plan.by) {
+            (Key::Nothing, _) => Name::Nothing,
+            (Key::Scalar(scalar), _) => Name::Scalar(scalar.clone()),
+            (Key::Number(band), BreakdownBy::Value(_)) => Name::Band(*band),
+            (
+                Key::Number(number),
+                BreakdownBy::Channel
+                | BreakdownBy::FirstTouch(Touch::Channel)
+                | BreakdownBy::LastTouch(Touch::Channel),
+            ) => Name::Scalar(Scalar::Text(names.channel(ChannelNo(*number)).to_string())),
+            (Key::Number(number), _) => Name::Scalar(Scalar::Text(names.touchpoint(TouchpointNo(*number)).to_string())),
+        }
+    }
+
+    /// A name as a report says it.
+    pub(super) fn shown(&self, name: Name) -> PropertyValue {
+        match (name, &self.plan.by) {
+            (Name::Scalar(scalar), _) => scalar.into(),
+            (Name::Band(band), BreakdownBy::Value(bands)) => bands.name(band as usize).into(),
+            _ => PropertyValue::Null,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is counted for each group of a breakdown; a funnel without one has a single group.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::{analysis::Durations, model::Scalar};
+
+/// What is counted at one step.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct StepState {
+    pub(super) reached: u64,
+    /// Of these, customers whose window is over.
+    pub(super) reached_settled: u64,
+    /// Customers who came this far and no further, by how it ended.
+    pub(super) dropped: u64,
+    pub(super) stopped: u64,
+    pub(super) pending: u64,
+    pub(super) time: Durations,
+}
+
+/// What is counted of some customers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Counts {
+    /// The steps up to the highest that was reached.
+    pub(super) steps: Vec<StepState>,
+    pub(super) since_first_entry: Durations,
+}
+
+/// The value that makes a group, in the numbers of one store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Key {
+    Nothing,
+    /// A channel, a touchpoint or a band.
+    Number(u32),
+    Scalar(Scalar),
+}
+
+/// The same, borrowed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KeyRef<'a> {
+    Nothing,
+    Number(u32),
+    Scalar(&'a Scalar),
+}
+
+/// Groups in the order in which they were met.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(Key, Counts)>", into = "Vec<(Key, Counts)>")]
+pub(super) struct Groups {
+    list: Vec<(Key, Counts)>,
+    /// The places of groups in the list: of that without a value; by number, counted from 1, or 0; and of the others.
+    nothing: Option<usize>,
+    by_number: Vec<u32>,
+    by_scalar: HashMap<Scalar, usize, RandomState>,
+}
+
+impl Key {
+    fn as_ref(&self) -> KeyRef<'_> {
+        match self {
+            Self::Nothing => KeyRef::Nothing,
+            Self::Number(number) => KeyRef::Number(*number),
+            Self::Scalar(scalar) => KeyRef::Scalar(scalar),
+        }
+    }
+
+    /// The bytes that it takes beside itself.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Scalar(Scalar::Text(text)) => text.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl KeyRef<'_> {
+    pub(super) fn to_key(self) -> Key {
+        match self {
+            Self::Nothing => Key::Nothing,
+            Self::Number(number) => Key::Number(number),
+            Self::Scalar(scalar) => Key::Scalar(scalar.clone()),
+        }
+    }
+}
+
+impl Counts {
+    /// How many customers entered.
+    pub(super) fn entered(&self) -> u64 {
+        self.steps.first().map_or(0, |step| step.reached)
+    }
+
+    /// The steps, of which so many were reached now.
+    pub(super) fn steps_up_to(&mut self, reached: usize) -> &mut [StepState] {
+        if self.steps.len() < reached {
+            self.steps.resize_with(reached, StepState::default);
+        }
+        &mut self.steps
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        let steps = self.steps_up_to(other.steps.len());
+        for (here, there) in steps.iter_mut().zip(other.steps) {
+            here.reached += there.reached;
+            here.reached_settled += there.reached_settled;
+            here.dropped += there.dropped;
+            here.stopped += there.stopped;
+            here.pending += there.pending;
+            here.time.merge(there.time);
+        }
+        self.since_first_entry.merge(other.since_first_entry);
+    }
+
+    fn size(&self) -> usize {
+        let steps = self.steps.iter().map(|step| size_of::<StepState>() + step.time.size());
+        steps.sum::<usize>() + self.since_first_entry.size()
+    }
+}
+
+impl Groups {
+    /// The group of a value.
+    pub(super) fn of(&mut self, key: KeyRef<'_>) -> &mut Counts {
+        let known = match key {
+            KeyRef::Nothing => self.nothing,
+            KeyRef::Number(number) => {
+                self.by_number.get(number as usize).and_then(|place| (*place as usize).checked_sub(1))
+            }
+            KeyRef::Scalar(scalar) => self.by_scalar.get(scalar).copied(),
+        };
+        let place = known.unwrap_or_else(|| self.add(key.to_key()));
+        #[expect(clippy::indexing_slicing, reason = "places are those of groups in the list")]
+        &mut self.list[place].1
+    }
+
+    fn add(&mut self, key: Key) -> usize {
+        let place = self.list.len();
+        match &key {
+            Key::Nothing => self.nothing = Some(place),
+            Key::Number(number) => {
+                let number = *number as usize;
+                if self.by_number.len() <= number {
+                    self.by_number.resize(number + 1, 0);
+                }
+                let known = self.by_number.get_mut(number);
+                known.into_iter().for_each(|known| *known = u32::try_from(place + 1).unwrap_or_default());
+            }
+            Key::Scalar(scalar) => {
+                self.by_scalar.insert(scalar.clone(), place);
+            }
+        }
+        self.list.push((key, Counts::default()));
+        place
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        for (key, counts) in other.list {
+            self.of(key.as_ref()).merge(counts);
+        }
+    }
+
+    /// The bytes they take, with room for twice as many places as there are.
+    pub(super) fn size(&self) -> usize {
+        let places = 4 * self.by_number.capacity() + self.by_scalar.capacity() * size_of::<(Scalar, usize)>();
+        let group = |(key, counts): &(Key, Counts)| size_of::<(Key, Counts)>() + 2 * key.size() + counts.size();
+        self.list.iter().map(group).sum::<usize>() + places
+    }
+
+    pub(super) fn into_list(self) -> Vec<(Key, Counts)> {
+        self.list
+    }
+}
+
+impl From<Vec<(Key, Counts)>> for Groups {
+    fn from(list: Vec<(Key, Counts)>) -> Self {
+        let mut groups = Self::default();
+        for (key, counts) in list {
+            groups.of(key.as_ref()).merge(counts);
+        }
+        groups
+    }
+}
+
+impl From<Groups> for Vec<(Key, Counts)> {
+    fn from(groups: Groups) -> Self {
+        groups.list
+    }
+}
