@@ -4,8 +4,8 @@ use std::{num::NonZeroUsize, path::Path, sync::Barrier, thread, time::Instant};
 
 use chrono::{DateTime, TimeDelta};
 use journeylog::{
-    Channel, Comparison, Condition, Durability, Event, Funnel, FunnelReport, JourneyModel, Query, StageCounts,
-    StageCountsReport, Store, StoreOptions, Transitions, TransitionsReport,
+    Breakdown, BreakdownFrom, Channel, Comparison, Condition, Durability, Event, Funnel, FunnelGroup, FunnelStep,
+    JourneyModel, Query, StageCounts, StageCountsReport, Store, StoreOptions, Transitions, TransitionsReport,
 };
 use serde_json::{Map, Value, json};
 
@@ -137,7 +137,7 @@ fn ask(store: &Store, question: &str, threads: NonZeroUsize) -> Result<(f64, Val
     Ok(match question {
         "funnel" => {
             let (seconds, report) = timed(|| Ok(query().run(&funnel)?))?;
-            (seconds, steps(&report))
+            (seconds, steps(&report.steps))
         }
         "transitions" => {
             let (seconds, report) = timed(|| Ok(query().run(&moves)?))?;
@@ -149,20 +149,31 @@ fn ask(store: &Store, question: &str, threads: NonZeroUsize) -> Result<(f64, Val
         }
         "three" => {
             let (seconds, (funnel, moves, stages)) = timed(|| Ok(query().run((&funnel, &moves, &stages))?))?;
-            (seconds, json!([steps(&funnel), cells(&moves), counts(&stages)]))
+            (seconds, json!([steps(&funnel.steps), cells(&moves), counts(&stages)]))
         }
         "filtered" => {
             let pro = Condition::property("plan", Comparison::Eq("pro".into()));
             let (seconds, report) = timed(|| Ok(query().filter(pro).run(&funnel)?))?;
-            (seconds, steps(&report))
+            (seconds, steps(&report.steps))
         }
         "by_channel" => by_channel(&query())?,
+        "channel_plans" => channel_plans(&query())?,
         other => return Err(format!("no such question: {other}").into()),
     })
 }
 
-/// One funnel for each channel: five plans in one scan, whose steps ask for the channel too.
+/// One funnel for each channel, over the events of that channel alone.
 fn by_channel(query: &Query) -> Result<(f64, Value)> {
+    let each = Breakdown::channel().from(BreakdownFrom::Each);
+    let funnel = Funnel::ordered(STEPS).within(WINDOW).breakdown(each).build()?;
+    let (seconds, report) = timed(|| Ok(query.run(&funnel)?))?;
+    let groups = report.breakdown.unwrap_or_default().groups;
+    let group = |group: &FunnelGroup| (group.value.to_string(), steps(&group.figures.steps));
+    Ok((seconds, groups.iter().map(group).collect::<Map<_, _>>().into()))
+}
+
+/// The same as five plans in one scan, whose steps ask for the channel too.
+fn channel_plans(query: &Query) -> Result<(f64, Value)> {
     let plan = |channel: &str| -> Result<Funnel> {
         let channel = Condition::channel(Channel::new(channel)?);
         let steps = STEPS.iter().map(|step| Ok(Condition::touchpoint(step)?.and(channel.clone())));
@@ -171,12 +182,12 @@ fn by_channel(query: &Query) -> Result<(f64, Value)> {
     let plans: Vec<Funnel> = world::channels().map(plan).collect::<Result<_>>()?;
     let (seconds, reports) = timed(|| Ok(query.run(plans)?))?;
     let groups: Map<String, Value> =
-        world::channels().zip(&reports).map(|(channel, report)| (channel.to_owned(), steps(report))).collect();
+        world::channels().zip(&reports).map(|(channel, report)| (channel.to_owned(), steps(&report.steps))).collect();
     Ok((seconds, groups.into()))
 }
 
-fn steps(report: &FunnelReport) -> Value {
-    report.steps.iter().map(|step| step.customers).collect()
+fn steps(steps: &[FunnelStep]) -> Value {
+    steps.iter().map(|step| step.customers).collect()
 }
 
 fn cells(report: &TransitionsReport) -> Value {

@@ -3,6 +3,7 @@
 mod breakdown;
 mod chain;
 mod choose;
+mod each;
 mod group_by;
 mod groups;
 mod plan;

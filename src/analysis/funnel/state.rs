@@ -6,6 +6,7 @@ use super::{
     Breakdown, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
     FunnelReport, FunnelStep, Order, ServedEvent,
     chain::{Reached, Rules, Walk},
+    each::Walks,
     group_by::{GroupBy, Name},
     groups::{Counts, Groups, Key, KeyRef, StepState},
 };
@@ -57,12 +58,15 @@ impl Analysis for Funnel {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FunnelState {
     groups: Groups,
     customers: Vec<Listed>,
     /// The bytes of the texts in these.
     listed_texts: usize,
+    /// Room for the walks of one journey.
+    #[serde(skip)]
+    walks: Walks,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -163,13 +167,19 @@ impl BoundFunnel {
     }
 
     /// Takes in a journey as one funnel for each value.
-    fn visit_each(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
+    fn visit_each(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>, groups: &GroupBy) {
+        if !self.plan.customers && self.rules.walk_each(events, |at| self.scope.counts(at), &mut state.walks) {
+            for (value, walk) in state.walks.of_values() {
+                if let Some(last) = walk.reached.last() {
+                    let key = groups.key(value, events.values);
+                    self.count(state.groups.of(key), walk, self.outcome(walk), last);
+                }
+            }
+            return;
+        }
         let mut values: Vec<u32> = events.carried.to_vec();
         values.sort_unstable();
         values.dedup();
-        if values.len() == 1 {
-            return self.visit_events(state, journey, events);
-        }
         let mut room = MatchedRoom::default();
         for value in values {
             self.visit_events(state, journey, &events.only(value, &mut room));
@@ -267,10 +277,9 @@ impl Bound for BoundFunnel {
         if events.times.is_empty() {
             return;
         }
-        if self.groups.as_ref().is_some_and(GroupBy::is_each) {
-            self.visit_each(state, journey, &events);
-        } else {
-            self.visit_events(state, journey, &events);
+        match &self.groups {
+            Some(groups) if groups.is_each() => self.visit_each(state, journey, &events, groups),
+            _ => self.visit_events(state, journey, &events),
         }
     }
 
