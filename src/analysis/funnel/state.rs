@@ -82,12 +82,13 @@ impl BoundFunnel {
         self.rules.window.is_some_and(|window| entry.plus(window) > self.scope.end)
     }
 
-    fn outcome<T>(&self, walk: &Walk<T>) -> FunnelOutcome {
-        if walk.reached.len() == self.rules.steps {
+    /// How it ended, after so many levels, where the latest chain that can go on began at `open`.
+    fn outcome(&self, level: usize, open: Option<Micros>, stopped: bool) -> FunnelOutcome {
+        if level == self.rules.steps {
             FunnelOutcome::Converted
-        } else if walk.open.is_some_and(|entry| self.is_open(entry)) {
+        } else if open.is_some_and(|entry| self.is_open(entry)) {
             FunnelOutcome::Pending
-        } else if walk.stopped {
+        } else if stopped {
             FunnelOutcome::Stopped
         } else if self.rules.window.is_some() {
             FunnelOutcome::WindowOver
@@ -96,13 +97,21 @@ impl BoundFunnel {
         }
     }
 
-    fn count<T>(&self, counts: &mut Counts, walk: &Walk<T>, outcome: FunnelOutcome, last: &Reached<T>) {
+    /// Counts a customer who reached these levels, and might have entered at `first_entry`.
+    fn count<T>(
+        &self,
+        counts: &mut Counts,
+        reached: &[Reached<T>],
+        outcome: FunnelOutcome,
+        first_entry: Option<Micros>,
+    ) {
+        let Some(last) = reached.last() else { return };
         let settled = match outcome {
             FunnelOutcome::Converted => !self.is_open(last.entry),
             outcome => outcome != FunnelOutcome::Pending,
         };
-        let steps = counts.steps_up_to(walk.reached.len());
-        for (place, (step, reached)) in steps.iter_mut().zip(&walk.reached).enumerate() {
+        let steps = counts.steps_up_to(reached.len());
+        for (place, (step, reached)) in steps.iter_mut().zip(reached).enumerate() {
             step.reached += 1;
             step.reached_settled += u64::from(settled);
             // The first step is reached at once, so its lengths are not kept.
@@ -111,8 +120,8 @@ impl BoundFunnel {
             }
         }
         if outcome == FunnelOutcome::Converted {
-            counts.since_first_entry.add_between(walk.first_entry.unwrap_or(last.entry), last.at);
-        } else if let Some(step) = walk.reached.len().checked_sub(1).and_then(|i| steps.get_mut(i)) {
+            counts.since_first_entry.add_between(first_entry.unwrap_or(last.entry), last.at);
+        } else if let Some(step) = steps.get_mut(reached.len() - 1) {
             step.pending += u64::from(outcome == FunnelOutcome::Pending);
             step.dropped += u64::from(outcome != FunnelOutcome::Pending);
             step.stopped += u64::from(outcome == FunnelOutcome::Stopped);
@@ -139,7 +148,8 @@ impl BoundFunnel {
             let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| {
                 groups.key(groups.value(&self.rules, events, walk.reached.len(), last), events.values)
             });
-            self.count(state.groups.of(key), &walk, self.outcome(&walk), last);
+            let outcome = self.outcome(walk.reached.len(), walk.open, walk.stopped);
+            self.count(state.groups.of(key), &walk.reached, outcome, walk.first_entry);
         }
     }
 
@@ -157,8 +167,8 @@ impl BoundFunnel {
             }
             None => (KeyRef::Nothing, trail),
         };
-        let outcome = self.outcome(&walk);
-        self.count(state.groups.of(key), &walk, outcome, &Reached { entry, at, trail: Vec::new() });
+        let outcome = self.outcome(level, walk.open, walk.stopped);
+        self.count(state.groups.of(key), &walk.reached, outcome, walk.first_entry);
         let served = |place: usize| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
         let events = trail.into_iter().filter_map(served).collect();
         let group = key.to_key();
@@ -168,13 +178,20 @@ impl BoundFunnel {
 
     /// Takes in a journey as one funnel for each value.
     fn visit_each(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>, groups: &GroupBy) {
-        if !self.plan.customers && self.rules.walk_each(events, |at| self.scope.counts(at), &mut state.walks) {
-            for (value, walk) in state.walks.of_values() {
-                if let Some(last) = walk.reached.last() {
-                    let key = groups.key(value, events.values);
-                    self.count(state.groups.of(key), walk, self.outcome(walk), last);
-                }
-            }
+        let walks = &mut state.walks;
+        let is_done = !self.plan.customers
+            && if self.scope.counts_all() {
+                self.rules.walk_each(events, |_| true, walks)
+            } else {
+                self.rules.walk_each(events, |at| self.scope.counts(at), walks)
+            };
+        if is_done {
+            walks.take(|value, reached, open| {
+                let counts = state.groups.of(groups.key(value, events.values));
+                let outcome = self.outcome(reached.len(), open, false);
+                // The first level is reached by the first event that may enter.
+                self.count(counts, reached, outcome, reached.first().map(|first| first.entry));
+            });
             return;
         }
         let mut values: Vec<u32> = events.carried.to_vec();

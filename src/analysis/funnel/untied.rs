@@ -38,7 +38,7 @@ impl Rules {
         }
     }
 
-    /// Walks event by event; whether one serves decides no branch.
+    /// At each level the entry of the chain that began last is kept; whether an event serves decides no branch.
     fn walk_levels<const LEVELS: usize>(
         &self,
         times: &[Micros],
@@ -46,80 +46,48 @@ impl Rules {
         enters: impl Fn(Micros) -> bool,
         walk: &mut Walk<()>,
     ) -> bool {
-        let window = self.longest();
-        let mut levels = Levels::<LEVELS>::begin();
+        // Later moments are never before entries, so the difference fits, taken modulo 2^64.
+        let window = self.window.map_or(u64::MAX, |window| window.micros().cast_unsigned());
+        // Bit s: the first s steps were taken by some chain, the latest of which began at `entries[s]`.
+        let mut ready = 0_u64;
+        let mut entries = [Micros::MIN; LEVELS];
         let mut before = Micros::MIN;
         for (place, (&at, &word)) in times.iter().zip(words).enumerate() {
             if before == at {
                 return false;
             }
             before = at;
-            if levels.take(word, at, enters(at), window, walk) && walk.reached.len() == self.steps {
-                // An event at the same moment might have served too, in a later chain.
-                return times.get(place + 1) != Some(&at);
-            }
-        }
-        walk.open = levels.open(self.steps);
-        true
-    }
-
-    /// The longest that a chain may take, in microseconds.
-    pub(super) fn longest(&self) -> u64 {
-        self.window.map_or(u64::MAX, |window| window.micros().cast_unsigned())
-    }
-}
-
-/// For each level the entry of the chain that began last of those that came so far.
-#[derive(Debug)]
-pub(super) struct Levels<const LEVELS: usize> {
-    /// Bit s: the first s steps were taken by some chain, the latest of which began at `entries[s]`.
-    ready: u64,
-    entries: [Micros; LEVELS],
-}
-
-impl<const LEVELS: usize> Levels<LEVELS> {
-    /// Before the first event.
-    pub(super) fn begin() -> Self {
-        Self { ready: 0, entries: [Micros::MIN; LEVELS] }
-    }
-
-    /// Takes in an event; true if a level was reached that was not before.
-    #[inline]
-    pub(super) fn take(&mut self, word: u64, at: Micros, enters: bool, window: u64, walk: &mut Walk<()>) -> bool {
-        let mut ready = self.ready & !1 | u64::from(enters);
-        let mut is_further = false;
-        // From the last step to the first, so that the event serves one step of a chain only.
-        let mut steps = word;
-        while steps != 0 {
-            let step = 63 - steps.leading_zeros() as usize;
-            steps ^= 1 << step;
-            // Steps are fewer than levels; the remainder tells the compiler so.
-            #[expect(clippy::indexing_slicing, reason = "below the length")]
-            let entry = self.entries[step % LEVELS];
-            let entry = select_unpredictable(step == 0, at, entry);
-            // Later moments are never before entries, so the difference fits, taken modulo 2^64.
-            let serves = (ready >> step & 1 == 1) & (at.0.wrapping_sub(entry.0).cast_unsigned() <= window);
-            // Entries of a level never go back, so this one is the latest that came further.
-            #[expect(clippy::indexing_slicing, reason = "below the length")]
-            let next = &mut self.entries[(step + 1) % LEVELS];
-            *next = select_unpredictable(serves, entry, *next);
-            let known = ready;
-            ready |= u64::from(serves) << (step + 1);
-            if ready != known {
-                walk.reached.push(Reached { entry, at, trail: () });
-                is_further = true;
-                if step == 0 {
-                    walk.first_entry = Some(at);
+            ready = ready & !1 | u64::from(enters(at));
+            // From the last step to the first, so that the event serves one step of a chain only.
+            let mut steps = word;
+            while steps != 0 {
+                let step = 63 - steps.leading_zeros() as usize;
+                steps ^= 1 << step;
+                // Steps are fewer than levels; the remainder tells the compiler so.
+                #[expect(clippy::indexing_slicing, reason = "below the length")]
+                let entry = entries[step % LEVELS];
+                let entry = select_unpredictable(step == 0, at, entry);
+                let serves = (ready >> step & 1 == 1) & (at.0.wrapping_sub(entry.0).cast_unsigned() <= window);
+                // Entries of a level never go back, so this one is the latest that came further.
+                #[expect(clippy::indexing_slicing, reason = "below the length")]
+                let next = &mut entries[(step + 1) % LEVELS];
+                *next = select_unpredictable(serves, entry, *next);
+                let known = ready;
+                ready |= u64::from(serves) << (step + 1);
+                if ready != known {
+                    walk.reached.push(Reached { entry, at, trail: () });
+                    if step == 0 {
+                        walk.first_entry = Some(at);
+                    }
+                    if walk.reached.len() == self.steps {
+                        // An event at the same moment might have served too, in a later chain.
+                        return times.get(place + 1) != Some(&at);
+                    }
                 }
             }
         }
-        self.ready = ready;
-        is_further
-    }
-
-    /// The entry of the latest chain that can go on, of so many steps.
-    pub(super) fn open(&self, steps: usize) -> Option<Micros> {
-        let open = |step: usize| self.entries.get(step).copied().filter(|_| self.ready >> step & 1 == 1);
-        (1..steps).filter_map(open).max()
+        let open = |step: usize| entries.get(step).copied().filter(|_| ready >> step & 1 == 1);
+        walk.open = (1..self.steps).filter_map(open).max();
+        true
     }
 }
