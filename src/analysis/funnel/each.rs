@@ -17,47 +17,45 @@ use crate::{
 const VALUES: usize = 64;
 
 /// Where the walks of one journey stand, by the number of the value: room that is used again for the next journey.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Walks {
-    /// Those of values that no event carries are at the beginning.
-    list: Vec<OneWalk>,
-    /// Bit v: some event carries value v.
-    begun: u64,
+    /// The moment of the latest event.
+    before: [Micros; VALUES],
+    /// Bit s: the first s steps were taken by some chain.
+    ready: [u64; VALUES],
+    levels: Vec<Levels>,
+    /// Bit v: for value v the first step was taken.
+    entered: u64,
+    /// One more than the largest place that was ever used.
+    used: usize,
 }
 
-/// The walk of one value.
+/// The levels of one value, as far as they are ready.
 #[derive(Debug, Clone)]
-struct OneWalk {
-    before: Micros,
-    /// Bit s: the first s steps were taken by some chain.
-    ready: u64,
-    /// At each level that is ready: the entry of the chain that began last, and how the level was first reached.
+struct Levels {
+    /// The entry of the chain that began last.
     latest: [Micros; FEW],
+    /// How the level was first reached.
     reached: [Reached<()>; FEW],
 }
 
-impl Default for OneWalk {
+impl Default for Walks {
     fn default() -> Self {
-        let nowhere = || Reached { entry: Micros::MIN, at: Micros::MIN, trail: () };
-        Self {
-            before: Micros::MIN,
-            ready: 0,
-            latest: [Micros::MIN; FEW],
-            reached: std::array::from_fn(|_| nowhere()),
-        }
+        Self { before: [Micros::MIN; VALUES], ready: [0; VALUES], levels: Vec::new(), entered: 0, used: 0 }
     }
 }
 
-impl OneWalk {
-    /// Before the first event. Levels that are not ready are not looked at.
-    fn begin(&mut self) {
-        (self.before, self.ready) = (Micros::MIN, 0);
+impl Default for Levels {
+    fn default() -> Self {
+        let nowhere = |_| Reached { entry: Micros::MIN, at: Micros::MIN, trail: () };
+        Self { latest: [Micros::MIN; FEW], reached: std::array::from_fn(nowhere) }
     }
+}
 
-    /// Takes in an event; no branch depends on whether it serves.
+impl Levels {
+    /// Takes in an event, and says what is ready then; no branch depends on whether it serves.
     #[inline]
-    fn take(&mut self, word: u64, at: Micros, enters: bool, window: u64) {
-        let mut ready = self.ready & !1 | u64::from(enters);
+    fn take(&mut self, mut ready: u64, word: u64, at: Micros, window: u64) -> u64 {
         // From the last step to the first, so that the event serves one step of a chain only.
         let mut steps = word;
         while steps != 0 {
@@ -77,38 +75,35 @@ impl OneWalk {
             *latest = select_unpredictable(serves, entry, *latest);
             ready |= u64::from(serves) << (step + 1);
         }
-        self.ready = ready;
-    }
-
-    /// How each level was reached.
-    fn reached(&self) -> &[Reached<()>] {
-        self.reached.get(1..=(self.ready >> 1).trailing_ones() as usize).unwrap_or_default()
-    }
-
-    /// The entry of the latest chain that can go on.
-    fn open(&self) -> Option<Micros> {
-        self.latest.get(1..=self.reached().len()).and_then(|latest| latest.iter().copied().max())
+        ready
     }
 }
 
 impl Walks {
-    /// Takes each value out for which somebody entered: how its levels were reached, and the entry of the latest chain that
-    /// can go on, which does not matter once the last step is reached.
-    pub(super) fn take(&mut self, mut then: impl FnMut(u32, &[Reached<()>], Option<Micros>)) {
-        while let Some(one) = self.list.get_mut(self.begun.trailing_zeros() as usize) {
-            let value = self.begun.trailing_zeros();
-            self.begun &= self.begun - 1;
-            if one.ready > 1 {
-                let value = if value as usize == VALUES - 1 { NO_VALUE } else { value };
-                then(value, one.reached(), one.open());
-            }
-            one.begin();
-        }
+    /// Each value for which somebody entered: how its levels were reached, and the entry of the latest chain that can go
+    /// on, which does not matter once the last step is reached.
+    pub(super) fn entered(&self) -> impl Iterator<Item = (u32, &[Reached<()>], Option<Micros>)> {
+        let mut left = self.entered;
+        std::iter::from_fn(move || {
+            let place = left.trailing_zeros() as usize;
+            let (ready, levels) = (self.ready.get(place)?, self.levels.get(place)?);
+            left &= left - 1;
+            let count = (ready >> 1).trailing_ones() as usize;
+            let reached = levels.reached.get(1..=count).unwrap_or_default();
+            let open = levels.latest.get(1..=count).and_then(|latest| latest.iter().copied().max());
+            let value = u32::try_from(place).ok().filter(|_| place < VALUES - 1).unwrap_or(NO_VALUE);
+            Some((value, reached, open))
+        })
     }
 
-    fn forget(&mut self) {
-        self.begun = 0;
-        self.list.iter_mut().for_each(OneWalk::begin);
+    /// Before the first event.
+    fn begin(&mut self) {
+        self.before.iter_mut().take(self.used).for_each(|before| *before = Micros::MIN);
+        self.ready.iter_mut().take(self.used).for_each(|ready| *ready = 0);
+        self.entered = 0;
+        if self.levels.is_empty() {
+            self.levels.resize_with(VALUES, Levels::default);
+        }
     }
 }
 
@@ -118,36 +113,32 @@ impl Rules {
         if self.order != Order::Ordered || !self.exclusions.is_empty() || self.steps >= FEW {
             return false;
         }
-        if walks.list.is_empty() {
-            walks.list.resize_with(VALUES, OneWalk::default);
-        }
-        let is_done = self.walk_all(events, enters, walks);
-        if !is_done {
-            walks.forget();
-        }
-        is_done
-    }
-
-    fn walk_all(&self, events: &Matched<'_>, enters: impl Fn(Micros) -> bool, walks: &mut Walks) -> bool {
+        walks.begin();
         let window = self.window.map_or(u64::MAX, |window| window.micros().cast_unsigned());
-        let Some(list) = walks.list.first_chunk_mut::<VALUES>() else { return false };
-        let mut begun = 0_u64;
+        let Walks { before, ready, levels, entered, used } = walks;
+        let Some(levels) = levels.first_chunk_mut::<VALUES>() else { return false };
+        let (mut any, mut last_place) = (0_u64, 0);
+        let mut is_done = true;
         for ((&at, &word), &carried) in events.times.iter().zip(events.words).zip(events.carried) {
             let place = carried.min(63) as usize;
+            last_place = last_place.max(place);
             // The remainder tells the compiler that there are so many.
             #[expect(clippy::indexing_slicing, reason = "below the length")]
-            let one = &mut list[place % VALUES];
+            let (before, ready, levels) =
+                (&mut before[place % VALUES], &mut ready[place % VALUES], &mut levels[place % VALUES]);
             let is_of_another = place == VALUES - 1 && carried != NO_VALUE;
-            if one.before == at || is_of_another {
-                return false;
+            if *before == at || is_of_another {
+                is_done = false;
+                break;
             }
-            one.before = at;
-            begun |= 1 << place;
+            *before = at;
             // Once the last step is taken nothing counts any more.
-            let goes_on = (one.ready >> self.steps & 1).wrapping_sub(1);
-            one.take(word & goes_on, at, enters(at), window);
+            let goes_on = (*ready >> self.steps & 1).wrapping_sub(1);
+            *ready = levels.take(*ready & !1 | u64::from(enters(at)), word & goes_on, at, window);
+            any |= u64::from(*ready > 1) << place;
         }
-        walks.begun = begun;
-        true
+        *entered = any;
+        *used = (*used).max(last_place + 1);
+        is_done
     }
 }

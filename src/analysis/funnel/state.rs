@@ -186,12 +186,12 @@ impl BoundFunnel {
                 self.rules.walk_each(events, |at| self.scope.counts(at), walks)
             };
         if is_done {
-            walks.take(|value, reached, open| {
+            for (value, reached, open) in walks.entered() {
                 let counts = state.groups.of(groups.key(value, events.values));
                 let outcome = self.outcome(reached.len(), open, false);
                 // The first level is reached by the first event that may enter.
                 self.count(counts, reached, outcome, reached.first().map(|first| first.entry));
-            });
+            }
             return;
         }
         let mut values: Vec<u32> = events.carried.to_vec();
