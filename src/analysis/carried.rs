@@ -35,7 +35,13 @@ impl Carried {
 
     /// Begins to look values up in a chunk.
     pub(super) fn carry<'a>(&'a self, chunk: &'a Chunk<'a>) -> Carrying<'a> {
-        Carrying { carried: self, parts: &chunk.parts, tables: Vec::new(), places: HashMap::default(), values: Vec::new() }
+        Carrying {
+            carried: self,
+            parts: &chunk.parts,
+            tables: Vec::new(),
+            places: HashMap::default(),
+            values: Vec::new(),
+        }
     }
 }
 
@@ -68,7 +74,14 @@ impl Carrying<'_> {
         }
     }
 
-    fn add_property(&mut self, property: Option<u32>, part: usize, columns: &Columns, rows: &[u32], into: &mut Vec<u32>) {
+    fn add_property(
+        &mut self,
+        property: Option<u32>,
+        part: usize,
+        columns: &Columns,
+        rows: &[u32],
+        into: &mut Vec<u32>,
+    ) {
         let Some(column) = property.and_then(|property| columns.properties.get(&property)) else {
             into.extend(std::iter::repeat_n(NO_VALUE, rows.len()));
             return;

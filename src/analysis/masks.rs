@@ -51,14 +51,8 @@ impl MaskPlan {
     /// For a store of so many touchpoints and channels.
     pub(crate) fn new(tests: Vec<Test>, (touchpoints, channels): (usize, usize)) -> Self {
         let by_touchpoint = vec![0; touchpoints];
-        let mut plan = Self {
-            by_touchpoint,
-            by_row: Vec::new(),
-            by_pair: None,
-            bare: None,
-            every_event: false,
-            carried: None,
-        };
+        let mut plan =
+            Self { by_touchpoint, by_row: Vec::new(), by_pair: None, bare: None, every_event: false, carried: None };
         for (i, test) in tests.into_iter().enumerate() {
             let bit = 1_u64 << (i % 64);
             match test.by_touchpoint(touchpoints) {

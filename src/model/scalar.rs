@@ -94,7 +94,9 @@ mod tests {
     fn a_number_has_one_form() {
         let scalar = |text: &str| Scalar::of(&serde_json::from_str(text).unwrap()).unwrap();
         let hasher = foldhash::fast::RandomState::default();
-        for (one, other) in [("1", "1.0"), ("0", "-0.0"), ("1e3", "1000"), ("18446744073709551615", "18446744073709551615")] {
+        for (one, other) in
+            [("1", "1.0"), ("0", "-0.0"), ("1e3", "1000"), ("18446744073709551615", "18446744073709551615")]
+        {
             assert_eq!(scalar(one), scalar(other), "{one} {other}");
             assert_eq!(hasher.hash_one(scalar(one)), hasher.hash_one(scalar(other)), "{one} {other}");
         }

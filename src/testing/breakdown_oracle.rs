@@ -50,9 +50,9 @@ impl Worth {
 /// What an event's value is.
 fn worth(by: &BreakdownBy, event: &Event) -> Worth {
     match by {
-        BreakdownBy::Channel
-        | BreakdownBy::FirstTouch(Touch::Channel)
-        | BreakdownBy::LastTouch(Touch::Channel) => Worth::of(event.channel().as_str().into()),
+        BreakdownBy::Channel | BreakdownBy::FirstTouch(Touch::Channel) | BreakdownBy::LastTouch(Touch::Channel) => {
+            Worth::of(event.channel().as_str().into())
+        }
         BreakdownBy::Touchpoint
         | BreakdownBy::FirstTouch(Touch::Touchpoint)
         | BreakdownBy::LastTouch(Touch::Touchpoint) => Worth::of(event.touchpoint().as_str().into()),

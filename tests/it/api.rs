@@ -1,8 +1,9 @@
 //! What public types can do, and what they never show.
 
 use journeylog::{
-    Answer, Customer, Error, Event, Feedback, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys,
-    Names, Query, Question, Receipt, Snapshot, StageCounts, Store, StoreOptions, Transitions, TransitionsReport,
+    Answer, Breakdown, Customer, Error, Event, Feedback, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel,
+    Journeys, Names, Query, Question, Receipt, Snapshot, StageCounts, Store, StoreOptions, Transitions,
+    TransitionsReport,
 };
 
 #[test]
@@ -18,7 +19,7 @@ fn handles_and_values_cross_threads() {
     crosses::<Receipt>();
     crosses::<StoreOptions>();
     crosses::<JourneyModel>();
-    crosses::<(Funnel, Transitions, StageCounts, Question)>();
+    crosses::<(Funnel, Breakdown, Transitions, StageCounts, Question)>();
     crosses::<(FunnelReport, TransitionsReport, Answer)>();
     crosses::<(Error, InvalidPlan, InvalidValue)>();
 }

@@ -50,7 +50,8 @@ fn every_kind_of_question_in_a_list() {
         {"transitions": {"model": model}, "scope": {"known_at": 17}},
         {"stages": {"every": "week", "customers": true}, "model": model},
         {"funnel": {"steps": [{"touchpoint": "a"}, {"touchpoint": "b"}],
-            "exclude": [{"when": {"touchpoint": "x"}, "between": [1, 2]}]},
+            "exclude": [{"when": {"touchpoint": "x"}, "between": [1, 2]}],
+            "breakdown": {"by": {"property": "campaign"}, "from": "first_defined", "limit": 10}},
             "scope": {"as_of": "2026-03-01T00:00:00Z", "filter": {"channel": "web"}, "customers": ["c-42"]}},
     ]);
     let questions = Question::read(&text.to_string()).unwrap();
@@ -58,6 +59,7 @@ fn every_kind_of_question_in_a_list() {
     let written = serde_json::to_value(&questions).unwrap();
     assert_eq!(written[2], text[2]);
     assert_eq!(written[3]["stages"], text[3]["stages"]);
+    assert_eq!(written[4]["funnel"]["breakdown"], text[4]["funnel"]["breakdown"]);
     assert_eq!(Question::read(&written.to_string()).unwrap(), questions);
 }
 
@@ -72,6 +74,23 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"order":"loose"}}"#, "loose"),
         (r#"{"funnel":{"steps":[]}}"#, "funnel.steps: has 0 steps"),
         (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"exclude":[{"when":{"touchpoint":"x"}}]}}"#, "funnel.exclude[0]"),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"breakdown":{"by":"channel","form":"each"}}}"#,
+            "funnel.breakdown.form: unknown field",
+        ),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"breakdown":{"by":"chanel"}}}"#, "funnel.breakdown.by: unknown"),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"breakdown":{"by":"channel","from":{"step":2}}}}"#,
+            "funnel.breakdown.from: 2 is none of 1 steps",
+        ),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"breakdown":{"by":{"first_touch":"channel"},"from":"each"}}}"#,
+            "funnel.breakdown.from: a first or last touch",
+        ),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"breakdown":{"by":{"value":{"currency":"EUR","edges":["x"]}}}}}"#,
+            "funnel.breakdown.by.value",
+        ),
         (r#"{"funnel":{}}"#, "steps"),
         (r#"{"transitions":{"modle":{}}}"#, "modle"),
         (r#"{"stages":{"every":"decade"}}"#, "decade"),

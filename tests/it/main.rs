@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod breakdown;
 mod conditions;
 mod funnel;
 mod given;

@@ -1,8 +1,8 @@
 //! The index says what the log says, whether it was built as events came, at open, or anew.
 
 use journeylog::{
-    Comparison, Condition, Durability, Funnel, JourneyModel, Journeys, Seq, StageCounts, Store, StoreOptions,
-    Transitions, testing::World,
+    Breakdown, BreakdownFrom, Comparison, Condition, Currency, Durability, Funnel, JourneyModel, Journeys, Seq,
+    StageCounts, Store, StoreOptions, Touch, Transitions, testing::World,
 };
 
 use crate::{event, small_seals};
@@ -16,7 +16,17 @@ fn store_and_memory_give_the_same_answers() {
         store.append_batch(batch.to_vec()).unwrap();
     }
     let funnel = Funnel::ordered(["product_view", "add_to_cart", "purchase"]).list_customers().build().unwrap();
-    let plans = (&funnel, &Transitions::of(JourneyModel::standard()), &StageCounts::default().list_customers());
+    let broken_down = [
+        Breakdown::channel().from(BreakdownFrom::Each),
+        Breakdown::property("p").from(BreakdownFrom::LastDefined),
+        Breakdown::property("q").from(BreakdownFrom::Each).limit(3),
+        Breakdown::value_bands(Currency::new("EUR").unwrap(), [10.into()]),
+        Breakdown::last_touch(Touch::Touchpoint),
+    ];
+    let steps = || Funnel::ordered(["product_view", "add_to_cart", "purchase"]);
+    let broken_down: Vec<Funnel> = broken_down.map(|by| steps().breakdown(by).build().unwrap()).into();
+    let stages = StageCounts::default().list_customers();
+    let plans = (&funnel, &Transitions::of(JourneyModel::standard()), &stages, &broken_down);
     let expected = Journeys::of(events).unwrap().query().run(plans).unwrap();
     assert!(expected.0.entered > 0);
     assert_eq!(store.query().run(plans).unwrap(), expected);

@@ -220,7 +220,10 @@ impl Breakdown {
             }
             BreakdownBy::Value(bands) => bands.check().map_err(|e| e.within("funnel.breakdown.by.value"))?,
             BreakdownBy::FirstTouch(_) | BreakdownBy::LastTouch(_) if self.from != BreakdownFrom::FirstEvent => {
-                return refuse("from", "a first or last touch is of the journey, not of one of the chain's events".into());
+                return refuse(
+                    "from",
+                    "a first or last touch is of the journey, not of one of the chain's events".into(),
+                );
             }
             _ => {}
         }
@@ -321,7 +324,10 @@ mod tests {
             (Breakdown::channel().limit(1_001), "funnel.breakdown.limit: is 1001"),
             (Breakdown::channel().from(BreakdownFrom::Step(0)), "funnel.breakdown.from: 0 is none of 2 steps"),
             (Breakdown::channel().from(BreakdownFrom::Step(3)), "funnel.breakdown.from: 3 is none of 2 steps"),
-            (Breakdown::first_touch(Touch::Channel).from(BreakdownFrom::Each), "funnel.breakdown.from: a first or last"),
+            (
+                Breakdown::first_touch(Touch::Channel).from(BreakdownFrom::Each),
+                "funnel.breakdown.from: a first or last",
+            ),
             (Breakdown::last_touch(Touch::Channel).from(BreakdownFrom::Step(1)), "funnel.breakdown.from: a first or"),
             (edges(&[]), "funnel.breakdown.by.value.edges: has 0 amounts"),
             (edges(&(0..1_000).collect::<Vec<_>>()), "funnel.breakdown.by.value.edges: has 1000 amounts"),

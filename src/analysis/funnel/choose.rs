@@ -39,7 +39,8 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
         let first = events.times.partition_point(|time| *time < entry);
         let range = first..events.times.partition_point(|time| *time <= at);
         let times = events.times.get(range.clone()).unwrap_or_default();
-        let is_untied = rules.order == Order::Ordered && rules.exclusions.is_empty() && times.is_sorted_by(|a, b| a < b);
+        let is_untied =
+            rules.order == Order::Ordered && rules.exclusions.is_empty() && times.is_sorted_by(|a, b| a < b);
         Self {
             rules,
             times,
@@ -87,7 +88,9 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
         };
         let mut kinds: Vec<(Micros, u32)> =
             (0..self.words.len()).filter(serves).map(|event| (self.time(event), self.carries(event))).collect();
-        kinds.sort_by(|(time, value), (other_time, other)| time.cmp(other_time).then_with(|| self.compare(*value, *other)));
+        kinds.sort_by(|(time, value), (other_time, other)| {
+            time.cmp(other_time).then_with(|| self.compare(*value, *other))
+        });
         kinds.dedup();
         let Some((last_kind, others)) = kinds.split_last() else { return NO_VALUE };
         // There is such a chain, so if none of the others makes one, the last does.
@@ -127,9 +130,9 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
 
     fn compare(&self, value: u32, other: u32) -> Ordering {
         // What has no value comes last.
-        (value == NO_VALUE).cmp(&(other == NO_VALUE)).then_with(|| {
-            if value == other { Ordering::Equal } else { (self.order)(value, other) }
-        })
+        (value == NO_VALUE)
+            .cmp(&(other == NO_VALUE))
+            .then_with(|| if value == other { Ordering::Equal } else { (self.order)(value, other) })
     }
 
     fn may(&self, event: usize) -> u64 {

@@ -40,9 +40,9 @@ impl Breakdown {
     pub(super) fn bind(&self, binder: &mut Binder<'_>, matches: Matches) -> GroupBy {
         let (touchpoints, channels) = binder.sizes();
         let (carried, named) = match &self.by {
-            BreakdownBy::Channel
-            | BreakdownBy::FirstTouch(Touch::Channel)
-            | BreakdownBy::LastTouch(Touch::Channel) => (Carried::Channel, Some((NameKind::Channel, channels))),
+            BreakdownBy::Channel | BreakdownBy::FirstTouch(Touch::Channel) | BreakdownBy::LastTouch(Touch::Channel) => {
+                (Carried::Channel, Some((NameKind::Channel, channels)))
+            }
             BreakdownBy::Touchpoint
             | BreakdownBy::FirstTouch(Touch::Touchpoint)
             | BreakdownBy::LastTouch(Touch::Touchpoint) => {
@@ -160,9 +160,7 @@ impl GroupBy {
             (Key::Number(band), BreakdownBy::Value(_)) => Name::Band(*band),
             (
                 Key::Number(number),
-                BreakdownBy::Channel
-                | BreakdownBy::FirstTouch(Touch::Channel)
-                | BreakdownBy::LastTouch(Touch::Channel),
+                BreakdownBy::Channel | BreakdownBy::FirstTouch(Touch::Channel) | BreakdownBy::LastTouch(Touch::Channel),
             ) => Name::Scalar(Scalar::Text(names.channel(ChannelNo(*number)).to_string())),
             (Key::Number(number), _) => Name::Scalar(Scalar::Text(names.touchpoint(TouchpointNo(*number)).to_string())),
         }

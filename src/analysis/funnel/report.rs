@@ -222,7 +222,8 @@ impl FunnelBreakdown {
     fn table(&self) -> Table {
         let mut table = Table::new("By group", std::iter::once("group").chain(COLUMNS));
         let listed = self.groups.iter().map(|group| (name_of(&group.value), &group.figures));
-        let other = self.other.iter().map(|other| (format!("({} others)", other.groups), &other.figures));
+        let others = |groups| if groups == 1 { "(1 other)".to_owned() } else { format!("({groups} others)") };
+        let other = self.other.iter().map(|other| (others(other.groups), &other.figures));
         for (name, figures) in listed.chain(other) {
             for step in &figures.steps {
                 table.push(std::iter::once(name.as_str().into()).chain(step.cells()));
@@ -240,8 +241,7 @@ impl FunnelReport {
         for one in customers {
             let events: Vec<String> =
                 one.events.iter().map(|e| format!("{} at {}", e.seq, e.occurred_at.to_rfc3339())).collect();
-            let first =
-                [one.customer.as_str().into(), Cell::from(one.level as u64), one.outcome.to_string().into()];
+            let first = [one.customer.as_str().into(), Cell::from(one.level as u64), one.outcome.to_string().into()];
             let group = one.group.as_ref().map(|value| name_of(value).into());
             table.push(first.into_iter().chain(group).chain([events.join(", ").into()]));
         }

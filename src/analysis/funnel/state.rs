@@ -321,8 +321,15 @@ impl Bound for BoundFunnel {
             None => (None, groups.into_list().pop().map(|(_, all)| all).unwrap_or_default()),
         };
         let customers = if self.plan.customers { Some(self.named(customers, names)?) } else { None };
-        let FunnelFigures { entered, converted, conversion, settled_conversion, pending, time_since_first_entry, steps } =
-            self.figures(&all);
+        let FunnelFigures {
+            entered,
+            converted,
+            conversion,
+            settled_conversion,
+            pending,
+            time_since_first_entry,
+            steps,
+        } = self.figures(&all);
         Ok(FunnelReport {
             order: self.rules.order,
             window: self.rules.window,
