@@ -6,7 +6,7 @@ use super::{
     Durability, Receipt, Store,
     ids::fingerprint,
     log::Log,
-    queue::Pending,
+    queue::{Answer, Pending},
     shared::{Shared, Writer},
 };
 use crate::{
@@ -82,31 +82,33 @@ impl Shared {
         let gather = self.options.durability != Durability::Buffered;
         let answer = self.queue.append(entries, bytes, gather, |waiting| {
             let mut writer = self.writer();
+            let mut answers = Vec::with_capacity(waiting.len());
             let mut group = Vec::new();
             let mut size = 0;
             for pending in waiting {
                 if size > 0 && size + pending.bytes > LIMIT_BATCH_BYTES {
-                    self.commit(&mut writer, mem::take(&mut group));
+                    self.commit(&mut writer, mem::take(&mut group), &mut answers);
                     size = 0;
                 }
                 size += pending.bytes;
                 group.push(pending);
             }
-            self.commit(&mut writer, group);
+            self.commit(&mut writer, group, &mut answers);
+            answers
         });
         self.wait_for_room(count);
         answer
     }
 
-    /// Commits several appends as one batch, and answers each.
-    fn commit(&self, writer: &mut Writer, appends: Vec<Pending>) {
+    /// Commits several appends as one batch, with an answer for each.
+    fn commit(&self, writer: &mut Writer, appends: Vec<Pending>, answers: &mut Vec<Answer>) {
         let recorded_at = writer.now();
         let mut group = Group::default();
         let mut accepted = Vec::with_capacity(appends.len());
         for Pending { entries, bytes, reply } in appends {
             match self.take_in(writer, entries, bytes, &mut group) {
                 Ok(receipt) => accepted.push((receipt, reply)),
-                Err(error) => reply.send(Err(error)),
+                Err(error) => answers.push((reply, Err(error))),
             }
         }
         group.entries.iter_mut().for_each(|entry| entry.recorded_at = recorded_at);
@@ -117,12 +119,13 @@ impl Shared {
         let mut failure = written.err();
         let reason = failure.as_ref().map(ToString::to_string);
         for (receipt, reply) in accepted {
-            reply.send(match &reason {
+            let answer = match &reason {
                 None => Ok(receipt),
                 Some(reason) => {
                     Err(failure.take().unwrap_or_else(|| ErrorKind::Poisoned { reason: reason.clone() }.into()))
                 }
-            });
+            };
+            answers.push((reply, answer));
         }
     }
 

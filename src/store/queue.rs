@@ -12,25 +12,28 @@ use crate::{
     error::{ErrorKind, Result},
 };
 
-/// How long the one who writes waits for others who wrote the last time too. A sync takes some times as long.
+/// How long appends wait for others who wrote the last time too. A sync takes some times as long.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// Appends that wait to be written. The one who came first writes; when that is done, the first of those who came meanwhile
-/// does.
-#[derive(Debug, Default)]
+/// Appends that wait to be written. When as many are there as the last time, the last who came writes for all; if they do
+/// not come, the first does after a moment. Those who come while somebody writes are the next.
+#[derive(Debug)]
 pub(super) struct Queue {
     line: Mutex<Line>,
-    /// Rung when somebody joins while the one who writes waits for it.
-    joined: Condvar,
+    patience: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { line: Mutex::default(), patience: PATIENCE }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Line {
     waiting: Vec<Pending>,
-    /// Whether somebody writes.
+    /// Whether somebody writes. If not, and somebody waits, the first in line looks at the clock.
     is_led: bool,
-    /// Whether the one who writes still waits for others to join.
-    is_gathering: bool,
     /// How many append at the same time, as far as the last time showed.
     expected: usize,
 }
@@ -47,79 +50,114 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) struct Reply(Arc<Seat>);
 
+/// An append and how it went.
+pub(super) type Answer = (Reply, Result<Receipt>);
+
 #[derive(Debug, Default)]
 struct Seat {
-    turn: Mutex<Turn>,
+    state: Mutex<State>,
     bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    turn: Turn,
+    /// Whether the bell is needed: it is a call of the system, heard or not.
+    sleeps: bool,
 }
 
 #[derive(Debug, Default)]
 enum Turn {
     #[default]
     Wait,
+    /// Waits with an eye on the clock.
+    Watch,
     Lead,
     Done(Result<Receipt>),
 }
 
 impl Seat {
     fn set(&self, turn: Turn) {
-        *lock(&self.turn) = turn;
-        self.bell.notify_one();
+        let mut state = lock(&self.state);
+        state.turn = turn;
+        let sleeps = state.sleeps;
+        drop(state);
+        if sleeps {
+            self.bell.notify_one();
+        }
     }
 
-    fn wait(&self) -> Turn {
-        let mut turn = lock(&self.turn);
-        while matches!(*turn, Turn::Wait) {
-            turn = self.bell.wait(turn).unwrap_or_else(PoisonError::into_inner);
+    /// Waits for a turn, or until a moment has passed: then it stays `Wait`.
+    fn wait(&self, until: Option<Instant>) -> Turn {
+        let mut state = lock(&self.state);
+        state.sleeps = true;
+        while matches!(state.turn, Turn::Wait) {
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(left) => self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
-        mem::take(&mut *turn)
+        state.sleeps = false;
+        mem::take(&mut state.turn)
     }
 }
 
 impl Reply {
-    pub(super) fn send(self, answer: Result<Receipt>) {
+    fn send(self, answer: Result<Receipt>) {
         self.0.set(Turn::Done(answer));
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let mut turn = lock(&self.0.turn);
-        if !matches!(*turn, Turn::Done(_)) && Arc::strong_count(&self.0) > 1 {
+        let is_done = matches!(lock(&self.0.state).turn, Turn::Done(_));
+        if !is_done && Arc::strong_count(&self.0) > 1 {
             let reason = "a thread stopped while it wrote".to_owned();
-            *turn = Turn::Done(Err(ErrorKind::Poisoned { reason }.into()));
-            self.0.bell.notify_one();
+            self.0.set(Turn::Done(Err(ErrorKind::Poisoned { reason }.into())));
         }
     }
 }
 
 impl Queue {
     /// Appends, together with others who do at this time: either waits until it is written, or writes all that wait with
-    /// `write`. With `gather`, it is worth to wait a moment for those who are likely to come.
+    /// `write`, which gives an answer for each. With `gather`, it is worth to wait a moment for those who are likely to
+    /// come.
     pub(super) fn append(
         &self,
         entries: Vec<LogEntry>,
         bytes: usize,
         gather: bool,
-        write: impl FnOnce(Vec<Pending>),
+        write: impl FnOnce(Vec<Pending>) -> Vec<Answer>,
     ) -> Result<Receipt> {
         let seat = Arc::new(Seat::default());
-        let leads = {
-            let mut line = self.line();
-            line.waiting.push(Pending { entries, bytes, reply: Reply(Arc::clone(&seat)) });
-            if line.is_gathering && line.waiting.len() >= line.expected {
-                self.joined.notify_one();
+        let mut line = self.line();
+        line.waiting.push(Pending { entries, bytes, reply: Reply(Arc::clone(&seat)) });
+        let mut turn = match line.waiting.len() {
+            _ if line.is_led => Turn::Wait,
+            here if !gather || here >= line.expected => {
+                line.is_led = true;
+                Turn::Lead
             }
-            !mem::replace(&mut line.is_led, true)
+            1 => Turn::Watch,
+            _ => Turn::Wait,
         };
-        let turn = if leads { Turn::Lead } else { seat.wait() };
-        match turn {
-            Turn::Done(answer) => return answer,
-            Turn::Lead | Turn::Wait => self.lead(gather, write),
+        drop(line);
+        loop {
+            turn = match turn {
+                Turn::Done(answer) => return answer,
+                Turn::Wait => seat.wait(None),
+                Turn::Watch => match seat.wait(Some(Instant::now() + self.patience)) {
+                    Turn::Wait if self.takes_the_lead(&seat) => Turn::Lead,
+                    turn => turn,
+                },
+                Turn::Lead => break,
+            };
         }
-        match seat.wait() {
+        self.lead(gather, write);
+        match seat.wait(None) {
             Turn::Done(answer) => answer,
-            Turn::Lead | Turn::Wait => Err(ErrorKind::Closed.into()),
+            Turn::Wait | Turn::Watch | Turn::Lead => Err(ErrorKind::Closed.into()),
         }
     }
 
@@ -127,42 +165,43 @@ impl Queue {
         lock(&self.line)
     }
 
-    fn lead(&self, gather: bool, write: impl FnOnce(Vec<Pending>)) {
+    /// Takes the lead, unless somebody else is about to write what waits here.
+    fn takes_the_lead(&self, seat: &Arc<Seat>) -> bool {
+        let mut line = self.line();
+        let takes = !line.is_led && line.waiting.iter().any(|pending| Arc::ptr_eq(&pending.reply.0, seat));
+        line.is_led |= takes;
+        takes
+    }
+
+    /// Writes all that wait, and gives each an answer.
+    fn lead(&self, gather: bool, write: impl FnOnce(Vec<Pending>) -> Vec<Answer>) {
         // Hands over also after a panic.
-        let mut baton = Baton { queue: self, written: 0 };
-        let group = {
-            let mut line = self.line();
-            let start = Instant::now();
-            line.is_gathering = true;
-            while gather && line.waiting.len() < line.expected {
-                let left = PATIENCE.saturating_sub(start.elapsed());
-                if left.is_zero() {
-                    break;
-                }
-                line = self.joined.wait_timeout(line, left).unwrap_or_else(PoisonError::into_inner).0;
-            }
-            line.is_gathering = false;
-            mem::take(&mut line.waiting)
-        };
+        let mut baton = Baton { queue: self, gather, written: 0 };
+        let group = mem::take(&mut self.line().waiting);
         baton.written = group.len();
-        write(group);
+        let answers = write(group);
+        // Before the answers: those who get one may come again at once, and must not count twice.
+        drop(baton);
+        answers.into_iter().for_each(|(reply, answer)| reply.send(answer));
     }
 }
 
 /// Held by the one who writes.
 struct Baton<'a> {
     queue: &'a Queue,
+    gather: bool,
     written: usize,
 }
 
 impl Drop for Baton<'_> {
     fn drop(&mut self) {
         let mut line = self.queue.line();
-        line.is_gathering = false;
         line.expected = self.written + line.waiting.len();
-        match line.waiting.first() {
-            Some(next) => next.reply.0.set(Turn::Lead),
-            None => line.is_led = false,
+        line.is_led = false;
+        if let Some(next) = line.waiting.first() {
+            let seat = Arc::clone(&next.reply.0);
+            line.is_led = !self.gather;
+            seat.set(if self.gather { Turn::Watch } else { Turn::Lead });
         }
     }
 }
@@ -174,16 +213,15 @@ mod tests {
     use super::*;
     use crate::store::Durability;
 
-    fn answer(pending: Pending) {
+    fn answer(pending: Pending) -> Answer {
         let Pending { entries, reply, .. } = pending;
         let stored = entries.len() as u64;
-        reply.send(Ok(Receipt {
-            first: 1,
-            stored,
-            duplicates: Vec::new(),
-            erased: Vec::new(),
-            durability: Durability::Synced,
-        }));
+        let durability = Durability::Synced;
+        (reply, Ok(Receipt { first: 1, stored, duplicates: Vec::new(), erased: Vec::new(), durability }))
+    }
+
+    fn answer_all(group: Vec<Pending>) -> Vec<Answer> {
+        group.into_iter().map(answer).collect()
     }
 
     #[test]
@@ -196,9 +234,11 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..EACH {
                         let write = |group: Vec<Pending>| {
+                            // Whoever is answered and comes again at once is no other.
+                            assert!(queue.line().expected <= THREADS);
                             writes.fetch_add(1, Ordering::Relaxed);
                             std::thread::sleep(Duration::from_millis(1));
-                            group.into_iter().for_each(answer);
+                            answer_all(group)
                         };
                         queue.append(Vec::new(), 0, true, write).unwrap();
                     }
@@ -211,20 +251,50 @@ mod tests {
     }
 
     #[test]
+    fn the_last_who_was_expected_writes_at_once() {
+        let queue = Queue { patience: Duration::from_hours(1), ..Queue::default() };
+        queue.line().expected = 3;
+        let groups = Mutex::new(Vec::new());
+        let append = || {
+            queue.append(Vec::new(), 0, true, |group| {
+                lock(&groups).push(group.len());
+                answer_all(group)
+            })
+        };
+        std::thread::scope(|scope| {
+            let threads = [scope.spawn(append), scope.spawn(append), scope.spawn(append)];
+            threads.into_iter().for_each(|thread| drop(thread.join().unwrap().unwrap()));
+        });
+        assert_eq!((groups.into_inner().unwrap(), queue.line().expected), (vec![3], 3));
+    }
+
+    #[test]
+    fn nobody_waits_long_for_those_who_do_not_come() {
+        let queue = Queue::default();
+        queue.line().expected = 3;
+        queue.append(Vec::new(), 0, true, answer_all).unwrap();
+        assert_eq!(queue.line().expected, 1);
+    }
+
+    #[test]
     fn nobody_waits_for_one_who_panicked() {
+        [false, true].into_iter().for_each(nobody_waits_for_one_who_panics);
+    }
+
+    fn nobody_waits_for_one_who_panics(gather: bool) {
         let queue = Queue::default();
         let (began, goes_on) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             let first = scope.spawn(|| {
-                queue.append(Vec::new(), 0, false, |group| {
+                queue.append(Vec::new(), 0, gather, |group| {
                     began.wait();
                     goes_on.wait();
                     drop(group);
-                    panic!("as a test");
+                    panic!("as a test")
                 })
             });
             began.wait();
-            let second = scope.spawn(|| queue.append(Vec::new(), 0, false, |group| group.into_iter().for_each(answer)));
+            let second = scope.spawn(|| queue.append(Vec::new(), 0, gather, answer_all));
             while queue.line().waiting.is_empty() {
                 std::thread::yield_now();
             }
@@ -232,12 +302,12 @@ mod tests {
             assert!(first.join().is_err());
             second.join().unwrap().unwrap();
         });
-        queue.append(Vec::new(), 0, true, |group| group.into_iter().for_each(answer)).unwrap();
+        queue.append(Vec::new(), 0, true, answer_all).unwrap();
     }
 
     #[test]
     fn an_append_that_was_dropped_unwritten_is_told() {
-        let refused = Queue::default().append(Vec::new(), 0, false, drop).unwrap_err();
+        let refused = Queue::default().append(Vec::new(), 0, false, |_| Vec::new()).unwrap_err();
         assert!(matches!(refused.kind(), ErrorKind::Poisoned { .. }));
     }
 }
