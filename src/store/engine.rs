@@ -197,6 +197,13 @@ pub(crate) mod contract {
         assert_eq!(engine.get(b"bb").unwrap(), Some(b"again".to_vec()));
         assert_eq!(engine.get(b"c").unwrap(), None);
         assert_eq!(engine.get(b"gone").unwrap(), None);
+        // A change alone may take another way.
+        for (change, left) in [(put("alone", "x"), Some("x")), (put("alone", "y"), Some("y")), (remove("alone"), None)]
+        {
+            engine.apply(vec![change.clone()]).unwrap();
+            engine.apply(vec![change]).unwrap();
+            assert_eq!(engine.get(b"alone").unwrap().as_deref(), left.map(str::as_bytes));
+        }
     }
 
     fn a_batch_over_a_limit_leaves_no_trace(engine: &impl Engine) {

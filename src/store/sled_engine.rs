@@ -136,7 +136,7 @@ impl Engine for SledEngine {
         let bytes = measure(&batch)?;
         let mut unsynced = self.writing()?;
         self.poison.guard(|| {
-            self.with("applying a batch", |files| Ok(files.db.apply_batch(sled_batch(batch))?))?;
+            self.with("applying a batch", |files| Ok(write(&files.db, batch)?))?;
             unsynced.batches += 1;
             unsynced.bytes += bytes;
             if unsynced.batches >= MAX_UNSYNCED_BATCHES || unsynced.bytes >= MAX_UNSYNCED_BYTES {
@@ -216,6 +216,17 @@ impl fmt::Debug for SledEngine {
 
 fn owned((key, value): (sled::IVec, sled::IVec)) -> Pair {
     (key.to_vec(), value.to_vec())
+}
+
+/// Writes all changes or none.
+///
+/// A single change needs no batch: sled's batch is its change between two marks, of which the first is a write of its own.
+fn write(db: &sled::Db, batch: Vec<Change>) -> sled::Result<()> {
+    match <[Change; 1]>::try_from(batch) {
+        Ok([Change::Put(key, value)]) => db.insert(key, value).map(drop),
+        Ok([Change::Remove(key)]) => db.remove(key).map(drop),
+        Err(batch) => db.apply_batch(sled_batch(batch)),
+    }
 }
 
 fn sled_batch(changes: Vec<Change>) -> sled::Batch {
