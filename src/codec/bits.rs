@@ -45,14 +45,15 @@ impl Out {
         if width == 0 {
             return;
         }
-        let (mut held, mut filled) = (0_u128, 0);
+        let (mut held, mut filled) = (0_u64, 0);
         for n in numbers {
-            held |= u128::from(n) << filled;
+            held |= n << filled;
             filled += width;
             if filled >= 64 {
-                self.0.extend_from_slice(&low(held).to_le_bytes());
-                held >>= 64;
+                self.0.extend_from_slice(&held.to_le_bytes());
                 filled -= 64;
+                // What did not fit any more.
+                held = n.checked_shr(width - filled).unwrap_or_default();
             }
         }
         let rest = usize::try_from(filled.div_ceil(8)).unwrap_or_default();
@@ -62,11 +63,10 @@ impl Out {
     /// Texts: how much each shares with the one before, and the rest of its bytes, which take four bits or less each if
     /// they are of few kinds.
     pub(super) fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) {
-        let shared = |before: &str, text: &str| before.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
         let (mut kept, mut lengths, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         let mut before = "";
         for text in texts {
-            let same = shared(before, text);
+            let same = shared(before.as_bytes(), text.as_bytes());
             kept.push(same as u64);
             lengths.push((text.len() - same) as u64);
             rest.extend_from_slice(text.as_bytes().get(same..).unwrap_or_default());
@@ -98,6 +98,20 @@ impl Out {
         let places = rest.iter().map(|byte| place_of.get(usize::from(*byte)).copied().unwrap_or_default().into());
         self.bits(places, width_of(kinds.len()));
     }
+}
+
+/// How many bytes two texts share at their start.
+pub(super) fn shared(a: &[u8], b: &[u8]) -> usize {
+    let ((a8, _), (b8, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut same = 0;
+    for (a8, b8) in a8.iter().zip(b8) {
+        let differ = u64::from_le_bytes(*a8) ^ u64::from_le_bytes(*b8);
+        if differ != 0 {
+            return same + differ.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    same + a.iter().skip(same).zip(b.iter().skip(same)).take_while(|(a, b)| a == b).count()
 }
 
 /// The lower half.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, Entries, body, body_v1, frame, unframe};
+use super::{Chain, Coded, Entries, body, body_v1, frame, unframe};
 use crate::{
     error::{Error, Result},
     model::{Event, EventId, Micros},
@@ -92,25 +92,19 @@ impl Default for BlockCutter {
 }
 
 /// Entries cut into blocks.
-pub(crate) struct CutBlocks<'a> {
+pub(crate) struct CutBlocks {
     /// For each block the sequence of its first entry, and its bytes.
     pub(crate) blocks: Vec<(u64, Vec<u8>)>,
-    /// For each block its entries.
-    pub(crate) entries: Vec<Entries<'a>>,
+    /// For each block what questions see of its entries.
+    pub(crate) coded: Vec<Coded>,
     /// The chain after the last entry.
     pub(crate) after: Chain,
 }
 
 impl BlockCutter {
     /// Cuts entries into blocks of at most `limit` bytes. An entry is far smaller than a block, so one always fits.
-    pub(crate) fn cut<'a>(
-        &mut self,
-        first: u64,
-        before: Chain,
-        entries: &'a [LogEntry],
-        limit: usize,
-    ) -> CutBlocks<'a> {
-        let mut cut = CutBlocks { blocks: Vec::new(), entries: Vec::new(), after: before };
+    pub(crate) fn cut(&mut self, first: u64, before: Chain, entries: &[LogEntry], limit: usize) -> CutBlocks {
+        let mut cut = CutBlocks { blocks: Vec::new(), coded: Vec::new(), after: before };
         let (mut first, mut left) = (first, entries);
         while !left.is_empty() {
             // Blocks of one size, rather than full ones and a small rest.
@@ -128,7 +122,7 @@ impl BlockCutter {
                 continue;
             }
             cut.blocks.push((first, bytes));
-            cut.entries.push(columns);
+            cut.coded.push(columns.into_coded());
             (first, cut.after) = (first + size as u64, after);
             left = left.get(size..).unwrap_or_default();
         }

@@ -8,8 +8,9 @@ use rust_decimal::Decimal;
 
 use super::{
     LogEntry,
-    bits::{In, Out, low, unzigzag, zigzag},
-    entries::{Entries, PropertyCells, Sparse},
+    bits::{In, Out, low, shared, unzigzag, zigzag},
+    cells::{PropertyCells, Sparse},
+    entries::Entries,
 };
 use crate::model::{
     Channel, Currency, CustomerId, Event, EventId, Feedback, Micros, Money, PropertyValue, StageName, Survey,
@@ -33,28 +34,27 @@ const JSON: u64 = 7;
 
 pub(super) fn write(entries: &Entries<'_>) -> Vec<u8> {
     let mut out = Out::default();
-    write_places(&mut out, &entries.erased);
-    let texts = &entries.customer_texts.list;
-    let (order, ranks) = in_order(texts);
+    let coded = &entries.coded;
+    write_places(&mut out, &coded.erased);
+    let texts: Vec<&str> = coded.customer_texts.iter().collect();
+    let (order, ranks) = in_order(&texts);
     out.texts(order.iter().filter_map(|place| texts.get(*place as usize).copied()));
-    out.packed(entries.customers.iter().map(|c| ranks.get(*c as usize).copied().unwrap_or_default().into()), 0);
-    out.packed(entries.occurred.iter().map(|t| t.0.cast_unsigned()), SIGNED);
+    out.packed(coded.customers.iter().map(|c| ranks.get(*c as usize).copied().unwrap_or_default().into()), 0);
+    out.packed(coded.occurred.iter().map(|t| t.0.cast_unsigned()), SIGNED);
     out.packed(entries.recorded.iter().map(|t| t.0.cast_unsigned()), SIGNED);
-    for (texts, places) in
-        [(&entries.touchpoint_texts, &entries.touchpoints), (&entries.channel_texts, &entries.channels)]
-    {
-        out.texts(texts.list.iter().copied());
+    for (texts, places) in [(&coded.touchpoint_texts, &coded.touchpoints), (&coded.channel_texts, &coded.channels)] {
+        out.texts(texts.iter());
         out.packed(places.iter().map(|&place| place.into()), 0);
     }
     write_rows(&mut out, &entries.ids);
     out.texts(entries.ids.cells.iter().map(|id| id.as_str()));
-    write_rows(&mut out, &entries.stages);
-    out.texts(entries.stage_texts.list.iter().copied());
-    out.packed(entries.stages.cells.iter().map(|&place| place.into()), 0);
-    write_values(&mut out, &entries.values);
+    write_rows(&mut out, &coded.stages);
+    out.texts(coded.stage_texts.iter());
+    out.packed(coded.stages.cells.iter().map(|&place| place.into()), 0);
+    write_values(&mut out, &coded.values);
     write_feedback(&mut out, &entries.feedback);
-    out.texts(entries.property_texts.list.iter().copied());
-    entries.properties.iter().for_each(|cells| write_property(&mut out, cells));
+    out.texts(coded.property_texts.iter());
+    coded.properties.iter().for_each(|cells| write_property(&mut out, cells));
     out.0
 }
 
@@ -62,24 +62,31 @@ pub(super) fn write(entries: &Entries<'_>) -> Vec<u8> {
 /// said once.
 fn in_order(texts: &[&str]) -> (Vec<u32>, Vec<u32>) {
     let first = texts.first().copied().unwrap_or_default().as_bytes();
-    let shared = texts.iter().fold(first.len(), |shared, text| {
-        first.iter().zip(text.as_bytes()).take(shared).take_while(|(a, b)| a == b).count()
-    });
-    // The next eight bytes decide nearly always.
+    let same =
+        texts.iter().fold(first.len(), |same, text| shared(first.get(..same).unwrap_or_default(), text.as_bytes()));
+    // The next eight bytes decide nearly always: they and the place are sorted as one number.
     let key = |text: &str| {
+        let rest = text.as_bytes().get(same..).unwrap_or_default();
         let mut key = [0; 8];
-        key.iter_mut().zip(text.as_bytes().iter().skip(shared)).for_each(|(to, from)| *to = *from);
+        key.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         u64::from_be_bytes(key)
     };
-    let mut order: Vec<(u64, &str, u32)> = (0..).zip(texts).map(|(place, text)| (key(text), *text, place)).collect();
+    let keys = (0_u32..).zip(texts).map(|(place, text)| u128::from(key(text)) << 64 | u128::from(place));
+    let mut order: Vec<u128> = keys.collect();
     order.sort_unstable();
+    let mut order: Vec<(u64, u32)> =
+        order.into_iter().map(|key| (low(key >> 64), u32::try_from(low(key)).unwrap_or_default())).collect();
+    let text = |place: u32| texts.get(place as usize).copied().unwrap_or_default();
+    for alike in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+        alike.sort_unstable_by_key(|(_, place)| text(*place));
+    }
     let mut ranks = vec![0; texts.len()];
-    for (rank, (.., place)) in (0..).zip(&order) {
+    for (rank, (_, place)) in (0..).zip(&order) {
         if let Some(known) = ranks.get_mut(*place as usize) {
             *known = rank;
         }
     }
-    (order.into_iter().map(|(.., place)| place).collect(), ranks)
+    (order.into_iter().map(|(_, place)| place).collect(), ranks)
 }
 
 fn write_rows<T>(out: &mut Out, sparse: &Sparse<T>) {
@@ -132,7 +139,7 @@ fn write_feedback(out: &mut Out, feedback: &Sparse<&Feedback>) {
     out.texts(feedback.cells.iter().filter_map(|answer| answer.comment()));
 }
 
-fn write_property(out: &mut Out, cells: &PropertyCells<'_>) {
+fn write_property(out: &mut Out, cells: &PropertyCells) {
     write_rows(out, &cells.places);
     let (mut kinds, mut numbers, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     for value in &cells.values {

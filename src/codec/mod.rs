@@ -4,6 +4,7 @@ mod bits;
 mod block;
 mod body;
 mod body_v1;
+mod cells;
 mod chain;
 mod column;
 mod entries;
@@ -12,7 +13,7 @@ mod frame;
 pub(crate) use block::{Block, BlockCutter, CutBlocks, LogEntry};
 pub(crate) use chain::Chain;
 pub(crate) use column::{ColumnId, decode_column, encode_columns, read_feedback};
-pub(crate) use entries::Entries;
+pub(crate) use entries::{Coded, Entries};
 pub(crate) use frame::{checksum, frame, unframe, unframe_current};
 
 /// Decompresses what must have this size. The size is checked against what LZ4 can reach (255 times the bytes) before

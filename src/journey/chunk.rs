@@ -352,19 +352,17 @@ impl Gathering<'_> {
     fn property(&self, property: u32, becomes: &[Becomes]) -> PropertyColumn {
         const UNSEEN: u32 = u32::MAX;
         let columns: Vec<_> = self.parts.iter().map(|part| part.columns.properties.get(&property)).collect();
-        let mut found: Vec<(u32, usize, u32)> = Vec::new();
-        for (part, (column, becomes)) in columns.iter().zip(becomes).enumerate() {
-            let Some(column) = column else { continue };
-            let rows = column.within(becomes.rows());
-            found.extend(rows.filter_map(|(row, code)| Some((becomes.row(row)?, part, code))));
-        }
-        // One sorted run for each part.
-        found.sort_by_key(|(row, ..)| *row);
+        let found = (0_u32..).zip(columns.iter().zip(becomes)).filter_map(|(part, (column, becomes))| {
+            let rows = column.as_ref()?.within(becomes.rows());
+            Some(rows.filter_map(move |(row, code)| Some((becomes.row(row)?, part, code))))
+        });
+        let found = in_order_of_rows(found.flatten(), self.rows);
         // For each part the new places of its values, found when they first occur.
         let mut places: Vec<Vec<u32>> =
             columns.iter().map(|column| vec![UNSEEN; column.map_or(0, |column| column.values.len())]).collect();
         let mut builder = PropertyColumnBuilder::default();
         for (row, part, code) in found {
+            let part = part as usize;
             let value = columns.get(part).copied().flatten().and_then(|column| column.values.get(code as usize));
             let place = places.get_mut(part).and_then(|places| places.get_mut(code as usize));
             if let (Some(value), Some(place)) = (value, place) {
@@ -376,6 +374,25 @@ impl Gathering<'_> {
         }
         builder.finish()
     }
+}
+
+/// Cells of distinct rows with what belongs to them, in the order of the rows.
+fn in_order_of_rows(cells: impl Iterator<Item = (u32, u32, u32)>, rows: usize) -> Vec<(u32, u32, u32)> {
+    const NONE: (u32, u32, u32) = (u32::MAX, 0, 0);
+    let mut found: Vec<(u32, u32, u32)> = cells.collect();
+    if found.len() < rows / 8 {
+        found.sort_unstable();
+        return found;
+    }
+    // Most rows have one: cheaper than sorting is to lay them out.
+    let mut laid = vec![NONE; rows];
+    for cell in found {
+        if let Some(place) = laid.get_mut(cell.0 as usize) {
+            *place = cell;
+        }
+    }
+    laid.retain(|cell| *cell != NONE);
+    laid
 }
 
 /// What the rows of a part become: those from the first that is copied to the last.

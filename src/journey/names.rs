@@ -1,15 +1,10 @@
 //! Dense numbers for names, given once in the order of first appearance, so that questions run on numbers.
 
-use std::{
-    collections::BTreeSet,
-    hash::BuildHasher,
-    ops::Range,
-    sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
+
+use super::name_table::{NameTable, hash_name};
 
 macro_rules! number_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -58,130 +53,20 @@ impl NameKind {
     pub(crate) const ALL: [Self; 5] = [Self::Customer, Self::Touchpoint, Self::Channel, Self::Stage, Self::Property];
 }
 
-/// The hash of a name, the same wherever it is asked for in this process: whoever has it need not work it out again.
-pub(crate) fn hash_name(name: &str) -> u64 {
-    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
-    HASHER.hash_one(name)
-}
-
-/// Names in the order of their numbers: all texts in one piece, where each ends, and numbers found by hash. A name takes
-/// its bytes and about 20 more.
-#[derive(Default)]
-struct Table {
-    texts: String,
-    ends: Vec<u64>,
-    places: HashTable<Slot>,
-    /// Numbers whose names were taken away.
-    nameless: BTreeSet<u32>,
-}
-
-/// A name in the table: 32 bits of its hash, so that a growing table looks at no text, and its number.
-#[derive(Clone, Copy)]
-struct Slot {
-    hash: u32,
-    number: u32,
-}
-
-impl Slot {
-    /// The hash by which the table is ordered, made of the bits that are kept.
-    fn spread(self) -> u64 {
-        u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-impl Table {
-    fn slot(hash: u64, number: u32) -> Slot {
-        Slot { hash: u32::try_from(hash >> 32).unwrap_or_default(), number }
-    }
-
-    fn place(&self, number: usize) -> Option<Range<usize>> {
-        let end = *self.ends.get(number)?;
-        let start = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
-        Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
-    }
-
-    fn get(&self, number: usize) -> Option<&str> {
-        self.texts.get(self.place(number)?)
-    }
-
-    /// The name of a number, empty if it was taken away.
-    fn name(&self, number: usize) -> Option<&str> {
-        let is_nameless = u32::try_from(number).is_ok_and(|number| self.nameless.contains(&number));
-        if is_nameless { Some("") } else { self.get(number) }
-    }
-
-    /// Takes a number's name away.
-    fn forget(&mut self, number: u32) {
-        let Some((place, name)) = self.place(number as usize).zip(self.get(number as usize)) else { return };
-        let spread = Self::slot(hash_name(name), number).spread();
-        if let Ok(slot) = self.places.find_entry(spread, |slot| slot.number == number) {
-            slot.remove();
-        }
-        // Nobody finds it any more; nor is it to be found in memory.
-        let length = place.len();
-        self.texts.replace_range(place, &" ".repeat(length));
-        self.nameless.insert(number);
-    }
-
-    /// Gives the next number to nobody.
-    fn skip(&mut self) -> u32 {
-        let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-        self.ends.push(self.texts.len() as u64);
-        self.nameless.insert(number);
-        number
-    }
-
-    fn find(&self, name: &str, hash: u64) -> Option<u32> {
-        let wanted = Self::slot(hash, 0);
-        let is_it = |slot: &Slot| slot.hash == wanted.hash && self.get(slot.number as usize) == Some(name);
-        self.places.find(wanted.spread(), is_it).map(|slot| slot.number)
-    }
-
-    /// The numbers of many names. What takes time is waiting for memory, so each pass asks for all names' next piece of it
-    /// before the first is used.
-    fn intern_all(&mut self, names: &[&str], hashes: &[u64]) -> Vec<u32> {
-        let guess = |hash: &u64| {
-            let wanted = Self::slot(*hash, 0);
-            self.places.find(wanted.spread(), |slot| slot.hash == wanted.hash).map_or(u32::MAX, |slot| slot.number)
-        };
-        let mut numbers: Vec<u32> = hashes.iter().map(guess).collect();
-        let texts: Vec<Option<&str>> = numbers.iter().map(|number| self.get(*number as usize)).collect();
-        let fits: Vec<bool> = texts.iter().zip(names).map(|(text, name)| *text == Some(*name)).collect();
-        for ((number, fits), (name, hash)) in numbers.iter_mut().zip(fits).zip(names.iter().zip(hashes)) {
-            if !fits {
-                *number = self.intern(name, *hash);
-            }
-        }
-        numbers
-    }
-
-    fn intern(&mut self, name: &str, hash: u64) -> u32 {
-        if let Some(number) = self.find(name, hash) {
-            return number;
-        }
-        let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-        self.texts.push_str(name);
-        self.ends.push(self.texts.len() as u64);
-        let slot = Self::slot(hash, number);
-        self.places.insert_unique(slot.spread(), slot, |slot| slot.spread());
-        number
-    }
-}
-
 /// The tables of names. Numbers are only ever added, and names only taken away from customers who are erased.
 #[derive(Default)]
 pub(crate) struct Tables {
-    customers: Table,
-    touchpoints: Table,
-    channels: Table,
-    stages: Table,
-    properties: Table,
+    customers: NameTable,
+    touchpoints: NameTable,
+    channels: NameTable,
+    stages: NameTable,
+    properties: NameTable,
     /// The numbers of customers whose events are not to be seen, in order.
     hidden: Arc<[u32]>,
 }
 
 impl Tables {
-    fn table(&self, kind: NameKind) -> &Table {
+    fn table(&self, kind: NameKind) -> &NameTable {
         match kind {
             NameKind::Customer => &self.customers,
             NameKind::Touchpoint => &self.touchpoints,
@@ -191,7 +76,7 @@ impl Tables {
         }
     }
 
-    fn table_mut(&mut self, kind: NameKind) -> &mut Table {
+    fn table_mut(&mut self, kind: NameKind) -> &mut NameTable {
         match kind {
             NameKind::Customer => &mut self.customers,
             NameKind::Touchpoint => &mut self.touchpoints,
@@ -203,18 +88,18 @@ impl Tables {
 
     /// The number of a name, given now if it has none. A store holds at most 2^32 - 1 names of a kind.
     pub(crate) fn intern(&mut self, kind: NameKind, name: &str) -> u32 {
-        self.table_mut(kind).intern(name, hash_name(name))
+        self.table_mut(kind).intern(name, hash_name(name)).0
     }
 
     /// The same for many names with their hashes ([`hash_name`]).
-    pub(crate) fn intern_all(&mut self, kind: NameKind, names: &[&str], hashes: &[u64]) -> Vec<u32> {
+    pub(crate) fn intern_all(&mut self, kind: NameKind, names: &NameTable, hashes: &[u64]) -> Vec<u32> {
         self.table_mut(kind).intern_all(names, hashes)
     }
 
     /// The names of a kind from a number on, in order.
     pub(crate) fn starting_at(&self, kind: NameKind, first: usize) -> impl Iterator<Item = &str> {
         let table = self.table(kind);
-        (first..table.ends.len()).filter_map(|number| table.name(number))
+        (first..table.len()).filter_map(|number| table.name(number))
     }
 
     /// Takes a customer's name away, and hides what bears the number.
@@ -230,16 +115,16 @@ impl Tables {
 
     /// Hides the events of all customers without a name.
     pub(crate) fn hide_nameless(&mut self) {
-        self.hidden = self.customers.nameless.iter().copied().collect();
+        self.hidden = self.customers.nameless().iter().copied().collect();
     }
 
     /// How many customers have lost their names.
     pub(crate) fn nameless(&self) -> usize {
-        self.customers.nameless.len()
+        self.customers.nameless().len()
     }
 
     pub(crate) fn len(&self, kind: NameKind) -> usize {
-        self.table(kind).ends.len()
+        self.table(kind).len()
     }
 }
 
@@ -342,10 +227,11 @@ mod tests {
             assert_eq!(names.write().intern(NameKind::Customer, &format!("c{i}")), i + 2);
         }
         assert_eq!(names.find_customer("c4999"), Some(CustomerNo(5_001)));
-        let many = ["c7", "new", "a", "new", "newer"];
-        let hashes = many.map(hash_name);
-        let numbers = names.write().intern_all(NameKind::Customer, &many, &hashes);
-        assert_eq!(numbers, [9, 5_002, 0, 5_002, 5_003]);
+        let (list, mut many) = (["c7", "new", "a", "newer"], NameTable::default());
+        assert_eq!(list.map(|name| many.intern(name, hash_name(name))), [0, 1, 2, 3].map(|place| (place, true)));
+        assert!(many.iter().eq(list));
+        let numbers = names.write().intern_all(NameKind::Customer, &many, &list.map(hash_name));
+        assert_eq!(numbers, [9, 5_002, 0, 5_003]);
         assert_eq!(&*names.customer(CustomerNo(9_999)), "");
         names.write().forget(CustomerNo(1));
         assert_eq!((names.find_customer("b"), &*names.customer(CustomerNo(1)), &*names.hidden()), (None, "", &[1][..]));

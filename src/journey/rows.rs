@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ChannelNo, Column, Columns, CustomerNo, NO_STAGE, TouchpointNo, columns::offset,
+    ChannelNo, Column, Columns, CustomerNo, NO_STAGE, TouchpointNo, columns::offset, order::by_journey,
     property_column::PropertyColumnBuilder,
 };
 use crate::model::{Currency, Micros, PropertyValue, Survey};
@@ -94,8 +94,8 @@ impl Rows {
     }
 
     /// Keeps a value for the cells of one property.
-    pub(crate) fn keep_value(&mut self, value: &PropertyValue) -> u32 {
-        self.kept.push(value.clone());
+    pub(crate) fn keep_value(&mut self, value: PropertyValue) -> u32 {
+        self.kept.push(value);
         offset(self.kept.len() - 1)
     }
 
@@ -106,15 +106,13 @@ impl Rows {
 
     /// Sorts the rows into columns.
     pub(crate) fn into_columns(self) -> Columns {
-        let mut order: Vec<u128> = (0_u32..).zip(&self.plain).map(|(row, plain)| sort_key(plain, row)).collect();
-        order.sort_unstable();
+        let order = by_journey(&self.plain);
         let mut columns = Columns::default();
         let count = order.len();
         let (mut times, mut seqs) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let (mut touchpoints, mut channels) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut becomes = vec![0_u32; count];
-        for (number, key) in order.iter().enumerate() {
-            let row = row_of(*key);
+        for (number, row) in order.into_iter().map(|row| row as usize).enumerate() {
             let Some(plain) = self.plain.get(row) else { continue };
             columns.open_journey(plain.customer, number);
             times.push(plain.time);
@@ -137,17 +135,6 @@ impl Rows {
         columns.properties = self.properties.iter().map(|(property, cells)| (*property, column(cells))).collect();
         columns
     }
-}
-
-/// Orders rows by (customer, time, sequence): rows are in order of sequence.
-fn sort_key(plain: &PlainRow, row: u32) -> u128 {
-    let time = plain.time.0.cast_unsigned() ^ (1 << 63);
-    u128::from(plain.customer.0) << 96 | u128::from(time) << 32 | u128::from(row)
-}
-
-fn row_of(key: u128) -> usize {
-    let [a, b, c, d, ..] = key.to_le_bytes();
-    u32::from_le_bytes([a, b, c, d]) as usize
 }
 
 /// A column of what few rows have; empty if none has it.
@@ -218,7 +205,7 @@ mod tests {
                 }));
                 let value = (seq % few == 0).then(|| PropertyValue::from(i64::from(seq % 7)));
                 if let Some(value) = &value {
-                    let place = rows.keep_value(value);
+                    let place = rows.keep_value(value.clone());
                     rows.set_property(seq as usize, 5, place);
                     rows.set_feedback(seq as usize, (Survey::Nps, 3));
                 }

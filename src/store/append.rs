@@ -194,9 +194,10 @@ impl Shared {
         // The engine is on its way to the disk meanwhile. Should it fail, some names stay that no event bears.
         let mut rows = Rows::with_room_for(entries.len());
         let mut first = writer.head.seq + 1;
-        for block in &blocks {
+        for block in blocks {
+            let events = block.len() as u64;
             block.number(first, &mut self.names.write(), &mut rows);
-            first += block.len() as u64;
+            first += events;
         }
         match self.options.durability {
             Durability::Buffered => {}

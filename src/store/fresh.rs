@@ -7,7 +7,7 @@ use crate::journey::{Columns, Needs, Part, Rows, merge};
 /// So many runs of like size are merged into one.
 const FAN_IN: usize = 8;
 /// So many events are sorted into a run, if no question made that happen earlier.
-const RUN: usize = 32 * 1024;
+const RUN: usize = 128 * 1024;
 /// Events of so many bytes are sealed, however few they are.
 const SEAL_BYTES: usize = 64 << 20;
 /// So many times what makes a seal may be fresh; then appends wait.

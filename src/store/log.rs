@@ -7,7 +7,7 @@ use super::{
     witness::Head,
 };
 use crate::{
-    codec::{Block, BlockCutter, Chain, CutBlocks, Entries, LogEntry, frame, unframe},
+    codec::{Block, BlockCutter, Chain, Coded, CutBlocks, LogEntry, frame, unframe},
     error::{Error, ErrorKind, Result},
 };
 
@@ -85,15 +85,15 @@ impl Log {
     }
 
     /// The changes that append these entries after a head, the entries block by block, and the new head.
-    pub(crate) fn appending<'a>(
+    pub(crate) fn appending(
         head: Head,
-        entries: &'a [LogEntry],
+        entries: &[LogEntry],
         cutter: &mut BlockCutter,
-    ) -> (Vec<Change>, Vec<Entries<'a>>, Head) {
+    ) -> (Vec<Change>, Vec<Coded>, Head) {
         let first = head.seq.saturating_add(1);
-        let CutBlocks { blocks, entries: columns, after } = cutter.cut(first, head.chain, entries, MAX_VALUE);
+        let CutBlocks { blocks, coded, after } = cutter.cut(first, head.chain, entries, MAX_VALUE);
         let changes = blocks.into_iter().map(|(first, bytes)| Change::Put(key(first), bytes)).collect();
-        (changes, columns, Head { seq: head.seq.saturating_add(entries.len() as u64), chain: after })
+        (changes, coded, Head { seq: head.seq.saturating_add(entries.len() as u64), chain: after })
     }
 
     /// The block that holds a sequence.

@@ -45,7 +45,7 @@ impl Replay {
     /// The entries of a block in numbers; names that are new get theirs.
     pub(super) fn number(&self, block: &Block) -> Rows {
         let mut rows = Rows::with_room_for(block.entries.len());
-        Entries::of(&block.entries).number(block.first, &mut self.names.write(), &mut rows);
+        Entries::of(&block.entries).into_coded().number(block.first, &mut self.names.write(), &mut rows);
         rows
     }
 
