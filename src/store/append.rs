@@ -4,6 +4,7 @@ use std::mem;
 
 use super::{
     Durability, Receipt, Store,
+    coming::Batch,
     ids::fingerprint,
     log::Log,
     queue::{Answer, Pending},
@@ -12,7 +13,6 @@ use super::{
 use crate::{
     codec::LogEntry,
     error::{ErrorKind, InvalidValue, Result},
-    journey::Rows,
     model::{Event, Micros},
 };
 
@@ -106,15 +106,16 @@ impl Shared {
         let mut group = Group::default();
         let mut accepted = Vec::with_capacity(appends.len());
         for Pending { entries, bytes, reply } in appends {
-            match self.take_in(writer, entries, bytes, &mut group) {
+            match self.sort_out(writer, entries, bytes, &mut group) {
                 Ok(receipt) => accepted.push((receipt, reply)),
                 Err(error) => answers.push((reply, Err(error))),
             }
         }
         group.entries.iter_mut().for_each(|entry| entry.recorded_at = recorded_at);
-        let written = self.write(writer, &group.entries, group.bytes);
+        let Group { entries, bytes, new_ids } = group;
+        let written = self.write(writer, &entries, bytes);
         if written.is_err() {
-            group.new_ids.into_iter().for_each(|id| writer.ids.forget(id));
+            new_ids.into_iter().for_each(|id| writer.ids.forget(id));
         }
         let mut failure = written.err();
         let reason = failure.as_ref().map(ToString::to_string);
@@ -130,7 +131,7 @@ impl Shared {
     }
 
     /// Sorts duplicates out, and adds the other entries to the group. If that fails, nothing was added.
-    fn take_in(
+    fn sort_out(
         &self,
         writer: &mut Writer,
         mut entries: Vec<LogEntry>,
@@ -189,16 +190,8 @@ impl Shared {
         if entries.is_empty() {
             return Ok(());
         }
-        let (changes, blocks, head) = Log::appending(writer.head, entries, &mut writer.cutter);
+        let (changes, coded, head) = Log::appending(writer.head, entries, &mut writer.cutter);
         self.log.engine().apply(changes)?;
-        // The engine is on its way to the disk meanwhile. Should it fail, some names stay that no event bears.
-        let mut rows = Rows::with_room_for(entries.len());
-        let mut first = writer.head.seq + 1;
-        for block in blocks {
-            let events = block.len() as u64;
-            block.number(first, &mut self.names.write(), &mut rows);
-            first += events;
-        }
         match self.options.durability {
             Durability::Buffered => {}
             Durability::Flushed => self.log.engine().flush()?,
@@ -207,13 +200,9 @@ impl Shared {
                 writer.synced = head;
             }
         }
-        writer.head = head;
-        let is_full = {
-            let mut tail = self.tail();
-            tail.take_in(head, rows, bytes);
-            tail.fresh.is_full(self.options.fresh_events)
-        };
-        self.work.appended(is_full);
+        let first = mem::replace(&mut writer.head, head).seq + 1;
+        self.take_in(Batch { first, coded, head, bytes });
+        self.work.appended(false);
         Ok(())
     }
 }

@@ -82,6 +82,8 @@ impl Shared {
     fn erase(&self, customer: &CustomerId) -> Result<Erasure> {
         let mut writer = self.writer();
         writer.check()?;
+        // Only then does everybody who was appended have a number.
+        self.catch_up();
         let number = self.names.find_customer(customer.as_str());
         let needs = Needs { seqs: true, ..Needs::default() };
         let sources = number.map_or(Ok(Vec::new()), |number| self.snapshot().journey_of(number, &needs))?;

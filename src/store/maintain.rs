@@ -12,6 +12,7 @@ use std::{
 use chrono::Utc;
 
 use super::{
+    coming,
     log::{Folded, Wanted},
     merging::Merging,
     rewriting::Rewriting,
@@ -240,7 +241,14 @@ fn seal_fresh(shared: &Shared) -> Result<()> {
 /// The thread of a store.
 pub(super) fn spawn(shared: &Arc<Shared>) -> std::io::Result<thread::JoinHandle<()>> {
     let shared = Arc::clone(shared);
-    thread::Builder::new().name("journeylog".to_owned()).spawn(move || run(&shared))
+    thread::Builder::new().name("journeylog".to_owned()).spawn(move || {
+        thread::scope(|scope| {
+            let rows = thread::Builder::new().name("journeylog-rows".to_owned());
+            // Without this thread its work is done by those who append.
+            let _ = rows.spawn_scoped(scope, || coming::run(&shared));
+            run(&shared);
+        });
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The store: the log, which is the truth, and the journey index, which is derived from it. It knows no question.
 
 mod append;
+mod coming;
 mod customer;
 mod engine;
 mod erase;

@@ -13,6 +13,7 @@ use chrono::Utc;
 
 use super::{
     Snapshot, StoreOptions,
+    coming::Coming,
     engine::Engine,
     erasures::Erasures,
     ids::Ids,
@@ -54,7 +55,7 @@ impl fmt::Debug for OpenEngine {
     }
 }
 
-/// Lock order: `index`, `writer`, `erasures`, `tail`; `mark` and `work` last; `witness` alone.
+/// Lock order: `index`, `writer`, `erasures`, `coming`, `tail`; `mark` and `work` last; `witness` alone.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
@@ -64,6 +65,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     /// Held while a batch is written and synced.
     writer: Mutex<Writer>,
+    pub(super) coming: Coming,
     /// Held for moments.
     tail: Mutex<Tail>,
     index: Mutex<Index>,
@@ -153,6 +155,7 @@ impl Shared {
             names,
             queue: Queue::default(),
             writer: Mutex::new(writer),
+            coming: Coming::default(),
             tail: Mutex::new(tail),
             index: Mutex::new(index),
             erasures: Mutex::new(erasures),
@@ -187,7 +190,13 @@ impl Shared {
         lock(&self.writer)
     }
 
+    /// The tail, with all in it that was appended before.
     pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.catch_up();
+        self.tail_as_it_is()
+    }
+
+    pub(super) fn tail_as_it_is(&self) -> MutexGuard<'_, Tail> {
         lock(&self.tail)
     }
 
@@ -205,13 +214,16 @@ impl Shared {
     pub(super) fn wait_for_room(&self, events: u64) {
         const LONGEST: Duration = Duration::from_millis(20);
         const EACH: Duration = Duration::from_micros(10);
-        let mut tail = self.tail();
+        if !self.coming.is_tight() {
+            return;
+        }
+        let mut tail = self.tail_as_it_is();
         let pressure = tail.fresh.pressure(self.options.fresh_events);
         if pressure > 0.0 && tail.seal_failed.is_none() {
             drop(tail);
             let events = u32::try_from(events).unwrap_or(u32::MAX);
             thread::sleep(EACH.saturating_mul(events).min(LONGEST).mul_f64(pressure * pressure));
-            tail = self.tail();
+            tail = self.tail_as_it_is();
         }
         while tail.fresh.is_overfull(self.options.fresh_events) && tail.seal_failed.is_none() && !self.work.is_stopped()
         {
@@ -226,7 +238,10 @@ impl Shared {
 
     /// Refuses an append for which there is no room, since sealing failed; and asks for another try.
     pub(super) fn check_room(&self) -> Result<()> {
-        let tail = self.tail();
+        if !self.coming.is_tight() {
+            return Ok(());
+        }
+        let tail = self.tail_as_it_is();
         match &tail.seal_failed {
             Some(reason) if tail.fresh.is_overfull(self.options.fresh_events) => {
                 self.work.ask_to_seal();
@@ -247,6 +262,7 @@ impl Shared {
     }
 
     pub(super) fn stop(&self) {
+        self.coming.stop();
         self.work.stop();
         // Whoever looked before this waits by now, and hears the bell.
         drop(self.tail());
