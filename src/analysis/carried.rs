@@ -1,7 +1,8 @@
 //! What picked events carry along: a number of a value for each, looked up for their rows only.
 
+use std::collections::HashMap;
+
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 
 use crate::{
     journey::{Chunk, Columns, NO_VALUE, Needs, Part},

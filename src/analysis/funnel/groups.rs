@@ -1,7 +1,8 @@
 //! What is counted for each group of a breakdown; a funnel without one has a single group.
 
+use std::collections::HashMap;
+
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{analysis::Durations, model::Scalar};
