@@ -304,6 +304,6 @@ fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>]) -> F
             .map(|(worth, group)| FunnelGroup { value: worth.value, figures: figures(plan, &group) })
             .collect(),
         other: (!others.is_empty())
-            .then(|| FunnelOther { groups: others.len() as u64, figures: figures(plan, &together) }),
+            .then(|| Box::new(FunnelOther { groups: others.len() as u64, figures: figures(plan, &together) })),
     }
 }

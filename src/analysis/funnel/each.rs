@@ -19,7 +19,7 @@ const VALUES: usize = 64;
 /// Where the walks of one journey stand, by the number of the value: room that is used again for the next journey.
 #[derive(Debug)]
 pub(super) struct Walks {
-    /// The moment of the latest event.
+    /// The moment of the latest event, of whatever journey.
     before: [Micros; VALUES],
     /// Bit s: the first s steps were taken by some chain.
     ready: [u64; VALUES],
@@ -68,6 +68,7 @@ impl Levels {
             let serves = (ready >> step & 1 == 1) & (at.0.wrapping_sub(entry.0).cast_unsigned() <= window);
             #[expect(clippy::indexing_slicing, reason = "below the length")]
             let (latest, reached) = (&mut self.latest[(step + 1) % FEW], &mut self.reached[(step + 1) % FEW]);
+            #[expect(clippy::needless_bitwise_bool, reason = "no branch may depend on the event")]
             let is_first = serves & (ready >> (step + 1) & 1 == 0);
             reached.entry = select_unpredictable(is_first, entry, reached.entry);
             reached.at = select_unpredictable(is_first, at, reached.at);
@@ -90,7 +91,8 @@ impl Walks {
             left &= left - 1;
             let count = (ready >> 1).trailing_ones() as usize;
             let reached = levels.reached.get(1..=count).unwrap_or_default();
-            let open = levels.latest.get(1..=count).and_then(|latest| latest.iter().copied().max());
+            // Whatever chain went further also took the first step.
+            let open = levels.latest.get(1).copied();
             let value = u32::try_from(place).ok().filter(|_| place < VALUES - 1).unwrap_or(NO_VALUE);
             Some((value, reached, open))
         })
@@ -98,7 +100,6 @@ impl Walks {
 
     /// Before the first event.
     fn begin(&mut self) {
-        self.before.iter_mut().take(self.used).for_each(|before| *before = Micros::MIN);
         self.ready.iter_mut().take(self.used).for_each(|ready| *ready = 0);
         self.entered = 0;
         if self.levels.is_empty() {
@@ -117,7 +118,7 @@ impl Rules {
         let window = self.window.map_or(u64::MAX, |window| window.micros().cast_unsigned());
         let Walks { before, ready, levels, entered, used } = walks;
         let Some(levels) = levels.first_chunk_mut::<VALUES>() else { return false };
-        let (mut any, mut last_place) = (0_u64, 0);
+        let (mut any, mut last_place, mut latest) = (0_u64, 0, Micros::MIN);
         let mut is_done = true;
         for ((&at, &word), &carried) in events.times.iter().zip(events.words).zip(events.carried) {
             let place = carried.min(63) as usize;
@@ -127,11 +128,12 @@ impl Rules {
             let (before, ready, levels) =
                 (&mut before[place % VALUES], &mut ready[place % VALUES], &mut levels[place % VALUES]);
             let is_of_another = place == VALUES - 1 && carried != NO_VALUE;
-            if *before == at || is_of_another {
+            // Events of two values may tie; if one of this value might, the general way is taken.
+            if is_of_another || latest == at && *before == at {
                 is_done = false;
                 break;
             }
-            *before = at;
+            (latest, *before) = (at, at);
             // Once the last step is taken nothing counts any more.
             let goes_on = (*ready >> self.steps & 1).wrapping_sub(1);
             *ready = levels.take(*ready & !1 | u64::from(enters(at)), word & goes_on, at, window);

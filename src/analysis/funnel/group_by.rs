@@ -86,6 +86,8 @@ impl GroupBy {
     /// The value of a customer whose furthest chain that is.
     pub(super) fn value<T>(&self, rules: &Rules, events: &Matched<'_>, level: usize, last: &Reached<T>) -> u32 {
         match self.plan.by {
+            // All of them carry the same.
+            _ if self.is_each() => events.carried.first().copied().unwrap_or(NO_VALUE),
             BreakdownBy::FirstTouch(_) => self.touch(events, events.times.first().copied()),
             BreakdownBy::LastTouch(_) => {
                 let before = events.times.partition_point(|time| *time < last.entry);
@@ -103,15 +105,11 @@ impl GroupBy {
         level: usize,
         last: Reached<Vec<usize>>,
     ) -> (u32, Vec<usize>) {
-        if self.looks_at_touches() {
+        if self.is_each() || self.plan.looks_at_every_event() {
             return (self.value(rules, events, level, &last), last.trail);
         }
         let mut choice = self.choice(rules, events, level, &last).keeping_events();
         (choice.value(self.plan.from), choice.trail())
-    }
-
-    fn looks_at_touches(&self) -> bool {
-        self.plan.looks_at_every_event()
     }
 
     fn choice<'a, T>(

@@ -50,7 +50,7 @@ pub struct FunnelBreakdown {
     pub groups: Vec<FunnelGroup>,
     /// All other groups together, if there are more than the plan lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub other: Option<FunnelOther>,
+    pub other: Option<Box<FunnelOther>>,
 }
 
 /// One group of a breakdown.

@@ -66,7 +66,7 @@ pub struct FunnelState {
     listed_texts: usize,
     /// Room for the walks of one journey.
     #[serde(skip)]
-    walks: Walks,
+    walks: Box<Walks>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -178,7 +178,10 @@ impl BoundFunnel {
 
     /// Takes in a journey as one funnel for each value.
     fn visit_each(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>, groups: &GroupBy) {
-        let walks = &mut state.walks;
+        if events.times.len() == 1 {
+            return self.visit_events(state, journey, events);
+        }
+        let walks = &mut *state.walks;
         let is_done = !self.plan.customers
             && if self.scope.counts_all() {
                 self.rules.walk_each(events, |_| true, walks)
@@ -251,7 +254,7 @@ impl BoundFunnel {
         let mut shown = FunnelBreakdown::default();
         let count = others.len() as u64;
         others.into_iter().for_each(|(_, counts)| all.merge(counts));
-        shown.other = (count > 0).then(|| FunnelOther { groups: count, figures: self.figures(&all) });
+        shown.other = (count > 0).then(|| Box::new(FunnelOther { groups: count, figures: self.figures(&all) }));
         for (name, counts) in list {
             shown.groups.push(FunnelGroup { value: by.shown(name), figures: self.figures(&counts) });
             all.merge(counts);
