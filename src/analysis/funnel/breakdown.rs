@@ -33,7 +33,7 @@ const GROUPS: usize = 50;
 /// are listed, the events listed are those of a chain that has the group's value.
 ///
 /// **Groups.** Groups in which nobody entered are not listed. The largest, by customers who entered, are listed; of groups
-/// of one size those of smaller values. The others are counted exactly, together, as [`FunnelBreakdown::other`], up to
+/// of one size those of smaller values. The others are counted exactly, together, as [`FunnelBreakdown::other`](crate::FunnelBreakdown::other), up to
 /// the limit of memory of [`Query::memory`](crate::Query::memory): every value that occurs takes room until the end.
 ///
 /// # Example
