@@ -111,8 +111,7 @@ impl BlockCutter {
             let blocks = left.len().div_ceil(self.fill.clamp(1, LIMIT_ENTRIES));
             let size = left.len().div_ceil(blocks);
             let taken = left.get(..size).unwrap_or(left);
-            let columns = Entries::of(taken);
-            let after = cut.after.after(taken);
+            let (columns, after) = Entries::chained(taken, cut.after);
             let (bytes, body) = encode(first, cut.after, after, &columns);
             // Aim below the limit, so that the next block seldom has to be cut again.
             let fits = size * limit / bytes.len().max(body.div_ceil(LIMIT_BODY / limit.max(1))).max(1);

@@ -18,11 +18,14 @@ impl Chain {
     /// The chain after these entries too.
     pub(crate) fn after(self, entries: &[LogEntry]) -> Self {
         let mut bytes = Vec::with_capacity(512);
-        entries.iter().fold(self, |chain, entry| {
-            bytes.clear();
-            write_alone(entry, &mut bytes);
-            Self(xxh3_64_with_seed(&bytes, chain.0))
-        })
+        entries.iter().fold(self, |chain, entry| chain.after_one(entry, &mut bytes))
+    }
+
+    /// The chain after one more entry, whose content is written into these bytes.
+    pub(super) fn after_one(self, entry: &LogEntry, bytes: &mut Vec<u8>) -> Self {
+        bytes.clear();
+        write_alone(entry, bytes);
+        Self(xxh3_64_with_seed(bytes, self.0))
     }
 }
 

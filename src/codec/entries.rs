@@ -1,7 +1,7 @@
 //! Entries seen column by column, each text and value once: from here they go into a block's bytes and into rows.
 
 use super::{
-    LogEntry,
+    Chain, LogEntry,
     cells::{PropertyCells, Sparse, Texts, number},
 };
 use crate::{
@@ -46,9 +46,21 @@ impl<'a> Entries<'a> {
 
     /// The columns of these entries.
     pub(crate) fn of(entries: &'a [LogEntry]) -> Self {
+        Self::visiting(entries, |_| ())
+    }
+
+    /// The same, and the chain after them: each entry is looked at once.
+    pub(super) fn chained(entries: &'a [LogEntry], before: Chain) -> (Self, Chain) {
+        let (mut chain, mut bytes) = (before, Vec::with_capacity(512));
+        let columns = Self::visiting(entries, |entry| chain = chain.after_one(entry, &mut bytes));
+        (columns, chain)
+    }
+
+    fn visiting(entries: &'a [LogEntry], mut visit: impl FnMut(&LogEntry)) -> Self {
         let rows = entries.len();
         let mut all = Self { recorded: Vec::with_capacity(rows), coded: Coded::with_room_for(rows), ..Self::default() };
         for (place, entry) in (0_u32..).zip(entries) {
+            visit(entry);
             let Some(event) = entry.as_event() else {
                 all.coded.erased.push(place);
                 continue;
@@ -115,12 +127,6 @@ impl Coded {
         }
     }
 
-    /// The sequences of those that are not erased, if the first of all has this one.
-    fn seqs(&self, first: u64) -> impl Iterator<Item = u64> {
-        let mut erased = self.erased.iter().copied().peekable();
-        (0_u32..).filter(move |place| erased.next_if_eq(place).is_none()).map(move |place| first + u64::from(place))
-    }
-
     /// Adds the entries to rows, giving their new names numbers. Nested properties cannot be filtered on and stay out.
     pub(crate) fn number(self, first: u64, names: &mut Tables, rows: &mut Rows) {
         let customers = self.customer_texts.numbers(NameKind::Customer, names);
@@ -130,7 +136,14 @@ impl Coded {
         let at = |numbers: &[u32], place: u32| numbers.get(place as usize).copied().unwrap_or_default();
         let before = rows.len();
         let columns = self.occurred.iter().zip(&self.customers).zip(self.touchpoints.iter().zip(&self.channels));
-        rows.extend(self.seqs(first).zip(columns).map(|(seq, ((&time, &customer), (&touchpoint, &channel)))| {
+        let mut erased = self.erased.iter().map(|place| first + u64::from(*place)).peekable();
+        let mut next = first;
+        rows.extend(columns.map(|((&time, &customer), (&touchpoint, &channel))| {
+            while erased.next_if_eq(&next).is_some() {
+                next += 1;
+            }
+            let seq = next;
+            next += 1;
             PlainRow {
                 customer: CustomerNo(at(&customers, customer)),
                 time,

@@ -158,3 +158,35 @@ pub(super) fn run(shared: &Shared) {
         shared.number_next(&turn);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Event, store::StoreOptions};
+
+    #[test]
+    fn what_is_not_numbered_yet_is_seen_by_whoever_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = StoreOptions::new().open(dir.path()).unwrap();
+        let batch = |customer: &str| {
+            let at = |second| chrono::DateTime::from_timestamp(second, 0).unwrap();
+            (0..100).map(|second| Event::at(at(second), customer, "t").build().unwrap()).collect::<Vec<_>>()
+        };
+        let shared = store.shared();
+        for (customer, before) in [("ann", 0), ("bob", 100)] {
+            {
+                let _turn = lock(&shared.coming.turn);
+                store.append_batch(batch(customer)).unwrap();
+                assert_eq!((shared.coming.line().events, shared.tail_as_it_is().fresh.events()), (100, before));
+            }
+            match customer {
+                "ann" => assert_eq!(store.customer("ann").unwrap().unwrap().journey().len(), 100),
+                _ => assert_eq!(store.erase("bob").unwrap().events, 100, "a name that was not numbered yet"),
+            }
+        }
+        assert_eq!(store.len(), 100);
+        // Few events are numbered at once.
+        store.append_batch(batch("cid").into_iter().take(9)).unwrap();
+        assert_eq!((shared.coming.line().events, shared.tail_as_it_is().fresh.events()), (0, 209));
+    }
+}
