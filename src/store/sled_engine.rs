@@ -44,8 +44,6 @@ const MAX_UNSYNCED_BATCHES: u64 = 16;
 /// them in memory. Measured with 40 simulated power cuts or more for each: all came back whole with a sync after 64, 256 and
 /// 1,024 of them. Flushed one by one they are like batches: whole with a sync after 16 and 64, not always with one after 256.
 const ALONE_PER_BATCH: u64 = 4;
-/// A larger change alone counts as a batch: that was not measured.
-const MAX_ALONE_BYTES: u64 = 1 << 10;
 
 /// So many bytes of batches without a sync are synced unasked.
 const MAX_UNSYNCED_BYTES: u64 = 1 << 20;
@@ -152,8 +150,7 @@ impl SledEngine {
 impl Engine for SledEngine {
     fn apply(&self, batch: Vec<Change>) -> Result<()> {
         let bytes = measure(&batch)?;
-        let is_alone = batch.len() == 1 && bytes <= MAX_ALONE_BYTES;
-        let parts = if is_alone { 1 } else { ALONE_PER_BATCH };
+        let parts = if batch.len() == 1 { 1 } else { ALONE_PER_BATCH };
         let mut unsynced = self.writing()?;
         self.poison.guard(|| {
             self.with("applying a batch", |files| Ok(write(&files.db, batch)?))?;
