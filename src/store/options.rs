@@ -11,9 +11,8 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
-    /// In this process's memory: its death may take the appends of the last second or so. Every sixteenth batch and
-    /// of single events each 61st is synced all the same, or a power cut could take the whole store; so many small batches are
-    /// slower than a few large ones.
+    /// In this process's memory: its death may take the appends of the last second or so. Every sixteenth batch is synced
+    /// all the same, or a power cut could take the whole store; so many small appends are no faster than a few large ones.
     Buffered,
     /// With the operating system: it survives the death of this process; a power cut may take the last second or so.
     Flushed,

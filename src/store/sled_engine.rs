@@ -40,11 +40,6 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// batches of 10 to 20 KiB: 14 of 14 came back whole; without this rule 5 of 5 could not be opened or read.
 const MAX_UNSYNCED_BATCHES: u64 = 16;
 
-/// So many changes that came alone and unflushed, as single appends of a `Buffered` store do, count as one batch: sled keeps
-/// them in memory. Measured with 40 simulated power cuts or more for each: all came back whole with a sync after 64, 256 and
-/// 1,024 of them. Flushed one by one they are like batches: whole with a sync after 16 and 64, not always with one after 256.
-const ALONE_PER_BATCH: u64 = 4;
-
 /// So many bytes of batches without a sync are synced unasked.
 const MAX_UNSYNCED_BYTES: u64 = 1 << 20;
 
@@ -69,19 +64,8 @@ struct Files {
 /// What has been applied since the last sync.
 #[derive(Default)]
 struct Unsynced {
-    /// In parts of a batch, [`ALONE_PER_BATCH`] to one.
-    parts: u64,
+    batches: u64,
     bytes: u64,
-}
-
-impl Unsynced {
-    fn is_enough(&self) -> bool {
-        self.parts.div_ceil(ALONE_PER_BATCH) >= MAX_UNSYNCED_BATCHES || self.bytes >= MAX_UNSYNCED_BYTES
-    }
-
-    fn note_flush(&mut self) {
-        self.parts = self.parts.next_multiple_of(ALONE_PER_BATCH);
-    }
 }
 
 /// What opening a folder put right or found strange, one plain sentence each; empty after an orderly end.
@@ -150,13 +134,12 @@ impl SledEngine {
 impl Engine for SledEngine {
     fn apply(&self, batch: Vec<Change>) -> Result<()> {
         let bytes = measure(&batch)?;
-        let parts = if batch.len() == 1 { 1 } else { ALONE_PER_BATCH };
         let mut unsynced = self.writing()?;
         self.poison.guard(|| {
             self.with("applying a batch", |files| Ok(write(&files.db, batch)?))?;
-            unsynced.parts += parts;
+            unsynced.batches += 1;
             unsynced.bytes += bytes;
-            if unsynced.is_enough() {
+            if unsynced.batches >= MAX_UNSYNCED_BATCHES || unsynced.bytes >= MAX_UNSYNCED_BYTES {
                 self.sync_now(&mut unsynced)?;
             }
             Ok(())
@@ -164,9 +147,8 @@ impl Engine for SledEngine {
     }
 
     fn flush(&self) -> Result<()> {
-        let mut unsynced = self.writing()?;
+        let _writing = self.writing()?;
         self.poison.guard(|| {
-            unsynced.note_flush();
             self.with("flushing the log", |files| {
                 files.db.flush()?;
                 Ok(())
@@ -238,10 +220,7 @@ fn owned((key, value): (sled::IVec, sled::IVec)) -> Pair {
 
 /// Writes all changes or none.
 ///
-/// A change alone needs no batch. What a batch adds is a mark before its changes that says how far they go, so that a torn
-/// batch is dropped; the mark is a write of its own. A change alone is one message of sled's log, with a checksum, and
-/// there or not. What may follow it, a page that is split or written anew, changes no content and is made to be cut off
-/// anywhere. Measured like the limits above: as whole after power cuts as a batch of one.
+/// A single change needs no batch: sled's batch is its change between two marks, of which the first is a write of its own.
 fn write(db: &sled::Db, batch: Vec<Change>) -> sled::Result<()> {
     match <[Change; 1]>::try_from(batch) {
         Ok([Change::Put(key, value)]) => db.insert(key, value).map(drop),
@@ -544,29 +523,14 @@ mod tests {
         let engine = open(folder.path());
         let unsynced = || {
             let unsynced = engine.unsynced.lock().unwrap();
-            (unsynced.parts, unsynced.bytes)
+            (unsynced.batches, unsynced.bytes)
         };
         for n in 1..16 {
-            engine.apply(vec![put("a", "1"), put("b", "1")]).unwrap();
-            assert_eq!(unsynced(), (4 * n, 4 * n));
-        }
-        engine.flush().unwrap();
-        assert_eq!(unsynced(), (60, 60), "a flush is no sync");
-        engine.apply(vec![put("a", "1"), put("b", "1")]).unwrap();
-        assert_eq!(unsynced(), (0, 0));
-
-        for n in 1..61 {
             engine.apply(vec![put("a", "1")]).unwrap();
             assert_eq!(unsynced(), (n, 2 * n));
         }
-        engine.apply(vec![put("a", "1")]).unwrap();
-        assert_eq!(unsynced(), (0, 0));
-
-        for n in 1..16 {
-            engine.apply(vec![put("a", "1")]).unwrap();
-            engine.flush().unwrap();
-            assert_eq!(unsynced(), (4 * n, 2 * n), "a change that is flushed alone is like a batch");
-        }
+        engine.flush().unwrap();
+        assert_eq!(unsynced(), (15, 30), "a flush is no sync");
         engine.apply(vec![put("a", "1")]).unwrap();
         assert_eq!(unsynced(), (0, 0));
 
@@ -576,7 +540,7 @@ mod tests {
 
         let large = |n: u8| Change::Put(vec![n], vec![n; MAX_VALUE]);
         engine.apply((0..42).map(large).collect()).unwrap();
-        assert_eq!(unsynced(), (4, 42 * (1 + 24 * 1024)));
+        assert_eq!(unsynced(), (1, 42 * (1 + 24 * 1024)));
         engine.apply(vec![large(42)]).unwrap();
         assert_eq!(unsynced(), (0, 0));
     }
