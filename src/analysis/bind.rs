@@ -25,6 +25,7 @@ pub struct Matches(usize);
 
 impl Matches {
     /// The events of a journey for which any of the conditions holds, in order.
+    #[inline]
     pub fn of<'a>(&self, journey: &Journey<'a>) -> Matched<'a> {
         journey.matched(self.0)
     }

@@ -49,9 +49,11 @@ pub(super) enum KeyRef<'a> {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(Key, Counts)>", into = "Vec<(Key, Counts)>")]
 pub(super) struct Groups {
+    /// The group without a value, which is all there is if there is no breakdown.
+    nothing: Counts,
+    /// The others.
     list: Vec<(Key, Counts)>,
-    /// The places of groups in the list: of that without a value; by number, counted from 1, or 0; and of the others.
-    nothing: Option<usize>,
+    /// Their places in the list: by number, counted from 1, or 0; or else by what they are.
     by_number: Vec<u32>,
     by_scalar: HashMap<Scalar, usize, RandomState>,
 }
@@ -91,6 +93,7 @@ impl Counts {
     }
 
     /// The steps, of which so many were reached now.
+    #[inline]
     pub(super) fn steps_up_to(&mut self, reached: usize) -> &mut [StepState] {
         if self.steps.len() < reached {
             self.steps.resize_with(reached, StepState::default);
@@ -118,10 +121,15 @@ impl Counts {
 }
 
 impl Groups {
+    /// The group without a value.
+    pub(super) fn nothing(&mut self) -> &mut Counts {
+        &mut self.nothing
+    }
+
     /// The group of a value.
     pub(super) fn of(&mut self, key: KeyRef<'_>) -> &mut Counts {
         let known = match key {
-            KeyRef::Nothing => self.nothing,
+            KeyRef::Nothing => return &mut self.nothing,
             KeyRef::Number(number) => {
                 self.by_number.get(number as usize).and_then(|place| (*place as usize).checked_sub(1))
             }
@@ -135,7 +143,7 @@ impl Groups {
     fn add(&mut self, key: Key) -> usize {
         let place = self.list.len();
         match &key {
-            Key::Nothing => self.nothing = Some(place),
+            Key::Nothing => {}
             Key::Number(number) => {
                 let number = *number as usize;
                 if self.by_number.len() <= number {
@@ -153,6 +161,7 @@ impl Groups {
     }
 
     pub(super) fn merge(&mut self, other: Self) {
+        self.nothing.merge(other.nothing);
         for (key, counts) in other.list {
             self.of(key.as_ref()).merge(counts);
         }
@@ -162,11 +171,13 @@ impl Groups {
     pub(super) fn size(&self) -> usize {
         let places = 4 * self.by_number.capacity() + self.by_scalar.capacity() * size_of::<(Scalar, usize)>();
         let group = |(key, counts): &(Key, Counts)| size_of::<(Key, Counts)>() + 2 * key.size() + counts.size();
-        self.list.iter().map(group).sum::<usize>() + places
+        self.list.iter().map(group).sum::<usize>() + self.nothing.size() + places
     }
 
+    /// All groups in which somebody entered.
     pub(super) fn into_list(self) -> Vec<(Key, Counts)> {
-        self.list
+        let nothing = (self.nothing.entered() > 0).then_some((Key::Nothing, self.nothing));
+        self.list.into_iter().chain(nothing).collect()
     }
 }
 
@@ -182,6 +193,6 @@ impl From<Vec<(Key, Counts)>> for Groups {
 
 impl From<Groups> for Vec<(Key, Counts)> {
     fn from(groups: Groups) -> Self {
-        groups.list
+        groups.into_list()
     }
 }

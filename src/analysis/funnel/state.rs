@@ -98,6 +98,7 @@ impl BoundFunnel {
     }
 
     /// Counts a customer who reached these levels, and might have entered at `first_entry`.
+    #[inline]
     fn count<T>(
         &self,
         counts: &mut Counts,
@@ -128,6 +129,31 @@ impl BoundFunnel {
         }
     }
 
+    /// Walks some events; a walk is long, so it is not handed back.
+    #[inline]
+    fn walk(&self, events: &Matched<'_>, walk: &mut Walk<()>) {
+        let (times, words) = (events.times, events.words);
+        let is_done = if self.scope.counts_all() {
+            self.rules.walk_untied(times, words, |_| true, walk)
+        } else {
+            self.rules.walk_untied(times, words, |at| self.scope.counts(at), walk)
+        };
+        if !is_done {
+            *walk = self.rules.walk::<()>(times, words, |at| self.scope.counts(at));
+        }
+    }
+
+    /// Takes in a journey that is one funnel of one group.
+    #[inline]
+    fn visit_whole(&self, state: &mut FunnelState, events: &Matched<'_>) {
+        let mut walk = Walk::default();
+        self.walk(events, &mut walk);
+        if !walk.reached.is_empty() {
+            let outcome = self.outcome(walk.reached.len(), walk.open, walk.stopped);
+            self.count(state.groups.nothing(), &walk.reached, outcome, walk.first_entry);
+        }
+    }
+
     /// Takes in events of a journey that are one funnel.
     fn visit_events(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
         if self.plan.customers {
@@ -135,15 +161,7 @@ impl BoundFunnel {
             return;
         }
         let mut walk = Walk::default();
-        let (times, words) = (events.times, events.words);
-        let is_done = if self.scope.counts_all() {
-            self.rules.walk_untied(times, words, |_| true, &mut walk)
-        } else {
-            self.rules.walk_untied(times, words, |at| self.scope.counts(at), &mut walk)
-        };
-        if !is_done {
-            walk = self.rules.walk::<()>(times, words, |at| self.scope.counts(at));
-        }
+        self.walk(events, &mut walk);
         if let Some(last) = walk.reached.last() {
             let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| {
                 groups.key(groups.value(&self.rules, events, walk.reached.len(), last), events.values)
@@ -298,6 +316,7 @@ impl Bound for BoundFunnel {
             return;
         }
         match &self.groups {
+            None if !self.plan.customers => self.visit_whole(state, &events),
             Some(groups) if groups.is_each() => self.visit_each(state, journey, &events, groups),
             _ => self.visit_events(state, journey, &events),
         }
