@@ -3,6 +3,8 @@
 //! How many numbers or texts there are is not always written: whoever reads must know the count, and how many there can
 //! be at most, so that odd bytes ask for no memory.
 
+use crate::journey::Step;
+
 /// Bytes being written.
 #[derive(Debug, Default)]
 pub(super) struct Out(pub(super) Vec<u8>);
@@ -21,23 +23,17 @@ impl Out {
     /// numbers with a sign pack as well; `flip` is 1 << 63 for those.
     pub(super) fn packed(&mut self, numbers: impl Iterator<Item = u64> + Clone, flip: u64) {
         let smallest = numbers.clone().map(|n| n ^ flip).min().unwrap_or_default() ^ flip;
-        let (mut step, mut widest) = (0, 0);
-        for n in numbers.clone() {
-            let over = n.wrapping_sub(smallest);
-            widest = widest.max(over);
-            if step != 1 && (step == 0 || !over.is_multiple_of(step)) {
-                step = gcd(step, over);
-            }
-        }
-        let step = step.max(1);
-        let width = 64 - (widest / step).leading_zeros();
+        let over = numbers.map(|n| n.wrapping_sub(smallest));
+        let widest = over.clone().max().unwrap_or_default();
+        let step = Step::common(over.clone());
+        let width = 64 - (widest / step.get()).leading_zeros();
         self.number(smallest);
-        self.number(step);
+        self.number(step.get());
         self.0.push(u8::try_from(width).unwrap_or(64));
-        if step == 1 {
-            self.bits(numbers.map(|n| n.wrapping_sub(smallest)), width);
+        if step.get() == 1 {
+            self.bits(over, width);
         } else {
-            self.bits(numbers.map(|n| n.wrapping_sub(smallest) / step), width);
+            self.bits(over.map(|n| step.quotient(n).unwrap_or_default()), width);
         }
     }
 
@@ -117,13 +113,6 @@ pub(super) fn shared(a: &[u8], b: &[u8]) -> usize {
 /// The lower half.
 pub(super) fn low(number: u128) -> u64 {
     u64::try_from(number & u128::from(u64::MAX)).unwrap_or_default()
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// The bits of a place among so many.

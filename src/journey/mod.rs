@@ -12,6 +12,7 @@ mod packed;
 mod places;
 mod property_column;
 mod rows;
+mod step;
 
 pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
@@ -26,3 +27,4 @@ pub(crate) use packed::{AT_ONCE, Header, Packed, pack};
 pub(crate) use places::Places;
 pub(crate) use property_column::PropertyColumn;
 pub(crate) use rows::{PlainRow, Rows};
+pub(crate) use step::Step;

@@ -6,6 +6,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
 
+use super::step::Step;
+
 /// Smallest value (8), common step (8), count (4), bits (1), then the packed bits.
 const HEADER: usize = 21;
 /// Unpacked at once; a list of them stays in the nearest cache.
@@ -17,23 +19,24 @@ pub(crate) fn pack(numbers: &[u64], signed: bool) -> Vec<u8> {
     let order = if signed { 1 << 63 } else { 0 };
     let smallest = numbers.iter().map(|n| n ^ order).min().unwrap_or(order) ^ order;
     let widest = numbers.iter().map(|n| n.wrapping_sub(smallest)).max().unwrap_or_default();
-    let step = common_step(numbers, smallest).max(1);
-    let bits = match compute_num_bits(widest / step) {
+    let step = Step::common(numbers.iter().map(|n| n.wrapping_sub(smallest)));
+    let bits = match compute_num_bits(widest / step.get()) {
         // So that a byte holds a whole number of them, which are unpacked much faster.
         few @ 1..8 => few.next_power_of_two(),
         bits => bits,
     };
     let mut bytes = Vec::with_capacity(HEADER + numbers.len() * usize::from(bits) / 8 + 8);
     bytes.extend_from_slice(&smallest.to_le_bytes());
-    bytes.extend_from_slice(&step.to_le_bytes());
+    bytes.extend_from_slice(&step.get().to_le_bytes());
     bytes.extend_from_slice(&u32::try_from(numbers.len()).unwrap_or(u32::MAX).to_le_bytes());
     bytes.push(bits);
     let mut packer = BitPacker::new();
     let mut write = |n: u64| packer.write(n, bits, &mut bytes);
-    let packed = if step == 1 {
+    let packed = if step.get() == 1 {
         numbers.iter().try_for_each(|n| write(n.wrapping_sub(smallest)))
     } else {
-        numbers.iter().try_for_each(|n| write(n.wrapping_sub(smallest) / step))
+        let steps = |n: &u64| step.quotient(n.wrapping_sub(smallest)).unwrap_or_default();
+        numbers.iter().try_for_each(|n| write(steps(n)))
     };
     let packed = packed.and_then(|()| packer.close(&mut bytes));
     debug_assert!(packed.is_ok(), "writing to memory does not fail");
@@ -58,27 +61,6 @@ fn unpack_bytes<const EACH: usize>(bytes: &[u8], positions: &Range<usize>, into:
 
 fn unpack_none(_: &[u8], _: &Range<usize>, _: &mut Vec<u8>) -> bool {
     false
-}
-
-/// The greatest common divisor of all differences to the smallest; 0 if there is none.
-fn common_step(numbers: &[u64], smallest: u64) -> u64 {
-    let mut step = 0;
-    for n in numbers {
-        let difference = n.wrapping_sub(smallest);
-        // Most differences are multiples of the step that is known already.
-        if step == 1 || step > 0 && difference % step == 0 {
-            continue;
-        }
-        step = gcd(step, difference);
-    }
-    step
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// Packed numbers, checked to be whole.

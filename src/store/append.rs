@@ -49,8 +49,7 @@ impl Store {
         let mut bytes = 0;
         let count = |event: &Event| bytes += event.size();
         let most = LIMIT_BATCH_EVENTS.saturating_add(1);
-        let mut entries = self.shared().queue.spare();
-        entries.extend(events.into_iter().take(most).inspect(count).map(unrecorded));
+        let entries: Vec<LogEntry> = events.into_iter().take(most).inspect(count).map(unrecorded).collect();
         if entries.len() > LIMIT_BATCH_EVENTS {
             let (found, limit) = (entries.len() as u64, LIMIT_BATCH_EVENTS as u64);
             return Err(ErrorKind::Limit { what: "events of one batch", found, limit }.into());
@@ -129,7 +128,6 @@ impl Shared {
             };
             answers.push((reply, answer));
         }
-        self.queue.keep(entries);
     }
 
     /// Sorts duplicates out, and adds the other entries to the group. If that fails, nothing was added.

@@ -15,22 +15,17 @@ use crate::{
 /// How long appends wait for others who wrote the last time too. A sync takes some times as long.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// Room for so many entries is kept.
-const MOST_SPARE: usize = 8192;
-
 /// Appends that wait to be written. When as many are there as the last time, the last who came writes for all; if they do
 /// not come, the first does after a moment. Those who come while somebody writes are the next.
 #[derive(Debug)]
 pub(super) struct Queue {
     line: Mutex<Line>,
     patience: Duration,
-    /// Room for entries, used again: to free many bytes at once makes the allocator of most systems tidy up.
-    spare: Mutex<Vec<LogEntry>>,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { line: Mutex::default(), patience: PATIENCE, spare: Mutex::default() }
+        Self { line: Mutex::default(), patience: PATIENCE }
     }
 }
 
@@ -125,20 +120,6 @@ impl Drop for Reply {
 }
 
 impl Queue {
-    /// An empty list with room in it, if there is one.
-    pub(super) fn spare(&self) -> Vec<LogEntry> {
-        mem::take(&mut *lock(&self.spare))
-    }
-
-    /// Takes back a list that is done with, if it is not large.
-    pub(super) fn keep(&self, mut list: Vec<LogEntry>) {
-        list.clear();
-        let mut spare = lock(&self.spare);
-        if (spare.capacity()..=MOST_SPARE).contains(&list.capacity()) {
-            *spare = list;
-        }
-    }
-
     /// Appends, together with others who do at this time: either waits until it is written, or writes all that wait with
     /// `write`, which gives an answer for each. With `gather`, it is worth to wait a moment for those who are likely to
     /// come.
