@@ -31,6 +31,7 @@ const DAY: i64 = 86_400_000_000;
 const MOST_MERGES_TO_SETTLE: u32 = 4;
 
 /// What the thread is at.
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not, independently")]
 struct Worker<'a> {
     shared: &'a Shared,
     merging: Option<Merging>,
@@ -39,6 +40,8 @@ struct Worker<'a> {
     /// Whether one is to be made; and when one may be made again that nobody asked for, after one that failed.
     wants_rewriting: bool,
     rewrite_after: Option<Instant>,
+    /// Whether the settling has yet to see if the log's files are too large.
+    may_be_loose: bool,
     /// Whether there may be something to merge or to fold.
     has_more: bool,
     is_idle: bool,
@@ -56,6 +59,7 @@ pub(super) fn run(shared: &Shared) {
         rewriting: None,
         wants_rewriting: false,
         rewrite_after: None,
+        may_be_loose: false,
         has_more: true,
         is_idle: false,
         settling: None,
@@ -133,7 +137,8 @@ impl Worker<'_> {
     }
 
     fn begin_settling(&mut self, rewrite: bool) -> Result<()> {
-        self.wants_rewriting = rewrite || self.shared.log.is_loose()?;
+        self.wants_rewriting = rewrite;
+        self.may_be_loose = !rewrite;
         // A copy of the log has an index of its own.
         if self.wants_rewriting { Ok(()) } else { seal(self.shared) }
     }
@@ -191,7 +196,13 @@ impl Worker<'_> {
         let folded = shared.log.fold(from, to, wanted)?;
         let (Folded::UpTo(next) | Folded::All(next)) = folded;
         shared.index().note_folded(next);
-        Ok(matches!(folded, Folded::UpTo(_)))
+        if matches!(folded, Folded::UpTo(_)) {
+            return Ok(true);
+        }
+        // What blocks take is known once they are folded.
+        let is_to_be_seen = self.settling.is_some() && std::mem::take(&mut self.may_be_loose);
+        self.wants_rewriting = is_to_be_seen && shared.log.is_loose()?;
+        Ok(self.wants_rewriting)
     }
 }
 

@@ -86,6 +86,21 @@ fn single_appends_settle_to_the_size_of_batches() {
     assert!(sizes[0].abs_diff(sizes[1]) < sizes[1] / 10, "{sizes:?}");
 }
 
+/// Single appends leave a log many times as large as what is in it; settling gives that room back.
+#[test]
+fn settling_gives_back_the_room_of_many_single_appends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StoreOptions::new().durability(Durability::Buffered).open(dir.path()).unwrap();
+    for i in 0..50_000 {
+        store.append(built(i % 900, "view", i)).unwrap();
+    }
+    let before = store.stats().unwrap().log_bytes;
+    store.settle().unwrap();
+    let after = store.stats().unwrap().log_bytes;
+    assert!(before > 20 << 20 && after < 8 << 20, "{before} {after}");
+    assert_eq!(store.len(), 50_000);
+}
+
 #[test]
 fn appending_asking_and_closing_go_on_while_a_store_settles() {
     let dir = tempfile::tempdir().unwrap();
