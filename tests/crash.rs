@@ -142,7 +142,7 @@ impl Said {
             assert!(all || !acknowledged, "acknowledged events from {first} on are missing {context}");
             assert!(all || !any, "half a batch from {first} on {context}");
         }
-        // What is known as a duplicate is what is there.
+        // Questions see what is there.
         let funnel = Funnel::ordered(["view", "pay"]).list_customers().build().unwrap();
         let views = |id: &str| (0..self.next).any(|n| there.contains(&n) && n % 3 != 0 && customer(n) == id);
         let entered = ids.iter().filter(|id| views(id)).count() as u64;

@@ -3,7 +3,7 @@
 use super::{Erasure, Store, shared::Shared};
 use crate::{
     error::Result,
-    journey::Needs,
+    journey::{Needs, Part, Source},
     model::{CustomerId, Micros},
 };
 
@@ -87,7 +87,7 @@ impl Shared {
         let number = self.names.find_customer(customer.as_str());
         let needs = Needs { seqs: true, ..Needs::default() };
         let sources = number.map_or(Ok(Vec::new()), |number| self.snapshot().journey_of(number, &needs))?;
-        let rows = |source: &crate::journey::Source| crate::journey::Part::from(source).rows().len() as u64;
+        let rows = |source: &Source| Part::from(source).rows().len() as u64;
         let events = sources.iter().map(rows).sum();
         let now: Micros = writer.now();
         let mut erasures = self.erasures();

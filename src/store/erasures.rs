@@ -35,7 +35,7 @@ pub struct Erasure {
     pub events: u64,
     /// When they were gone from all answers.
     pub erased_at: DateTime<Utc>,
-    /// When they were gone from the disk; `None` as long as the store was not [compacted](crate::Store::compact) since.
+    /// When the log was written without them; what it stood in before was removed then, or is at the next open. `None` as long as the store was not [compacted](crate::Store::compact) since.
     pub compacted_at: Option<DateTime<Utc>>,
     /// When the customer was [let back in](crate::Store::readmit), if so.
     pub readmitted_at: Option<DateTime<Utc>>,
@@ -67,6 +67,10 @@ impl Secret {
     /// A new one, of the randomness that the system gives to each process.
     fn new() -> Self {
         Self(RandomState::new().hash_one(0), RandomState::new().hash_one(1))
+    }
+
+    fn put(self) -> Change {
+        Change::Put(SECRET.to_vec(), frame(SECRET_KIND, VERSION, &postcard::to_stdvec(&self).unwrap_or_default()))
     }
 
     fn fingerprint(self, customer: &str) -> u128 {
@@ -152,8 +156,7 @@ impl Erasures {
         let mut changes = Vec::new();
         let secret = self.secret.unwrap_or_else(|| {
             let secret = Secret::new();
-            let bytes = postcard::to_stdvec(&secret).unwrap_or_default();
-            changes.push(Change::Put(SECRET.to_vec(), frame(SECRET_KIND, VERSION, &bytes)));
+            changes.push(secret.put());
             secret
         });
         let fingerprint = secret.fingerprint(customer);
@@ -204,11 +207,11 @@ impl Erasures {
                 record.compacted_at = Some(now);
             }
         }
-        let secret = self.secret.map(|secret| {
-            let bytes = postcard::to_stdvec(&secret).unwrap_or_default();
-            Change::Put(SECRET.to_vec(), frame(SECRET_KIND, VERSION, &bytes))
-        });
-        let changes = secret.into_iter().chain(records.iter().map(|(fingerprint, record)| put(*fingerprint, *record)));
+        let changes = self
+            .secret
+            .map(Secret::put)
+            .into_iter()
+            .chain(records.iter().map(|(fingerprint, record)| put(*fingerprint, *record)));
         let changes = changes.collect();
         (Self { secret: self.secret, records }, changes)
     }
