@@ -258,7 +258,8 @@ impl Store {
     /// cut the store is as before or as after.
     ///
     /// # Errors
-    /// Those of [`settle`](Self::settle), and then the store is as it was.
+    /// Those of [`settle`](Self::settle), and then the store is as it was; but if only the old folders could not be
+    /// removed, the new ones count, and the next open removes the old.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
