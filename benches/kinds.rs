@@ -1,7 +1,7 @@
 //! Stores of the worst kinds against an ordinary one: loading, settling, room on disk, and questions.
 //!
-//! `cargo bench --bench kinds` makes 200,000 events of each kind, `-- 1000000` as many as it says, and `-- --test` a few, to
-//! see only that it runs.
+//! `cargo bench --bench kinds` makes 200,000 events of each kind, `-- 1000000` as many as it says, `-- 5000000 "one customer"`
+//! of the kinds named (and the ordinary one, against which they are measured), and `-- --test` a few, to see only that it runs.
 
 use std::{
     env,
@@ -272,14 +272,22 @@ fn table(measured: &[(Kind, Measured)]) -> Table {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let number = arguments.iter().find(|argument| !argument.starts_with("--"));
-    let count = match number {
+    let words = arguments.iter().filter(|argument| !argument.starts_with("--"));
+    let (numbers, names): (Vec<&String>, Vec<&String>) =
+        words.partition(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+    if let Some(unknown) = names.iter().find(|name| Kind::ALL.iter().all(|kind| kind.name() != name.as_str())) {
+        return Err(format!("no kind {unknown:?}; there are {}", Kind::ALL.map(Kind::name).join(", ")).into());
+    }
+    let asked = |kind: &Kind| {
+        *kind == Kind::Ordinary || names.is_empty() || names.iter().any(|name| name.as_str() == kind.name())
+    };
+    let count = match numbers.first() {
         _ if arguments.iter().any(|argument| argument == "--test") => EVENTS_OF_A_TEST,
         Some(number) => number.parse()?,
         None => EVENTS,
     };
     let mut measured: Vec<(Kind, Measured)> = Vec::new();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(asked) {
         let found = measure(kind, count)?;
         if let Some((_, ordinary)) = measured.first().filter(|_| kind.has_ordinary_journeys()) {
             assert_eq!(found.funnel, ordinary.funnel, "{}: the funnel of the ordinary kind", kind.name());
