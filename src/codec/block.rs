@@ -8,7 +8,7 @@ use crate::{
     model::{Event, EventId, Micros},
 };
 
-const KIND: [u8; 4] = *b"JLBK";
+pub(super) const KIND: [u8; 4] = *b"JLBK";
 /// Version 1 had another body; before version 3 nothing was erased.
 const VERSION: u32 = 3;
 /// The most bytes a block's body takes before compression; more is damage.

@@ -23,6 +23,12 @@ pub(crate) fn frame(kind: [u8; 4], version: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The bytes of a frame with its header, by what the header says; `None` if there is too little of it to say.
+pub(super) fn framed_length(bytes: &[u8]) -> Option<usize> {
+    let [_, _, _, _, _, _, _, _, length @ ..] = bytes.first_chunk::<{ HEADER - 8 }>()?;
+    usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX).checked_add(HEADER).or(Some(usize::MAX))
+}
+
 /// Takes the payload out of a frame; `what` is named in errors.
 pub(crate) fn unframe<'a>(what: &str, kind: [u8; 4], supported: u32, bytes: &'a [u8]) -> Result<&'a [u8]> {
     let damaged = |reason: &str| Err(Error::damaged(what, reason));

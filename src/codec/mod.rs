@@ -4,6 +4,7 @@ mod bits;
 mod block;
 mod body;
 mod body_v1;
+mod carve;
 mod cells;
 mod chain;
 mod column;
@@ -11,6 +12,7 @@ mod entries;
 mod frame;
 
 pub(crate) use block::{Block, BlockCutter, CutBlocks, LogEntry};
+pub(crate) use carve::carve;
 pub(crate) use chain::Chain;
 pub(crate) use column::{ColumnId, decode_column, encode_columns, read_feedback};
 pub(crate) use entries::{Coded, Entries};

@@ -216,6 +216,17 @@ impl Erasures {
         (Self { secret: self.secret, records }, changes)
     }
 
+    /// Whether a copy of what is left of a log is to have nothing of a customer.
+    pub(super) fn leaves_out(&self, customer: &str) -> bool {
+        self.contains(customer) || self.is_pending(customer)
+    }
+
+    /// All of them in a copy of the log that has nothing of those erased.
+    pub(super) fn all_compacted(&self, now: Micros) -> Vec<Change> {
+        let lacks = self.records.iter().map(|(fingerprint, record)| (*fingerprint, record.pending)).collect();
+        self.compacted(&self.pending_fingerprints(), &lacks, now).1
+    }
+
     /// Those who are pending.
     pub(super) fn pending_fingerprints(&self) -> Vec<u128> {
         let pending = self.records.iter().filter(|(_, record)| record.compacted_at.is_none());

@@ -98,6 +98,14 @@ impl IdRun {
         Ok(self.page(page)?.binary_search(&id).is_ok())
     }
 
+    /// Visits all of them, in order.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(u128)) -> Result<()> {
+        for page in 0..self.pages.len() {
+            self.page(page)?.into_iter().for_each(&mut visit);
+        }
+        Ok(())
+    }
+
     fn page(&self, page: usize) -> Result<Vec<u128>> {
         let before = page * PAGE;
         let length = self.count.saturating_sub(before).min(PAGE) * WIDTH;

@@ -17,7 +17,7 @@ pub(crate) fn fingerprint(id: &EventId) -> u128 {
 pub(crate) type IdSet = HashSet<u128, RandomState>;
 
 /// The ids of a store: those in files, those being written to one, and the fresh ones.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Ids {
     runs: Vec<Arc<IdRun>>,
     sealing: Arc<IdSet>,
@@ -72,6 +72,29 @@ impl Ids {
     /// Goes by other files, which hold the same.
     pub(crate) fn turn_to(&mut self, runs: &[Arc<IdRun>]) {
         self.runs = runs.to_vec();
+    }
+}
+
+/// How many ids there are, and a sum of them: whether two sets are the same, without keeping either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct IdSums {
+    count: u64,
+    sum: u128,
+}
+
+impl IdSums {
+    pub(crate) fn add_one(&mut self, id: u128) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(id);
+    }
+
+    /// Adds all ids of a store. Reads them all.
+    pub(crate) fn add(&mut self, ids: &Ids) -> Result<()> {
+        ids.fresh.iter().chain(ids.sealing.iter()).for_each(|id| self.add_one(*id));
+        for run in &ids.runs {
+            run.for_each(|id| self.add_one(id))?;
+        }
+        Ok(())
     }
 }
 

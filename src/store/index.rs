@@ -51,6 +51,12 @@ struct Manifest {
 }
 
 impl Manifest {
+    /// Whether the same files count. Their next number and what is folded may be further than what is on the disk.
+    fn names_the_same(&self, other: &Self) -> bool {
+        let files = |of: &Self| (of.through, of.segments.clone(), of.names.clone(), of.ids.clone());
+        files(self) == files(other)
+    }
+
     fn read(dir: &Path) -> Result<Self> {
         let what = "the manifest of the index";
         let Some(bytes) = files::read(&dir.join(MANIFEST))? else { return Ok(Self::default()) };
@@ -129,6 +135,28 @@ impl Index {
             files::remove_folder(dir)?;
         }
         Self::open(dir, &Names::default())
+    }
+
+    /// Looks at every file that counts as opening would, and says what is wrong.
+    pub(crate) fn look_over(&self, names: &Names) -> Vec<Error> {
+        let mut wrong = Vec::new();
+        if self.dir.join(UNSOUND).exists() {
+            wrong.push(Error::damaged("the journey index", "a question found a part of it damaged"));
+        }
+        match Manifest::read(&self.dir) {
+            Ok(manifest) if manifest.names_the_same(&self.manifest(&self.state)) => {}
+            Ok(_) => wrong.push(Error::damaged("the manifest of the index", "it is not the one that was written")),
+            Err(error) => wrong.push(error),
+        }
+        let State { segments, names_files, ids, .. } = &self.state;
+        wrong.extend(segments.iter().filter_map(|segment| Segment::open(segment.path()).err()));
+        wrong.extend(ids.iter().filter_map(|run| IdRun::open(run.path()).err()));
+        let read = Names::default();
+        wrong.extend(names_files.iter().filter_map(|path| names_file::read(path, &read).err()));
+        if wrong.is_empty() && !names_file::agree(&read, names) {
+            wrong.push(Error::damaged("the names of the index", "they are not the ones that were given"));
+        }
+        wrong
     }
 
     /// How far in the log it goes.
@@ -283,19 +311,22 @@ impl Index {
 
     /// Writes a manifest of other files, and if that went well, goes by them.
     fn turn_to(&mut self, next: State) -> Result<()> {
-        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let manifest = Manifest {
-            through: next.through,
-            next_file: self.next_file,
-            segments: next.segments.iter().filter_map(|segment| name(segment.path())).collect(),
-            names: next.names_files.iter().filter_map(|path| name(path)).collect(),
-            ids: next.ids.iter().filter_map(|run| name(run.path())).collect(),
-            fold_from: next.fold_from,
-        };
-        let payload = serde_json::to_vec(&manifest).unwrap_or_default();
+        let payload = serde_json::to_vec(&self.manifest(&next)).unwrap_or_default();
         files::replace(&self.dir.join(MANIFEST), &frame(KIND, VERSION, &payload))?;
         self.state = next;
         Ok(())
+    }
+
+    fn manifest(&self, state: &State) -> Manifest {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Manifest {
+            through: state.through,
+            next_file: self.next_file,
+            segments: state.segments.iter().filter_map(|segment| name(segment.path())).collect(),
+            names: state.names_files.iter().filter_map(|path| name(path)).collect(),
+            ids: state.ids.iter().filter_map(|run| name(run.path())).collect(),
+            fold_from: state.fold_from,
+        }
     }
 }
 

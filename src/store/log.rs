@@ -1,9 +1,10 @@
 //! The log: blocks of entries in the engine, under the sequence of their first entry. The only truth.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::{
     engine::{Change, Engine, MAX_VALUE, Pair},
+    shared::lock,
     witness::Head,
 };
 use crate::{
@@ -22,9 +23,13 @@ const FOLDED_BYTES: usize = MAX_VALUE * 8;
 
 /// The log of a store. Clones share the engine, also when another takes its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Log(Arc<RwLock<Arc<dyn Engine>>>);
+pub(crate) struct Log {
+    engine: Arc<RwLock<Arc<dyn Engine>>>,
+    /// Held while blocks are folded: until then they may be seen as neither small nor large.
+    folding: Arc<Mutex<()>>,
+}
 
-fn key(seq: u64) -> Vec<u8> {
+pub(super) fn key(seq: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(9);
     key.push(BLOCK);
     key.extend_from_slice(&seq.to_be_bytes());
@@ -32,7 +37,7 @@ fn key(seq: u64) -> Vec<u8> {
 }
 
 /// After the key of every block.
-const END: [u8; 1] = [BLOCK + 1];
+pub(super) const END: [u8; 1] = [BLOCK + 1];
 
 /// Where the log's own format mark stands, apart from that of the folder: the log may be moved, and is the truth.
 const MARK: [u8; 1] = [b'f'];
@@ -46,16 +51,16 @@ impl Log {
             Some(mark) => drop(unframe("the log", MARK_KIND, VERSION, &mark)?),
             None => engine.apply(vec![Change::Put(MARK.to_vec(), frame(MARK_KIND, VERSION, &[]))])?,
         }
-        Ok(Self(Arc::new(RwLock::new(engine))))
+        Ok(Self { engine: Arc::new(RwLock::new(engine)), folding: Arc::default() })
     }
 
     pub(crate) fn engine(&self) -> Arc<dyn Engine> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Goes on with the engine of another log. What was begun on the one before is finished there.
     pub(crate) fn turn_to(&self, other: &Self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other.engine();
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = other.engine();
     }
 
     /// The head: the end of the last block.
@@ -98,10 +103,18 @@ impl Log {
 
     /// The block that holds a sequence.
     pub(crate) fn block_of(&self, seq: u64) -> Result<Block> {
+        let engine = self.engine();
+        if let Some(block) = block_in(&*engine, seq)? {
+            return Ok(block);
+        }
         let missing = || Error::damaged(format!("the log at sequence {seq}"), "no block holds it");
-        let (_, bytes) = self.engine().last(&key(0), &key(seq.saturating_add(1)))?.ok_or_else(missing)?;
-        let block = Block::decode(&bytes)?;
-        if (block.first..block.next()).contains(&seq) { Ok(block) } else { Err(missing()) }
+        self.folded_block_of(&*engine, seq)?.ok_or_else(missing)
+    }
+
+    /// The same in an engine that this log has or had, when no fold is under way; `None` if there is none.
+    pub(super) fn folded_block_of(&self, engine: &dyn Engine, seq: u64) -> Result<Option<Block>> {
+        let _still = lock(&self.folding);
+        block_in(engine, seq)
     }
 
     /// Visits the blocks that hold entries after a sequence, in order, and checks that none is missing and each follows
@@ -195,9 +208,16 @@ impl Log {
         let last = folded.last().map(|(first, bytes)| Last { first: *first, is_small: bytes.len() < SMALL });
         let removed = run.iter().map(|(key, _)| Change::Remove(key.clone()));
         let put = folded.into_iter().map(|(first, bytes)| Change::Put(key(first), bytes));
+        let _folding = lock(&self.folding);
         self.engine().apply(removed.chain(put).collect())?;
         Ok(last)
     }
+}
+
+/// The block of an engine that holds a sequence.
+fn block_in(engine: &dyn Engine, seq: u64) -> Result<Option<Block>> {
+    let Some((_, bytes)) = engine.last(&key(0), &key(seq.saturating_add(1)))? else { return Ok(None) };
+    Ok(Some(Block::decode(&bytes)?).filter(|block| (block.first..block.next()).contains(&seq)))
 }
 
 /// Reads a log on, also while it grows.
@@ -255,7 +275,7 @@ pub(crate) enum Folded {
 }
 
 /// The sequence in a block's key; 0 if it is no such key.
-fn seq_of(key: &[u8]) -> u64 {
+pub(super) fn seq_of(key: &[u8]) -> u64 {
     key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 

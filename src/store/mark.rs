@@ -17,7 +17,7 @@ use crate::{
 /// to older stores.
 pub(crate) const FORMAT: u32 = 3;
 const MARK: &str = "JOURNEYLOG";
-const LOCK: &str = "LOCK";
+pub(super) const LOCK: &str = "LOCK";
 /// The folders of the log and of the journey index; after a rewriting with a hyphen and the generation.
 const LOG: &str = "log";
 const INDEX: &str = "index";
@@ -41,6 +41,11 @@ impl Mark {
     fn new(generation: u64, began: Head) -> Self {
         let mark = Self { journeylog: FORMAT, generation, began, check: None };
         Self { check: Some(mark.checksum()), ..mark }
+    }
+
+    /// The mark of a store that was never written anew.
+    pub(super) fn first() -> Self {
+        Self::new(0, Head::default())
     }
 
     fn checksum(self) -> u64 {
@@ -102,16 +107,40 @@ impl Mark {
         for entry in fs::read_dir(dir).map_err(|e| Error::io("listing", dir, e))? {
             let path = entry.map_err(|e| Error::io("listing", dir, e))?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            let is_ours = [LOG, INDEX].into_iter().any(|ours| {
-                let generation = name.strip_prefix(ours).and_then(|rest| rest.strip_prefix('-'));
-                name == ours || generation.is_some_and(|rest| rest.parse::<u64>().is_ok())
-            });
+            let is_ours = [LOG, INDEX].into_iter().any(|ours| generation(name, ours).is_some());
             if is_ours && path != self.log(dir) && path != self.index(dir) && path.is_dir() {
                 files::remove_folder(&path)?;
                 removed.push(format!("removed {name}, which is of another writing of the log"));
             }
         }
         Ok(removed)
+    }
+}
+
+/// All folders of logs in a store's folder, the newest first: for when it is not known which counts.
+pub(super) fn logs(dir: &Path) -> Vec<PathBuf> {
+    generations(dir, LOG)
+}
+
+/// The same of journey indexes.
+pub(super) fn indexes(dir: &Path) -> Vec<PathBuf> {
+    generations(dir, INDEX)
+}
+
+fn generations(dir: &Path, of: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.path());
+    let numbered = names.filter_map(|path| Some((generation(path.file_name()?.to_str()?, of)?, path)));
+    let mut numbered: Vec<(u64, PathBuf)> = numbered.collect();
+    numbered.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    numbered.into_iter().map(|(_, path)| path).collect()
+}
+
+/// The generation of a folder of that name, if it is one.
+fn generation(name: &str, of: &str) -> Option<u64> {
+    match name.strip_prefix(of)? {
+        "" => Some(0),
+        rest => rest.strip_prefix('-')?.parse().ok(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store: the log, which is the truth, and the journey index, which is derived from it. It knows no question.
 
 mod append;
+mod carving;
 mod coming;
 mod customer;
 mod engine;
@@ -13,6 +14,7 @@ mod faults;
 mod files;
 mod filter;
 mod fresh;
+mod from_index;
 mod id_run;
 mod ids;
 mod index;
@@ -29,6 +31,7 @@ mod queue;
 mod receipt;
 mod replay;
 mod rewriting;
+mod salvage;
 mod scan;
 mod segment;
 mod segment_writer;
@@ -36,8 +39,11 @@ mod shared;
 mod sled_engine;
 mod snapshot;
 mod store;
+mod sums;
+mod survey;
 mod tail;
 mod tiers;
+mod verify;
 mod witness;
 mod work;
 
@@ -46,6 +52,8 @@ pub use customer::{Customer, JourneyEvent};
 pub use erasures::Erasure;
 pub use options::{Durability, StoreOptions};
 pub use receipt::Receipt;
+pub use salvage::Salvage;
 pub(crate) use scan::Scan;
 pub use snapshot::{LoggedEvent, Snapshot};
 pub use store::{OpenReport, Store, StoreStats};
+pub use verify::{Problem, Progress, StorePart, Verification, Verify};

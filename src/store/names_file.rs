@@ -94,6 +94,15 @@ pub(crate) fn read(path: &Path, names: &Names) -> Result<()> {
     Ok(())
 }
 
+/// Whether names that were read from files are those that a store goes by, but for names taken away since.
+pub(crate) fn agree(read: &Names, live: &Names) -> bool {
+    let (read, live) = (read.read(), live.read());
+    NameKind::ALL.into_iter().all(|kind| {
+        let pairs = read.starting_at(kind, 0).zip(live.starting_at(kind, 0));
+        read.len(kind) <= live.len(kind) && pairs.into_iter().all(|(read, live)| live.is_empty() || read == live)
+    })
+}
+
 /// How many names there are of each kind.
 pub(crate) fn counts(names: &Names) -> Counts {
     let tables = names.read();

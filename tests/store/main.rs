@@ -19,6 +19,7 @@ mod model;
 mod recovery;
 mod settle;
 mod snapshot;
+mod verify;
 
 use std::path::Path;
 
