@@ -360,3 +360,45 @@ fn query_refuses_a_bad_plan_and_says_where() {
     assert!(!store.exists());
     assert_eq!(run("query", [&store, &folder.path().join("none.json")]).code, Some(1));
 }
+
+#[test]
+fn doctor_finds_damage_and_salvages_what_is_left() {
+    let lines: String = (0..400).fold(String::new(), |mut lines, i| {
+        let second = i % 60;
+        writeln!(
+            lines,
+            r#"{{"customer":"c{}","touchpoint":"view","occurred_at":"2026-03-01T09:30:{second:02}Z"}}"#,
+            i % 9
+        )
+        .unwrap();
+        lines
+    });
+    let (folder, file, store) = folder("events.ndjson", lines);
+    import(&store, &file, &[]).well();
+    let store_path = store.to_str().unwrap();
+    let doctor = |more: &[&str]| run("doctor", [&[store_path], more].concat());
+    assert!(doctor(&["--quick"]).well().out.contains("a log up to sequence 400 and 0 segments: sound"));
+    assert!(doctor(&[]).well().out.contains("blocks of a log up to sequence 400 and 0 segments: sound"));
+
+    // Each block of the log begins with these letters.
+    let db = store.join("log/db");
+    let mut bytes = fs::read(&db).unwrap();
+    let blocks: Vec<usize> = (0..bytes.len() - 4).filter(|at| &bytes[*at..at + 4] == b"JLBK").collect();
+    blocks.iter().for_each(|at| bytes[at + 100] ^= 1);
+    fs::write(&db, bytes).unwrap();
+    let ran = doctor(&[]);
+    assert!(ran.code == Some(1), "{}", ran.out);
+    assert!(ran.err.contains("restore a backup, or run this again with --salvage NEW"), "{}", ran.err);
+    let new = folder.path().join("new");
+    let ran = run("doctor", [store_path, "--salvage", new.to_str().unwrap()]);
+    assert!(
+        ran.code == Some(1)
+            && ran.out.contains("0 events salvaged, up to sequence 400\n  400 missing: sequences 1-400"),
+        "{}",
+        ran.out
+    );
+    // What has nothing wrong is salvaged whole.
+    let again = folder.path().join("again");
+    let ran = run("doctor", [new.to_str().unwrap(), "--salvage", again.to_str().unwrap()]).well();
+    assert!(ran.out.contains("0 events salvaged, up to sequence 400"), "{}", ran.out);
+}
