@@ -3,6 +3,7 @@
 mod append;
 mod carving;
 mod coming;
+mod copying;
 mod customer;
 mod engine;
 mod erase;
