@@ -113,6 +113,14 @@ pub enum ErrorKind {
         /// The highest version this release reads.
         supported: u32,
     },
+    /// A backup cannot be made in this folder. Choose one that is missing or empty, outside the store's own.
+    #[error("{} cannot take a backup: {reason}", path.display())]
+    BackupFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another process, or another handle of this one, has the store open. Close it there, or share that handle.
     #[error("{} is open in another process, or by another handle of this one", path.display())]
     Locked {

@@ -1,5 +1,5 @@
 //! A real child process is killed at random moments, at every kind of work; after each kill the store opens by itself and
-//! holds what was acknowledged, nothing half, nothing twice, and nobody who was erased.
+//! holds what was acknowledged, nothing half, nothing twice, and nobody who was erased. A backup is whole or no store.
 //!
 //! `cargo test --test crash` kills a few at each kind, `JOURNEYLOG_KILLS=100 cargo test --release --test crash` a hundred.
 //! A killed process keeps what it gave to the system: this is no power cut.
@@ -14,7 +14,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env,
+    env, fs,
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
@@ -25,10 +25,10 @@ use std::{
 
 use chrono::{DateTime, TimeDelta};
 use fastrand::Rng;
-use journeylog::{Durability, Event, Funnel, Store, StoreOptions};
+use journeylog::{Backup, Durability, ErrorKind, Event, Funnel, Store, StoreOptions};
 
 /// What the child mostly does.
-const KINDS: [&str; 7] = ["append", "batch", "seal", "settle", "compact", "erase", "open"];
+const KINDS: [&str; 8] = ["append", "batch", "seal", "settle", "compact", "erase", "open", "backup"];
 
 fn main() {
     let arguments: Vec<String> = env::args().collect();
@@ -75,6 +75,11 @@ fn work(folder: &Path, kind: &str, seed: u64, mut next: u64) {
                 store.close().unwrap();
                 store = open(folder, kind);
             }
+            "backup" => {
+                let name = format!("backup-{next}");
+                let made = store.backup(folder.with_file_name(&name)).unwrap();
+                say(format!("made {name} {}", serde_json::to_string(&made).unwrap()));
+            }
             "erase" => {
                 let id = customer(random.u64(next.saturating_sub(200)..=next));
                 say(format!("try erase {id}"));
@@ -100,6 +105,8 @@ struct Said {
     batches: BTreeMap<u64, (u64, bool)>,
     /// Customers, and whether their erasure was acknowledged.
     erased: BTreeMap<String, bool>,
+    /// Backups that were made, by their folders' names.
+    backups: BTreeMap<String, Backup>,
 }
 
 impl Said {
@@ -114,6 +121,9 @@ impl Said {
             [how, "erase", id] => {
                 let done = self.erased.entry(id.to_owned()).or_default();
                 *done |= how == "done";
+            }
+            ["made", name, made] => {
+                self.backups.insert(name.to_owned(), serde_json::from_str(made).unwrap());
             }
             _ => assert_eq!(line, "opened"),
         }
@@ -150,18 +160,39 @@ impl Said {
     }
 }
 
+/// Backups hold what was said of them; one that was broken off is no store. All are removed. Says how many were broken off.
+fn check_backups(dir: &Path, said: &mut Said, context: &str) -> usize {
+    let mut broken_off = 0;
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with("backup") {
+            match (said.backups.remove(&name), Backup::check(entry.path())) {
+                (Some(made), checked) => assert_eq!(checked.unwrap(), made, "{context}"),
+                (None, Ok(whole)) => assert!(whole.head.0 <= said.next, "{context}"),
+                (None, Err(error)) => {
+                    assert!(matches!(error.kind(), ErrorKind::NotAStore { .. }), "{error} {context}");
+                    broken_off += 1;
+                }
+            }
+            fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+    assert!(said.backups.is_empty(), "backups are missing {context}");
+    broken_off
+}
+
 fn supervise() {
     let kills: u64 = env::var("JOURNEYLOG_KILLS").map_or(4, |kills| kills.parse().unwrap());
     let mut random = Rng::with_seed(17);
     for kind in KINDS {
-        let (mut mended, mut replayed, mut appended) = (0, 0, 0);
+        let (mut mended, mut replayed, mut appended, mut broken_off) = (0, 0, 0, 0);
         let (mut folder, mut said) = (tempfile::tempdir().unwrap(), Said::default());
         for kill in 0..kills {
             if kill % 10 == 9 {
                 (folder, said) = (tempfile::tempdir().unwrap(), Said::default());
             }
             let mut child = Command::new(env::current_exe().unwrap())
-                .args(["--child".as_ref(), folder.path().as_os_str(), kind.as_ref()])
+                .args(["--child".as_ref(), folder.path().join("store").as_os_str(), kind.as_ref()])
                 .args([kill.to_string(), said.next.to_string()])
                 .stdout(Stdio::piped())
                 .stderr(Stdio::inherit())
@@ -187,7 +218,8 @@ fn supervise() {
             let status = killer.join().unwrap();
             assert!(status.code().is_none(), "the child ended by itself: {status}");
             let context = format!("after kill {kill} while it was to {kind}");
-            let store = open(folder.path(), kind);
+            broken_off += check_backups(folder.path(), &mut said, &context);
+            let store = open(&folder.path().join("store"), kind);
             mended += store.open_report().mended.len();
             replayed += u64::from(store.open_report().replayed > 0);
             assert_eq!(store.open_report().rebuilt, None, "{context}");
@@ -196,7 +228,9 @@ fn supervise() {
             // What was not acknowledged may be there all the same; the next goes on after it.
             store.close().unwrap();
         }
-        println!("{kind}: {kills} kills; {appended} events at most, {replayed} replays, {mended} things mended");
+        println!(
+            "{kind}: {kills} kills; {appended} events at most, {replayed} replays, {mended} things mended, {broken_off} backups broken off"
+        );
         assert!(appended > 20, "{kind}: the child did next to nothing");
     }
 }

@@ -1,6 +1,10 @@
 //! A copy of the log into an engine of its own, made a step at a time, without the events of customers who are erased.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use super::{
     engine::{Change, Engine},
@@ -31,7 +35,7 @@ pub(super) struct Copying {
     head: Head,
     cutter: BlockCutter,
     /// Fingerprints of customers of whom all events are left out, and how many were of each.
-    erased: Vec<u128>,
+    erased: HashSet<u128>,
     lacks: HashMap<u128, u64>,
 }
 
@@ -119,6 +123,22 @@ impl Copying {
             return Err(Error::damaged("the log", "its entries are not the ones that were appended"));
         }
         Ok(())
+    }
+
+    /// How many events the copy has all the same of each customer who was erased since this began.
+    pub(super) fn left_of(&self, erasures: &Erasures) -> Result<HashMap<u128, u64>> {
+        let mut left = HashMap::new();
+        if erasures.pending_fingerprints().is_subset(&self.erased) {
+            return Ok(left);
+        }
+        self.log.blocks_after(0, |block| {
+            let customers = block.entries.iter().filter_map(|entry| Some(entry.as_event()?.customer()));
+            for fingerprint in customers.filter_map(|customer| erasures.pending_fingerprint(customer.as_str())) {
+                *left.entry(fingerprint).or_default() += 1;
+            }
+            Ok(())
+        })?;
+        Ok(left)
     }
 
     /// The erasures as they are in the copy, and the changes that note them there.

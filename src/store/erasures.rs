@@ -1,7 +1,7 @@
 //! Who was erased: fingerprints that tell a customer again who is named, and do not name anybody.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
 };
 
@@ -57,7 +57,7 @@ struct Record {
 struct Secret(u64, u64);
 
 /// All erasures of a store.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Erasures {
     secret: Option<Secret>,
     records: HashMap<u128, Record>,
@@ -195,7 +195,12 @@ impl Erasures {
 
     /// The same in a copy of the log that lacks so many events of each customer: all of those who were pending when it was
     /// begun, and some of those who were erased since.
-    pub(super) fn compacted(&self, gone: &[u128], lacks: &HashMap<u128, u64>, now: Micros) -> (Self, Vec<Change>) {
+    pub(super) fn compacted(
+        &self,
+        gone: &HashSet<u128>,
+        lacks: &HashMap<u128, u64>,
+        now: Micros,
+    ) -> (Self, Vec<Change>) {
         let mut records = self.records.clone();
         for (fingerprint, events) in lacks {
             if let Some(record) = records.get_mut(fingerprint) {
@@ -207,13 +212,28 @@ impl Erasures {
                 record.compacted_at = Some(now);
             }
         }
-        let changes = self
-            .secret
-            .map(Secret::put)
-            .into_iter()
-            .chain(records.iter().map(|(fingerprint, record)| put(*fingerprint, *record)));
-        let changes = changes.collect();
-        (Self { secret: self.secret, records }, changes)
+        let copied = Self { secret: self.secret, records };
+        let changes = copied.changes();
+        (copied, changes)
+    }
+
+    /// The same in a copy of a part of the log that still has so many events of some customers who are pending, and none of
+    /// the others.
+    pub(super) fn in_a_copy(&self, left: &HashMap<u128, u64>, now: Micros) -> (Self, Vec<Change>) {
+        let mut records = self.records.clone();
+        for (fingerprint, record) in records.iter_mut().filter(|(_, record)| record.compacted_at.is_none()) {
+            record.pending = left.get(fingerprint).copied().unwrap_or_default();
+            record.compacted_at = (record.pending == 0).then_some(now);
+        }
+        let copied = Self { secret: self.secret, records };
+        let changes = copied.changes();
+        (copied, changes)
+    }
+
+    /// What notes all of them in another engine.
+    fn changes(&self) -> Vec<Change> {
+        let records = self.records.iter().map(|(fingerprint, record)| put(*fingerprint, *record));
+        self.secret.map(Secret::put).into_iter().chain(records).collect()
     }
 
     /// Whether a copy of what is left of a log is to have nothing of a customer.
@@ -228,7 +248,7 @@ impl Erasures {
     }
 
     /// Those who are pending.
-    pub(super) fn pending_fingerprints(&self) -> Vec<u128> {
+    pub(super) fn pending_fingerprints(&self) -> HashSet<u128> {
         let pending = self.records.iter().filter(|(_, record)| record.compacted_at.is_none());
         pending.map(|(fingerprint, _)| *fingerprint).collect()
     }

@@ -394,3 +394,50 @@ fn a_compaction_that_fails_at_any_call_leaves_the_store_as_it_was() {
     }
     assert!(failed > 4 && succeeded > 4, "{failed} {succeeded}");
 }
+
+#[test]
+fn a_backup_that_fails_at_any_call_leaves_nothing_and_is_no_store_before_its_end() {
+    let (mut failed, mut succeeded) = (0, 0);
+    for fail in (1..=12).flat_map(|n| [(n, When::Before), (n, When::After)]) {
+        let context = format!("after a failure at call {fail:?}");
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("backup");
+        let kept = MemoryEngine::new();
+        let engines = {
+            let (target, kept) = (target.clone(), kept.clone());
+            move |folder: &Path| {
+                let engine =
+                    FailingEngine::new(if folder.starts_with(&target) { kept.clone() } else { MemoryEngine::new() });
+                if folder.starts_with(&target) {
+                    engine.fail_at(fail.0, fail.1);
+                    assert!(
+                        Store::open_on(&target, &StoreOptions::new(), |_| unreachable!()).is_err(),
+                        "it is claimed"
+                    );
+                }
+                Ok((Arc::new(engine) as Arc<dyn Engine>, Vec::new()))
+            }
+        };
+        let store = Store::open_on(&dir.path().join("store"), &StoreOptions::new().fresh_events(7), engines).unwrap();
+        store.append_batch((0..EVENTS).map(event)).unwrap();
+        store.erase("c4").unwrap();
+        match store.backup(&target) {
+            Ok(made) => {
+                succeeded += 1;
+                assert_eq!((made.head.0, made.events), (EVENTS as u64, EVENTS as u64 / 5 * 4), "{context}");
+                let restored = open(&target, Arc::new(kept.after_power_cut())).unwrap();
+                assert_eq!((restored.len(), restored.erasures().len()), (made.events, 1), "{context}");
+            }
+            Err(error) => {
+                failed += 1;
+                assert!(error.to_string().contains("(test)"), "{error}");
+                assert!(!target.exists(), "{context}");
+            }
+        }
+        // The store itself goes on.
+        store.append(event(EVENTS)).unwrap();
+        store.compact().unwrap();
+        assert_eq!(store.len(), EVENTS as u64 / 5 * 4 + 1, "{context}");
+    }
+    assert!(failed > 6 && succeeded > 6, "{failed} {succeeded}");
+}

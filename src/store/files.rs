@@ -43,6 +43,11 @@ pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Error::io("syncing the folder", dir, e))
 }
 
+/// Syncs the folder that a file or folder stands in, so that its name survives a power cut.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<()> {
+    sync_folder(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
 /// Replaces a file whole: after a crash or power cut it is the old one or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_extension(TEMPORARY);

@@ -12,6 +12,7 @@ use std::{
 use chrono::Utc;
 
 use super::{
+    backup::BackingUp,
     coming,
     log::{Folded, Wanted},
     merging::Merging,
@@ -37,6 +38,7 @@ struct Worker<'a> {
     merging: Option<Merging>,
     /// The copy of the log that is under way.
     rewriting: Option<Rewriting>,
+    backing_up: Option<BackingUp>,
     /// Whether one is to be made; and when one may be made again that nobody asked for, after one that failed.
     wants_rewriting: bool,
     rewrite_after: Option<Instant>,
@@ -57,6 +59,7 @@ pub(super) fn run(shared: &Shared) {
         shared,
         merging: None,
         rewriting: None,
+        backing_up: None,
         wants_rewriting: false,
         rewrite_after: None,
         may_be_loose: false,
@@ -71,7 +74,7 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
         worker.is_idle = asked.idle || worker.is_idle && !asked.seal;
-        worker.has_more |= asked.idle;
+        worker.has_more |= asked.idle || asked.backup;
         if asked.settle.is_some() && worker.settling.is_none() {
             (worker.settling, worker.merges_to_settle) = (asked.settle, 0);
             worker.has_more = true;
@@ -149,9 +152,25 @@ impl Worker<'_> {
         }
     }
 
+    /// Goes on with a backup, or begins the next; false if none is wanted.
+    fn back_up(&mut self) -> bool {
+        let shared = self.shared;
+        if let Some(under_way) = self.backing_up.take() {
+            self.backing_up = under_way.step(shared);
+            return true;
+        }
+        let Some(request) = shared.work.next_backup() else { return false };
+        self.backing_up = BackingUp::begin(shared, request);
+        true
+    }
+
     /// False if there is nothing left to do.
     fn try_step(&mut self) -> Result<bool> {
         let shared = self.shared;
+        // One copy at a time: what is left out of one depends on what the other has done.
+        if self.rewriting.is_none() && self.back_up() {
+            return Ok(true);
+        }
         if std::mem::take(&mut self.wants_rewriting) {
             // It would be made of what is replaced.
             self.merging = None;

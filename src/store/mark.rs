@@ -16,7 +16,7 @@ use crate::{
 /// The version of the store as a whole. A change of any format of bytes counts it up; `docs/design.md` says what happens
 /// to older stores.
 pub(crate) const FORMAT: u32 = 3;
-const MARK: &str = "JOURNEYLOG";
+pub(super) const MARK: &str = "JOURNEYLOG";
 pub(super) const LOCK: &str = "LOCK";
 /// The folders of the log and of the journey index; after a rewriting with a hyphen and the generation.
 const LOG: &str = "log";
@@ -38,7 +38,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    fn new(generation: u64, began: Head) -> Self {
+    pub(super) fn new(generation: u64, began: Head) -> Self {
         let mark = Self { journeylog: FORMAT, generation, began, check: None };
         Self { check: Some(mark.checksum()), ..mark }
     }
@@ -166,11 +166,7 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
         Some(_) => open_lock(&path)?,
         None => files::create(&path)?,
     };
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(ErrorKind::Locked { path: dir.to_owned() }.into()),
-        Err(TryLockError::Error(e)) => return Err(Error::io("locking", path, e)),
-    }
+    try_lock(&lock, dir)?;
     // Read again, now that nobody else can change it.
     let mark = match Mark::read(dir)? {
         Some(mark) if mark.journeylog == FORMAT => mark,
@@ -179,11 +175,31 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
             let Mark { generation, began, .. } = older.unwrap_or_default();
             let mark = Mark::new(generation, began);
             mark.write(dir)?;
-            dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), files::sync_folder)?;
+            files::sync_folder_of(dir)?;
             mark
         }
     };
     Ok((lock, mark))
+}
+
+/// Locks a folder that is missing or empty, making it if it is missing, for a store that counts when its mark is
+/// written; `None` if there is anything in it.
+pub(crate) fn claim_empty(dir: &Path) -> Result<Option<File>> {
+    if !is_empty_enough(dir)? {
+        return Ok(None);
+    }
+    files::make_folder(dir)?;
+    let lock = files::create(&dir.join(LOCK))?;
+    try_lock(&lock, dir)?;
+    // Looked at again, now that nobody else can change it.
+    Ok(is_empty_enough(dir)?.then_some(lock))
+}
+
+fn try_lock(lock: &File, dir: &Path) -> Result<()> {
+    lock.try_lock().map_err(|refusal| match refusal {
+        TryLockError::WouldBlock => ErrorKind::Locked { path: dir.to_owned() }.into(),
+        TryLockError::Error(error) => Error::io("locking", dir, error),
+    })
 }
 
 fn open_lock(path: &Path) -> Result<File> {

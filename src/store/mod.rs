@@ -1,6 +1,7 @@
 //! The store: the log, which is the truth, and the journey index, which is derived from it. It knows no question.
 
 mod append;
+mod backup;
 mod carving;
 mod coming;
 mod copying;
@@ -14,6 +15,8 @@ mod failing;
 mod faults;
 mod files;
 mod filter;
+#[cfg(test)]
+mod formats;
 mod fresh;
 mod from_index;
 mod id_run;
@@ -49,6 +52,7 @@ mod witness;
 mod work;
 
 pub use append::{LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS};
+pub use backup::Backup;
 pub use customer::{Customer, JourneyEvent};
 pub use erasures::Erasure;
 pub use options::{Durability, StoreOptions};

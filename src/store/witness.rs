@@ -15,7 +15,7 @@ use crate::{
 
 const KIND: [u8; 4] = *b"JLWT";
 const VERSION: u32 = 1;
-const FILE: &str = "WITNESS";
+pub(super) const FILE: &str = "WITNESS";
 
 /// The head of a log: its last sequence, and the chained checksum up to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

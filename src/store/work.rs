@@ -1,11 +1,16 @@
 //! What the background thread is asked for, and how it answers.
 
 use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, Sender},
+    },
     time::{Duration, Instant},
 };
 
-use super::shared::lock;
+use super::{Backup, shared::lock};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What was appended is synced and witnessed this long after.
@@ -41,6 +46,26 @@ struct Wanted {
     rewrite: bool,
     /// Why the last settling failed, for the first who asks; and in words, for the others.
     failure: Option<(Option<Error>, String)>,
+    backups: VecDeque<Request>,
+}
+
+/// A backup that somebody waits for. Whoever drops it without an answer was stopped.
+#[derive(Debug)]
+pub(super) struct Request {
+    folder: PathBuf,
+    answer: Sender<Result<Backup>>,
+}
+
+impl Request {
+    /// Where it is to be.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn answer(self, outcome: Result<Backup>) {
+        // Nobody waits for it if the thread that asked is gone.
+        let _ = self.answer.send(outcome);
+    }
 }
 
 /// What is to be done now.
@@ -55,6 +80,7 @@ pub(super) struct Asked {
     pub(super) settle: Option<u64>,
     /// Whether the log is to be written anew on that occasion.
     pub(super) rewrite: bool,
+    pub(super) backup: bool,
 }
 
 impl Work {
@@ -71,6 +97,7 @@ impl Work {
             settled: 0,
             rewrite: false,
             failure: None,
+            backups: VecDeque::new(),
         };
         Self { wanted: Mutex::new(wanted), bell: Condvar::new(), settled: Condvar::new() }
     }
@@ -101,7 +128,10 @@ impl Work {
     }
 
     pub(super) fn stop(&self) {
-        self.wanted().stop = true;
+        let mut wanted = self.wanted();
+        wanted.stop = true;
+        wanted.backups.clear();
+        drop(wanted);
         self.bell.notify_all();
         self.settled.notify_all();
     }
@@ -132,6 +162,7 @@ impl Work {
                 idle: idle.is_some_and(|left| left.is_zero()),
                 settle: (wanted.settle > wanted.settled).then_some(wanted.settle),
                 rewrite: wanted.rewrite && wanted.settle > wanted.settled,
+                backup: !wanted.backups.is_empty(),
             };
             if has_more || asked != Asked::default() {
                 wanted.seal = false;
@@ -164,6 +195,24 @@ impl Work {
                 Err(error.take().unwrap_or_else(|| ErrorKind::Poisoned { reason: reason.clone() }.into()))
             }
         }
+    }
+
+    /// Asks for a backup, and waits until it is made.
+    pub(super) fn back_up(&self, folder: PathBuf) -> Result<Backup> {
+        let (answer, outcome) = mpsc::channel();
+        let mut wanted = self.wanted();
+        if wanted.stop {
+            return Err(ErrorKind::Closed.into());
+        }
+        wanted.backups.push_back(Request { folder, answer });
+        drop(wanted);
+        self.bell.notify_one();
+        outcome.recv().unwrap_or_else(|_| Err(ErrorKind::Closed.into()))
+    }
+
+    /// The backup to be made next.
+    pub(super) fn next_backup(&self) -> Option<Request> {
+        self.wanted().backups.pop_front()
     }
 
     /// Notes that what was asked to be written anew before now is about to be.

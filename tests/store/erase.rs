@@ -13,11 +13,11 @@ use journeylog::{
 use crate::{at, built, event, small_seals};
 
 /// Texts of every kind that an event may hold of a person, long and of many letters, so that no packing hides them.
-const ID: &str = "Ann-Katherine.O'Brien+QZXJ%W~7@mail.example";
-const SECRETS: [&str; 5] =
+pub(crate) const ID: &str = "Ann-Katherine.O'Brien+QZXJ%W~7@mail.example";
+pub(crate) const SECRETS: [&str; 5] =
     [ID, "E-uQ7x!ZpR0~kV#", "Plan:Gold&Frankincense{9}", "I <never> got my (parcel), J.", "nested*Value_^Kz?"];
 
-fn personal(seconds: i64) -> EventBuilder {
+pub(crate) fn personal(seconds: i64) -> EventBuilder {
     let [id, event_id, property, comment, nested] = SECRETS;
     event(id, "view", seconds)
         .id(format!("{event_id}{seconds}"))
@@ -26,7 +26,7 @@ fn personal(seconds: i64) -> EventBuilder {
         .property("more", journeylog::PropertyValue::from(serde_json::json!({ "deep": [nested] })))
 }
 
-fn bytes_of(dir: &Path) -> Vec<u8> {
+pub(crate) fn bytes_of(dir: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
         let path = entry.path();
@@ -36,7 +36,7 @@ fn bytes_of(dir: &Path) -> Vec<u8> {
 }
 
 /// Which of the secrets are in the bytes of the store, whole or but for their first letters, which a text before may share.
-fn found(dir: &Path) -> Vec<&'static str> {
+pub(crate) fn found(dir: &Path) -> Vec<&'static str> {
     let bytes = bytes_of(dir);
     let is_there = |secret: &&&str| {
         let end = secret.as_bytes().last_chunk::<9>().unwrap();
@@ -144,7 +144,7 @@ fn who_is_erased_is_out_of_every_byte_after_compacting() {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (path, target) = (entry.path(), to.join(entry.file_name()));

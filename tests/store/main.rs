@@ -11,9 +11,11 @@
 )]
 
 mod append;
+mod backup;
 mod compact;
 mod erase;
 mod export;
+mod formats;
 mod index;
 mod model;
 mod recovery;
