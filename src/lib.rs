@@ -100,7 +100,7 @@ pub use rust_decimal::Decimal;
 pub use query::{Answer, CustomerMove, Journeys, Query, Question};
 pub use store::{
     Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent,
-    OpenReport, Problem, Progress, Receipt, Salvage, Snapshot, Store, StoreOptions, StorePart, StoreStats,
+    OpenReport, Problem, Progress, Receipt, Retention, Salvage, Snapshot, Store, StoreOptions, StorePart, StoreStats,
     Verification, Verify,
 };
 pub use table::{Cell, Table, Tables};

@@ -47,7 +47,7 @@ fn event(n: u64) -> Event {
         .id(format!("e{n}"))
         .property("n", n % 50)
         .property("campaign", format!("campaign {}", n % 4));
-    let event = if n.is_multiple_of(5) { event.value(Money::new("19.90", "EUR").unwrap()) } else { event };
+    let event = if n.is_multiple_of(5) { event.value(Money::new("19.95", "EUR").unwrap()) } else { event };
     if n.is_multiple_of(11) {
         event.feedback(Feedback::nps(9).unwrap().with_comment("good").unwrap()).stage("advocacy")
     } else {

@@ -11,7 +11,7 @@ mod column;
 mod entries;
 mod frame;
 
-pub(crate) use block::{Block, BlockCutter, CutBlocks, LogEntry};
+pub(crate) use block::{Block, BlockCutter, Content, CutBlocks, LogEntry};
 pub(crate) use carve::carve;
 pub(crate) use chain::Chain;
 pub(crate) use column::{ColumnId, decode_column, encode_columns, read_feedback};

@@ -108,6 +108,12 @@ impl Tables {
         self.hide_nameless();
     }
 
+    /// The same of many.
+    pub(crate) fn forget_all(&mut self, customers: impl IntoIterator<Item = CustomerNo>) {
+        customers.into_iter().for_each(|customer| self.customers.forget(customer.0));
+        self.hide_nameless();
+    }
+
     /// Passes over a number whose name was taken away before the names were written.
     pub(crate) fn skip(&mut self, kind: NameKind) -> u32 {
         self.table_mut(kind).skip()

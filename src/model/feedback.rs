@@ -125,6 +125,12 @@ impl Feedback {
         Ok(self)
     }
 
+    /// The same answer without what the customer wrote.
+    #[must_use]
+    pub(crate) fn without_comment(self) -> Self {
+        Self { comment: None, ..self }
+    }
+
     /// Which survey was answered.
     pub fn survey(&self) -> Survey {
         self.survey

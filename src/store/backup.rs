@@ -186,7 +186,8 @@ impl BackingUp {
     fn finish(&mut self, shared: &Shared) -> Result<Backup> {
         self.copying.check(self.through)?;
         let erasures = shared.erasures().clone();
-        let (erasures, changes) = erasures.in_a_copy(&self.copying.left_of(&erasures)?, Micros::from(Utc::now()));
+        let (erasures, mut changes) = erasures.in_a_copy(&self.copying.left_of(&erasures)?, Micros::from(Utc::now()));
+        changes.push(shared.rules().put());
         let engine = self.copying.log().engine();
         engine.apply(changes)?;
         engine.close()?;

@@ -11,6 +11,7 @@ use super::{
     erasures::Erasures,
     files,
     log::{Log, LogReader},
+    retention::{Retention, Rules},
     shared::Shared,
     witness::Head,
 };
@@ -37,6 +38,10 @@ pub(super) struct Copying {
     /// Fingerprints of customers of whom all events are left out, and how many were of each.
     erased: HashSet<u128>,
     lacks: HashMap<u128, u64>,
+    /// How long events are kept, and the time by which that is judged.
+    retention: (Retention, Micros),
+    /// Whether anything was left out for its age.
+    is_changed: bool,
 }
 
 impl Copying {
@@ -49,7 +54,15 @@ impl Copying {
             head: Head::default(),
             cutter: BlockCutter::default(),
             lacks: HashMap::new(),
+            retention: (Retention::new(), Micros::MIN),
+            is_changed: false,
         })
+    }
+
+    /// Leaves out of the copy what is too old at a time.
+    #[must_use]
+    pub(super) fn keeping(self, retention: Retention, now: Micros) -> Self {
+        Self { retention: (retention, now), ..self }
     }
 
     pub(super) fn log(&self) -> &Log {
@@ -79,6 +92,10 @@ impl Copying {
             entries.extend(more.inspect(|entry| bytes += entry.size().max(LEAST)));
         }
         entries.truncate(most);
+        let (retention, now) = &self.retention;
+        for entry in &mut entries {
+            self.is_changed |= retention.apply(entry, *now);
+        }
         if entries.is_empty() {
             return Ok(None);
         }
@@ -119,7 +136,7 @@ impl Copying {
             return Err(Error::damaged("the log", "it has fewer entries than were appended"));
         }
         // The copy's chain was made of what was read.
-        if self.lacks.is_empty() && self.head.chain != log.chain {
+        if self.lacks.is_empty() && !self.is_changed && self.head.chain != log.chain {
             return Err(Error::damaged("the log", "its entries are not the ones that were appended"));
         }
         Ok(())
@@ -139,6 +156,11 @@ impl Copying {
             Ok(())
         })?;
         Ok(left)
+    }
+
+    /// The rules of retention as they are in the copy.
+    pub(super) fn rules(&self, rules: &Rules) -> Rules {
+        rules.applied(&self.retention.0, self.retention.1)
     }
 
     /// The erasures as they are in the copy, and the changes that note them there.

@@ -265,7 +265,7 @@ impl Erasures {
             .filter(|(_, name)| !name.is_empty() && self.is_pending(name))
             .map(|(number, _)| number)
             .collect();
-        pending.into_iter().for_each(|number| names.forget(CustomerNo(number)));
+        names.forget_all(pending.into_iter().map(CustomerNo));
     }
 
     pub(super) fn of(&self, customer: &str) -> Option<Erasure> {

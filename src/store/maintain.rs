@@ -129,12 +129,16 @@ impl Worker<'_> {
         }
     }
 
-    /// Begins to compact a store of which a customer was erased: when it is idle, or when it has waited long enough.
+    /// Begins to compact a store of which a customer was erased, when it is idle or has waited long enough, or that has
+    /// what is no longer to be kept.
     fn compact_if_due(&mut self) {
-        let Some(since) = self.shared.erasures().pending_since() else { return };
-        let is_due = self.is_idle || Micros::from(Utc::now()).0.saturating_sub(since.0) > DAY;
-        let may = self.rewrite_after.is_none_or(|after| Instant::now() > after);
-        if is_due && may && self.rewriting.is_none() {
+        let shared = self.shared;
+        let now = Micros::from(Utc::now());
+        let erased = shared.erasures().pending_since();
+        let is_due = erased.is_some_and(|since| self.is_idle || now.0.saturating_sub(since.0) > DAY);
+        let may = self.rewrite_after.is_none_or(|after| Instant::now() > after) && self.rewriting.is_none();
+        let rules = shared.rules().clone();
+        if may && (is_due || rules.are_due(|| shared.first_time(self.is_idle), now)) {
             (self.wants_rewriting, self.has_more) = (true, true);
         }
     }

@@ -45,7 +45,10 @@ impl Rewriting {
         let (engine, _) = (shared.open_engine.0)(&log_dir)?;
         let index = Index::begin_anew(&index_dir)?;
         let replay = Replay::begin(index, Head::default(), &shared.names, &shared.options);
-        Ok(Self { copying: Copying::begin(shared, engine)?, replay, chases: 0, made })
+        let (retention, now) = (shared.rules().retention.clone(), Micros::from(Utc::now()));
+        shared.forget_the_old(&retention, now)?;
+        let copying = Copying::begin(shared, engine)?.keeping(retention, now);
+        Ok(Self { copying, replay, chases: 0, made })
     }
 
     /// Copies some more; false if it has come so far that [`finish`](Self::finish) takes but a moment.
@@ -79,7 +82,10 @@ impl Rewriting {
         while self.copy(shared)? > 0 {}
         self.copying.check(writer.head)?;
         let mut erasures = shared.erasures();
-        let (compacted, changes) = self.copying.erasures(&erasures, Micros::from(Utc::now()));
+        let mut rules = shared.rules();
+        let applied = self.copying.rules(&rules);
+        let (compacted, mut changes) = self.copying.erasures(&erasures, Micros::from(Utc::now()));
+        changes.push(applied.put());
         let (log, head) = (self.copying.log(), self.copying.head());
         log.engine().apply(changes)?;
         log.engine().sync()?;
@@ -97,13 +103,13 @@ impl Rewriting {
         *shared.mark() = next;
         self.made.0 = vec![old.log(&shared.dir), old.index(&shared.dir)];
         shared.log.turn_to(log);
-        *erasures = compacted;
+        (*erasures, *rules) = (compacted, applied);
         self.replay.tail.set_erased(erasures.pending_events());
         self.replay.writer.follow(&writer, head);
         mem::swap(&mut *index, &mut self.replay.index);
         mem::swap(&mut *writer, &mut self.replay.writer);
         mem::swap(&mut *shared.tail(), &mut self.replay.tail);
-        drop((index, writer, erasures));
+        drop((index, writer, erasures, rules));
         shared.make_room();
         // Lets go of the old ones before their folders are removed.
         let Self { copying, replay, mut made, .. } = self;

@@ -18,6 +18,7 @@ use super::{
     index::{self, Index},
     log::Log,
     mark::{self, Mark},
+    retention::Rules,
     sled_engine::SledEngine,
     survey::{Found, survey},
     witness::{Head, Witness},
@@ -159,6 +160,7 @@ impl Sources {
 struct Wreck {
     engine: Option<Arc<dyn Engine>>,
     erasures: Erasures,
+    rules: Rules,
     carving: Carving,
     /// Events of which only the index knows.
     from_index: BTreeMap<u64, Event>,
@@ -186,10 +188,15 @@ impl Wreck {
                 "who was erased is not known: those erased since the log was last compacted may be back".to_owned(),
             );
         }
+        let rules = engine.as_deref().map_or(Ok(Rules::default()), Rules::read).unwrap_or_else(|error| {
+            notes.push(error.to_string());
+            Rules::default()
+        });
         let files: Vec<PathBuf> = sources.logs.iter().map(|log| log.join("db")).collect();
         let mut wreck = Self {
             engine,
             erasures: erasures.unwrap_or_default(),
+            rules,
             carving: Carving::default(),
             from_index: BTreeMap::new(),
             acknowledged: sources.acknowledged,
@@ -335,7 +342,8 @@ fn write(wreck: &Wreck, new: &Path) -> Result<Written> {
             Ok(())
         }
     })?;
-    let changes = wreck.erasures.all_compacted(Micros::from(chrono::Utc::now()));
+    let mut changes = wreck.erasures.all_compacted(Micros::from(chrono::Utc::now()));
+    changes.push(wreck.rules.put());
     let engine = writer.log.engine();
     engine.apply(changes)?;
     engine.close()?;

@@ -22,6 +22,7 @@ use super::{
     mark::Mark,
     queue::Queue,
     replay::Replay,
+    retention::Rules,
     tail::Tail,
     witness::{Head, Witness},
     work::Work,
@@ -55,7 +56,7 @@ impl fmt::Debug for OpenEngine {
     }
 }
 
-/// Lock order: `index`, `writer`, `erasures`, `coming`, `tail`; `mark` and `work` last; `witness` alone.
+/// Lock order: `index`, `writer`, `erasures`, `rules`, `coming`, `tail`; `mark` and `work` last; `witness` alone.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
@@ -70,6 +71,7 @@ pub(super) struct Shared {
     tail: Mutex<Tail>,
     index: Mutex<Index>,
     erasures: Mutex<Erasures>,
+    rules: Mutex<Rules>,
     witness: Mutex<Witness>,
     mark: Mutex<Mark>,
     pub(super) open_engine: OpenEngine,
@@ -145,10 +147,11 @@ impl Shared {
         replay: Replay,
         erasures: Erasures,
         witness: Witness,
-    ) -> Self {
+    ) -> Result<Self> {
+        let rules = Rules::read(&*log.engine())?;
         let Folder { dir, mark, lock, open_engine } = folder;
         let Replay { index, writer, tail, .. } = replay;
-        Self {
+        Ok(Self {
             dir,
             options,
             log,
@@ -159,13 +162,14 @@ impl Shared {
             tail: Mutex::new(tail),
             index: Mutex::new(index),
             erasures: Mutex::new(erasures),
+            rules: Mutex::new(rules),
             witness: Mutex::new(witness),
             mark: Mutex::new(mark),
             open_engine,
             work: Work::new(),
             room: Condvar::new(),
             folder_lock: Mutex::new(Some(lock)),
-        }
+        })
     }
 
     /// The mark: which generation of the log and the index counts.
@@ -180,6 +184,11 @@ impl Shared {
 
     pub(super) fn erasures(&self) -> MutexGuard<'_, Erasures> {
         lock(&self.erasures)
+    }
+
+    /// How long events are kept.
+    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
     }
 
     pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {

@@ -150,7 +150,7 @@ impl Store {
         replay.tail.set_erased(erasures.pending_events());
 
         let folder = Folder { dir: dir.to_owned(), mark, lock, open_engine: OpenEngine(Box::new(open_engine)) };
-        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, erasures, witness));
+        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, erasures, witness)?);
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
         Ok(Self(Arc::new(Handle { shared, thread: std::sync::Mutex::new(Some(thread)), report })))
     }

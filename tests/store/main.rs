@@ -19,6 +19,7 @@ mod formats;
 mod index;
 mod model;
 mod recovery;
+mod retention;
 mod settle;
 mod snapshot;
 mod verify;

@@ -1,0 +1,274 @@
+//! How long a store keeps what it holds: rules that are applied each time the log is written anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Store,
+    engine::{Change, Engine},
+    shared::Shared,
+};
+use crate::{
+    codec::{Content, LogEntry, frame, unframe},
+    error::{Error, InvalidValue, Result},
+    journey::Needs,
+    model::{Feedback, Micros},
+};
+
+/// Where the rules stand in the log's engine.
+const KEY: [u8; 1] = [b'r'];
+const KIND: [u8; 4] = *b"JLRT";
+const VERSION: u32 = 1;
+const WHAT: &str = "the rules of retention";
+/// Rules are applied no more often than this by themselves, in microseconds.
+const DAY: i64 = 86_400_000_000;
+
+/// How long events are kept, and parts of them: after so much time since they occurred they are removed, as if their
+/// customers had been [erased](Store::erase).
+///
+/// ```
+/// use chrono::TimeDelta;
+/// use journeylog::Retention;
+/// let rules = Retention::new()
+///     .events(TimeDelta::days(730))?
+///     .comments(TimeDelta::days(90))?
+///     .property("email", TimeDelta::days(30))?;
+/// assert_eq!(rules.of_property("email"), Some(TimeDelta::days(30)));
+/// assert_eq!(rules.of_property("campaign"), None);
+/// # Ok::<(), journeylog::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Microseconds; as all of them.
+    events: Option<i64>,
+    comments: Option<i64>,
+    properties: BTreeMap<String, i64>,
+}
+
+/// The rules as they stand in the log, and when they were last applied.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Rules {
+    pub(super) retention: Retention,
+    applied_at: Option<Micros>,
+}
+
+impl Retention {
+    /// Keeps everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Removes events when they are older than this.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if it is no positive length of time.
+    pub fn events(mut self, age: TimeDelta) -> Result<Self, InvalidValue> {
+        self.events = Some(micros("events", age)?);
+        Ok(self)
+    }
+
+    /// Removes the comments of answers when they are older than this; scores stay.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if it is no positive length of time.
+    pub fn comments(mut self, age: TimeDelta) -> Result<Self, InvalidValue> {
+        self.comments = Some(micros("comments", age)?);
+        Ok(self)
+    }
+
+    /// Removes a property from events that are older than this.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if it is no positive length of time.
+    pub fn property(mut self, name: impl Into<String>, age: TimeDelta) -> Result<Self, InvalidValue> {
+        self.properties.insert(name.into(), micros("property", age)?);
+        Ok(self)
+    }
+
+    /// How long events are kept; `None` if for ever.
+    pub fn of_events(&self) -> Option<TimeDelta> {
+        self.events.map(TimeDelta::microseconds)
+    }
+
+    /// How long comments are kept; `None` if as long as their events.
+    pub fn of_comments(&self) -> Option<TimeDelta> {
+        self.comments.map(TimeDelta::microseconds)
+    }
+
+    /// How long a property is kept; `None` if as long as its events.
+    pub fn of_property(&self, name: &str) -> Option<TimeDelta> {
+        self.properties.get(name).copied().map(TimeDelta::microseconds)
+    }
+
+    /// The least age at which anything is removed.
+    fn least(&self) -> Option<i64> {
+        self.events.into_iter().chain(self.comments).chain(self.properties.values().copied()).min()
+    }
+
+    /// The time before which no event is kept.
+    fn events_since(&self, now: Micros) -> Option<Micros> {
+        self.events.map(|age| Micros(now.0.saturating_sub(age)))
+    }
+
+    /// Takes out of an entry what is not kept until now; true if there was anything.
+    pub(super) fn apply(&self, entry: &mut LogEntry, now: Micros) -> bool {
+        let Content::Event(event) = &mut entry.content else { return false };
+        let age = now.0.saturating_sub(event.occurred_at.0);
+        let is_over = |limit: &i64| age > *limit;
+        if self.events.as_ref().is_some_and(is_over) {
+            *entry = LogEntry::erased();
+            return true;
+        }
+        let mut is_changed = false;
+        let has_comment = event.feedback.as_ref().is_some_and(|answer| answer.comment().is_some());
+        if has_comment && self.comments.as_ref().is_some_and(is_over) {
+            event.feedback = event.feedback.take().map(Feedback::without_comment);
+            is_changed = true;
+        }
+        if !self.properties.is_empty() {
+            let before = event.properties.len();
+            event.properties.retain(|name, _| !self.properties.get(name).is_some_and(is_over));
+            is_changed |= event.properties.len() < before;
+        }
+        is_changed
+    }
+}
+
+fn micros(field: &str, age: TimeDelta) -> Result<i64, InvalidValue> {
+    let micros = age.num_microseconds().filter(|micros| *micros > 0);
+    micros.ok_or_else(|| InvalidValue::new(field, "are kept for a positive length of time, of at most 292,000 years"))
+}
+
+impl Rules {
+    /// Reads them from the log's engine.
+    pub(super) fn read(engine: &dyn Engine) -> Result<Self> {
+        let Some(bytes) = engine.get(&KEY)? else { return Ok(Self::default()) };
+        let payload = unframe(WHAT, KIND, VERSION, &bytes)?;
+        postcard::from_bytes(payload).map_err(|error| Error::damaged(WHAT, error.to_string()))
+    }
+
+    pub(super) fn put(&self) -> Change {
+        Change::Put(KEY.to_vec(), frame(KIND, VERSION, &postcard::to_stdvec(self).unwrap_or_default()))
+    }
+
+    /// The same in a copy of the log to which these rules were applied, if they are still the same.
+    #[must_use]
+    pub(super) fn applied(&self, retention: &Retention, now: Micros) -> Self {
+        if self.retention != *retention || retention.least().is_none() {
+            return self.clone();
+        }
+        Self { applied_at: Some(now), ..self.clone() }
+    }
+
+    /// Whether they are to be applied: a day after the last time, if the store has an event of an age at which something is
+    /// removed.
+    pub(super) fn are_due(&self, first: impl FnOnce() -> Option<Micros>, now: Micros) -> bool {
+        let Some(least) = self.retention.least() else { return false };
+        let may = self.applied_at.is_none_or(|applied| now.0.saturating_sub(applied.0) > DAY);
+        may && first().is_some_and(|first| now.0.saturating_sub(first.0) > least)
+    }
+}
+
+impl Shared {
+    /// Takes the names of those away of whom nothing is kept, since all of their events are too old: with the copy that is
+    /// made next they are gone.
+    pub(super) fn forget_the_old(&self, retention: &Retention, now: Micros) -> Result<()> {
+        let Some(since) = retention.events_since(now) else { return Ok(()) };
+        let snapshot = self.snapshot();
+        let scan = snapshot.scan();
+        let needs = Needs { times: true, ..Needs::default() };
+        let (mut kept, mut old) = (BTreeSet::new(), BTreeSet::new());
+        for chunk in 0..scan.chunks() {
+            for source in scan.load(chunk, &needs)? {
+                for (customer, rows) in
+                    source.columns.journeys().skip(source.journeys.start).take(source.journeys.len())
+                {
+                    // A journey is in the order of its times.
+                    let last = rows.end.checked_sub(1).and_then(|last| source.columns.times.get(last));
+                    if last < Some(since) {
+                        old.insert(customer)
+                    } else {
+                        kept.insert(customer)
+                    };
+                }
+            }
+            old.retain(|customer| !kept.contains(customer));
+            kept.clear();
+        }
+        let _writer = self.writer();
+        self.catch_up();
+        for columns in &self.tail().view().fresh {
+            for (customer, rows) in columns.journeys() {
+                let is_new = |row| columns.seqs.get(row).is_some_and(|seq| seq > snapshot.head().0);
+                if rows.clone().any(is_new) {
+                    old.remove(&customer);
+                }
+            }
+        }
+        self.names.write().forget_all(old);
+        Ok(())
+    }
+
+    /// The time of the first event in files, and if all are to be looked at, of all.
+    pub(super) fn first_time(&self, all: bool) -> Option<Micros> {
+        let view = self.tail().view();
+        let sealed = view.segments.iter().filter_map(|segment| segment.time_range());
+        let fresh = view.fresh.iter().filter(|_| all).filter_map(|columns| columns.time_range());
+        sealed.chain(fresh).map(|(first, _)| first).min()
+    }
+}
+
+impl Store {
+    /// Sets how long the store keeps what it holds. What is older is removed each time the store is
+    /// [compacted](Self::compact): when that is called, and by itself once a day, as soon as no event was appended for ten
+    /// seconds, if the store has anything that old. Until then it is in the answers. Afterwards it is in none, and in no
+    /// file; other events keep their sequences. The rules are kept in the store, power-safe when this returns.
+    ///
+    /// What counts is when an event occurred: one that comes late may be removed at the next compaction. Event ids that were
+    /// removed are forgotten too, so that an old event that comes again is stored again, until the next compaction.
+    ///
+    /// # Errors
+    /// `Poisoned`, `Full` or `Io` if the rules could not be written, and then those before hold.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = journeylog::Store::open(dir.path().join("shop.journey"))?;
+    /// use chrono::{TimeDelta, Utc};
+    /// use journeylog::{Event, Retention};
+    /// store.append(Event::at(Utc::now() - TimeDelta::days(40), "c-42", "product_view"))?;
+    /// store.append(Event::at(Utc::now(), "c-42", "payment"))?;
+    ///
+    /// store.set_retention(Retention::new().events(TimeDelta::days(30))?)?;
+    /// assert_eq!(store.len(), 2);
+    /// store.compact()?;
+    /// assert_eq!(store.len(), 1);
+    /// # store.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_retention(&self, retention: Retention) -> Result<()> {
+        let shared = self.shared();
+        let writer = shared.writer();
+        writer.check()?;
+        let mut rules = shared.rules();
+        let next = Rules { retention, applied_at: None };
+        let engine = shared.log.engine();
+        engine.apply(vec![next.put()])?;
+        engine.sync()?;
+        *rules = next;
+        drop((rules, writer));
+        shared.work.appended(false);
+        Ok(())
+    }
+
+    /// How long the store keeps what it holds.
+    pub fn retention(&self) -> Retention {
+        self.shared().rules().retention.clone()
+    }
+
+    /// When the rules of [`retention`](Self::retention) were last applied; `None` if not since they were set.
+    pub fn retention_applied_at(&self) -> Option<DateTime<Utc>> {
+        self.shared().rules().applied_at.map(Micros::to_datetime)
+    }
+}

@@ -1,0 +1,123 @@
+//! What is older than it may be is gone with the next compaction: out of the answers, and out of every byte.
+
+use std::{thread, time::Duration};
+
+use chrono::{TimeDelta, Utc};
+use journeylog::{Backup, Event, Feedback, Retention, Store, Verify};
+
+use crate::{
+    erase::{ID, SECRETS, found, personal},
+    small_seals,
+};
+
+fn days(days: i64) -> TimeDelta {
+    TimeDelta::days(days)
+}
+
+/// An event that is as old as this.
+fn old(customer: &str, age: TimeDelta) -> Event {
+    let answer = Feedback::nps(7).unwrap().with_comment("gladly again").unwrap();
+    Event::at(Utc::now() - age, customer, "view")
+        .property("email", format!("{customer}@post.test"))
+        .property("plan", "pro")
+        .feedback(answer)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn old_events_are_gone_with_the_next_compaction_and_the_others_keep_their_sequences() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    for i in 0..200 {
+        store.append(old(&format!("c{}", i % 7), days(i % 50))).unwrap();
+    }
+    // The moment of `personal` is long ago.
+    store.append(personal(-20_000_000).build().unwrap()).unwrap();
+    assert!(found(dir.path()).len() >= SECRETS.len() - 1);
+    let rules = Retention::new().events(days(30)).unwrap();
+    store.set_retention(rules.clone()).unwrap();
+    assert_eq!(
+        (store.len(), store.retention_applied_at()),
+        (201, None),
+        "they are applied when the log is written anew"
+    );
+
+    store.compact().unwrap();
+    let kept = (0..200).filter(|i| i % 50 < 30).count() as u64;
+    assert_eq!((store.len(), store.head().0), (kept, 201));
+    assert!(store.customer(ID).unwrap().is_none(), "nothing of theirs is kept, nor who it was");
+    assert_eq!(found(dir.path()), [""; 0]);
+    assert_eq!(store.stats().unwrap().customers, 7);
+    let journey = store.customer("c1").unwrap().unwrap();
+    assert!(journey.events().unwrap().iter().all(|logged| (logged.seq.0 - 1) % 7 == 1 && (logged.seq.0 - 1) % 50 < 30));
+    assert!(store.retention_applied_at().is_some());
+    // Who was forgotten may come again.
+    store.append(personal(-20_000_000).build().unwrap()).unwrap();
+    assert_eq!(store.customer(ID).unwrap().unwrap().journey().len(), 1);
+    assert!(store.verify(Verify::Full).unwrap().is_sound());
+    store.close().unwrap();
+
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!((store.len(), store.retention()), (kept + 1, rules.clone()));
+    store.compact().unwrap();
+    assert_eq!((store.len(), found(dir.path())), (kept, vec![]));
+    let copy = dir.path().with_extension("backup");
+    let made = store.backup(&copy).unwrap();
+    assert_eq!(Backup::check(&copy).unwrap(), made);
+    assert_eq!(Store::open(&copy).unwrap().retention(), rules, "a backup has the rules too");
+    std::fs::remove_dir_all(copy).unwrap();
+}
+
+#[test]
+fn properties_and_comments_go_before_their_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    for i in 0..120 {
+        store.append(old(&format!("c{}", i % 6), days(i % 40))).unwrap();
+    }
+    let rules = Retention::new().property("email", days(10)).unwrap().comments(days(20)).unwrap();
+    store.set_retention(rules).unwrap();
+    store.compact().unwrap();
+    assert_eq!(store.len(), 120);
+    for customer in 0..6 {
+        for logged in store.customer(&format!("c{customer}")).unwrap().unwrap().events().unwrap() {
+            let age = (logged.seq.0 - 1) % 40;
+            let event = logged.event;
+            assert_eq!(event.properties().contains_key("email"), age < 10, "{age}");
+            assert!(event.properties().contains_key("plan"));
+            let answer = event.feedback().unwrap();
+            assert_eq!((answer.score(), answer.comment().is_some()), (7, age < 20), "{age}");
+        }
+    }
+    assert!(store.verify(Verify::Full).unwrap().is_sound());
+    // Without rules nothing more goes.
+    store.set_retention(Retention::new()).unwrap();
+    store.compact().unwrap();
+    assert_eq!((store.len(), store.retention_applied_at()), (120, None));
+}
+
+/// It waits for ten seconds without an append.
+#[test]
+fn rules_are_applied_by_themselves_when_the_store_is_idle() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    store.append_batch([personal(-20_000_000).build().unwrap(), old("c", days(1))]).unwrap();
+    store.set_retention(Retention::new().events(days(30)).unwrap()).unwrap();
+    // The old log is removed last.
+    let is_there = |_: &u32| store.len() > 1 || dir.path().join("log").exists();
+    let waited = (0..600).take_while(is_there).map(|_| thread::sleep(Duration::from_millis(100))).count();
+    assert!(waited < 600);
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(found(dir.path()), [""; 0]);
+    assert!(store.customer("c").unwrap().is_some());
+}
+
+#[test]
+fn a_rule_is_a_positive_length_of_time() {
+    for age in [TimeDelta::zero(), TimeDelta::days(-1), TimeDelta::MAX] {
+        assert!(Retention::new().events(age).is_err() && Retention::new().property("p", age).is_err());
+    }
+    let rules = Retention::new().events(days(2)).unwrap();
+    assert_eq!((rules.of_events(), rules.of_comments()), (Some(days(2)), None));
+}
