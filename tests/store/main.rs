@@ -1,6 +1,7 @@
 //! What the store promises, one file per promise.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
