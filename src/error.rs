@@ -40,6 +40,15 @@ impl InvalidValue {
     }
 }
 
+/// What serde says, without the value it says it of: `invalid type: string "Ann", expected u8` names Ann.
+pub(crate) fn without_value(text: String) -> String {
+    let Some((found, expected)) = text.rsplit_once(", expected ").filter(|_| text.starts_with("invalid ")) else {
+        return text;
+    };
+    let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+    format!("{kind}, expected {expected}")
+}
+
 /// A question that cannot be asked: an unknown key, a funnel without steps, a window below zero.
 ///
 /// Plans are checked when they are built, so a built plan never fails for its own fault.

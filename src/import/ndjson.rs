@@ -6,7 +6,7 @@ use super::{
     BadLine, ImportError,
     lines::{Lines, Read1, is_blank, too_long},
 };
-use crate::model::Event;
+use crate::{error::without_value, model::Event};
 
 /// Reads events from NDJSON: on each line one object, in exactly the JSON form of [`Event`].
 ///
@@ -87,7 +87,7 @@ fn parse(line: &[u8]) -> Result<Event, String> {
     })
 }
 
-/// What serde says, without the value it says it of: `invalid type: string "Ann", expected u8` names Ann.
+/// What serde says, and where, without the value it says it of.
 fn reason(path: &str, error: &serde_json::Error) -> String {
     let mut text = error.to_string();
     let mut place = String::new();
@@ -98,10 +98,7 @@ fn reason(path: &str, error: &serde_json::Error) -> String {
             place = format!(" at column {}", error.column());
         }
     }
-    if let (true, Some((found, expected))) = (text.starts_with("invalid "), text.rsplit_once(", expected ")) {
-        let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
-        text = format!("{kind}, expected {expected}");
-    }
+    let text = without_value(text);
     if matches!(path, "." | "?") || text.starts_with(path) { text + &place } else { format!("{path}: {text}{place}") }
 }
 

@@ -1,6 +1,6 @@
 //! What an event must be like to count: for a funnel's step, a model's rule, a question's filter.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, fmt};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -78,8 +78,8 @@ pub enum Condition {
     Not(Box<Condition>),
 }
 
-/// How a value compares.
-#[derive(Debug, Clone, PartialEq)]
+/// How a value compares. `Debug` does not show the text that another must hold, since it may name a person.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Comparison<T> {
     /// Equal.
@@ -100,6 +100,23 @@ pub enum Comparison<T> {
     Contains(String),
     /// There (true) or missing (false).
     Exists(bool),
+}
+
+impl<T: fmt::Debug> fmt::Debug for Comparison<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, value): (&str, &dyn fmt::Debug) = match self {
+            Self::Eq(value) => ("Eq", value),
+            Self::Ne(value) => ("Ne", value),
+            Self::Lt(value) => ("Lt", value),
+            Self::Le(value) => ("Le", value),
+            Self::Gt(value) => ("Gt", value),
+            Self::Ge(value) => ("Ge", value),
+            Self::In(values) => ("In", values),
+            Self::Contains(text) => return write!(f, "Contains({} bytes)", text.len()),
+            Self::Exists(exists) => ("Exists", exists),
+        };
+        f.debug_tuple(name).field(value).finish()
+    }
 }
 
 impl<T> Comparison<T> {

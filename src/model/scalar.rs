@@ -2,6 +2,7 @@
 
 use std::{
     cmp::Ordering,
+    fmt,
     hash::{Hash, Hasher},
 };
 
@@ -13,7 +14,7 @@ use super::PropertyValue;
 /// A boolean, number or text. Numbers are equal if their numeric values are: 1 and 1.0 are one value.
 ///
 /// Booleans come before numbers, and these before texts; each kind is in its own order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Scalar {
     Bool(bool),
     Number(Exact),
@@ -33,6 +34,13 @@ impl Scalar {
             PropertyValue::Text(text) => Some(Self::Text(text.clone())),
             PropertyValue::Null | PropertyValue::Nested(_) => None,
         }
+    }
+}
+
+// By hand: it may name a person.
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&PropertyValue::from(self.clone()), f)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     analysis::{Plan, Report, Scope},
-    error::InvalidPlan,
+    error::{InvalidPlan, without_value},
     model::JourneyModel,
     table::{Table, Tables},
 };
@@ -86,7 +86,7 @@ fn part<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, InvalidPlan> {
             (at, path) => format!("{at}.{path}"),
         };
         // A plan that refuses itself names the place already, from the same key on.
-        let text = e.inner().to_string();
+        let text = without_value(e.inner().to_string());
         match text.split_once(": ") {
             Some((place, reason)) if place.starts_with(&at) => InvalidPlan::new(place, reason),
             _ => InvalidPlan::new(at, text),

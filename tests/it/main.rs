@@ -17,6 +17,7 @@ mod given;
 mod golden;
 mod json_plans;
 mod laws;
+mod privacy;
 mod scope;
 mod stages;
 mod transitions;

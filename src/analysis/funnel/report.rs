@@ -104,8 +104,8 @@ impl FunnelBreakdown {
     }
 }
 
-/// One step of a funnel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One step of a funnel. `Debug` does not show its name, since a condition may name a person.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunnelStep {
     /// Its place, from 1.
@@ -128,6 +128,35 @@ pub struct FunnelStep {
     pub pending: u64,
     /// Time from entry to this step.
     pub time_to_reach: Option<DurationSummary>,
+}
+
+impl fmt::Debug for FunnelStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            step,
+            name,
+            customers,
+            from_entry,
+            from_previous,
+            settled,
+            dropped,
+            stopped,
+            pending,
+            time_to_reach,
+        } = self;
+        f.debug_struct("FunnelStep")
+            .field("step", step)
+            .field("name", &format_args!("{} bytes", name.len()))
+            .field("customers", customers)
+            .field("from_entry", from_entry)
+            .field("from_previous", from_previous)
+            .field("settled", settled)
+            .field("dropped", dropped)
+            .field("stopped", stopped)
+            .field("pending", pending)
+            .field("time_to_reach", time_to_reach)
+            .finish()
+    }
 }
 
 /// One customer in a funnel.

@@ -1,0 +1,369 @@
+//! What a program logs shows no person: neither `Debug` of any public type, nor the text of any error.
+
+use std::{
+    collections::BTreeSet,
+    fmt::{Debug, Display, Write},
+    fs,
+    path::Path,
+    sync::Mutex,
+};
+
+use journeylog::{
+    Analysis, Binder, Bound, Breakdown, Channel, Comparison, Condition, CustomerId, Error, Event, EventBuilder,
+    EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Money, Names, Nth, Plan,
+    PropertyValue, Question, Scope, Seq, StageCounts, StageName, Store, Tables, Touchpoint, Transitions, Window,
+    export,
+    import::{CsvMapping, NdjsonReader, Source},
+};
+
+/// What stands in every text that may name a person.
+const MARK: &str = "Zq9";
+
+fn secret(text: impl Display) -> String {
+    format!("{MARK}-{text}")
+}
+
+/// What was shown, under the names of types.
+#[derive(Default)]
+struct Shown {
+    names: BTreeSet<String>,
+    text: String,
+    leaks: Vec<String>,
+}
+
+impl Shown {
+    /// Shows a value of a type.
+    fn value(&mut self, name: &str, value: &impl Debug) {
+        for text in [format!("{value:?}"), format!("{value:#?}")] {
+            if text.contains(MARK) {
+                self.leaks.push(format!("Debug of {name} shows a person: {text}"));
+            }
+            self.text += &text;
+        }
+        self.names.insert(name.to_owned());
+    }
+
+    /// Shows an error, with all its causes.
+    fn error(&mut self, name: &str, error: &impl std::error::Error) {
+        self.value(name, error);
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            write!(text, ": {error} {error:?}").unwrap();
+            cause = error.source();
+        }
+        if text.contains(MARK) {
+            self.leaks.push(format!("{name} shows a person: {text}"));
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let inside = [format!("{name} {{"), format!("{name}(")];
+        self.names.contains(name) || inside.iter().any(|inside| self.text.contains(inside))
+    }
+}
+
+fn personal(i: i64, touchpoint: &str) -> EventBuilder {
+    Event::at(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(i), secret(i % 2), touchpoint)
+        .id(secret(format!("id-{i}")))
+        .channel(Channel::Email)
+        .value(Money::new("19.90", "EUR").unwrap())
+        .feedback(Feedback::nps(3).unwrap().with_comment(secret("comment")).unwrap())
+        .property("phone", secret(format!("phone-{}", i % 3)))
+        .property("nested", serde_json::json!({ secret("key"): [secret("value")] }))
+}
+
+fn about_a_person() -> Condition {
+    let phone = |test| Condition::property("phone", test);
+    phone(Comparison::Eq(secret("phone-0").into()))
+        .or(phone(Comparison::Contains(secret("part"))))
+        .or(phone(Comparison::In(vec![secret("one").into()])))
+        .or(phone(Comparison::Exists(true)))
+}
+
+/// Each name that the crate gives out for values: read from what it exports.
+fn public_types() -> BTreeSet<String> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let read = |name: &str| fs::read_to_string(src.join(name)).unwrap();
+    let mut types = BTreeSet::new();
+    for text in [read("lib.rs"), read("import/mod.rs"), read("export.rs")] {
+        let exported = text.split("pub use ").skip(1).map(|after| after.split(';').next().unwrap());
+        let made = text.split("pub struct ").skip(1).chain(text.split("pub enum ").skip(1));
+        let made = made.map(|after| after.split(|c: char| !c.is_alphanumeric()).next().unwrap());
+        for name in exported.chain(made).flat_map(|list| list.split(|c: char| !c.is_alphanumeric() && c != '_')) {
+            // Constants and modules are no types.
+            if name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase) {
+                types.insert(name.to_owned());
+            }
+        }
+    }
+    types
+}
+
+/// Traits, a name for another type, and another crate's number.
+const NO_VALUES: [&str; 5] = ["Analysis", "Bound", "Tables", "Result", "Decimal"];
+
+/// A plan that shows all that it is shown.
+struct Watching(Plan, &'static Mutex<Shown>);
+
+struct WatchingBound<B>(B, &'static Mutex<Shown>, journeylog::Matches, journeylog::StageReading);
+
+impl Analysis for Watching {
+    type Bound = WatchingBound<<Plan as Analysis>::Bound>;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<Self::Bound, InvalidPlan> {
+        let (matches, stages) = (binder.matches(&[about_a_person()])?, binder.stages(&JourneyModel::standard()));
+        let property = binder.property("phone").unwrap();
+        let bound = self.0.bind(binder)?;
+        let mut shown = self.1.lock().unwrap();
+        shown.value("Binder", binder);
+        shown.value("BoundPlan", &bound);
+        shown.value("Matches", &matches);
+        shown.value("StageReading", &stages);
+        shown.value("PropertyNo", &property);
+        Ok(WatchingBound(bound, self.1, matches, stages))
+    }
+}
+
+impl Bound for WatchingBound<<Plan as Analysis>::Bound> {
+    type State = <<Plan as Analysis>::Bound as Bound>::State;
+    type Report = <<Plan as Analysis>::Bound as Bound>::Report;
+
+    fn start(&self) -> Self::State {
+        self.0.start()
+    }
+
+    fn visit(&self, state: &mut Self::State, journey: &Journey<'_>) {
+        self.0.visit(state, journey);
+        let mut shown = self.1.lock().unwrap();
+        shown.value("PlanState", state);
+        shown.value("Journey", journey);
+        shown.value("Matched", &self.2.of(journey));
+        for visit in self.3.of(journey) {
+            shown.value("Visit", &visit);
+        }
+    }
+
+    fn merge(&self, state: &mut Self::State, other: Self::State) {
+        self.0.merge(state, other);
+    }
+
+    fn finish(&self, state: Self::State, names: &Names) -> journeylog::Result<Self::Report> {
+        self.1.lock().unwrap().value("Names", names);
+        self.0.finish(state, names)
+    }
+}
+
+#[test]
+fn nothing_that_can_be_printed_shows_a_person() {
+    let shown: &'static Mutex<Shown> = Box::leak(Box::default());
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let event = personal(1, "view").build().unwrap();
+    {
+        let shown = &mut *shown.lock().unwrap();
+        values(shown, &event);
+        stored(shown, &store, &dir.path().join("backup"));
+        refused(shown, &store);
+        choices(shown);
+    }
+    plans_and_reports(shown, &store);
+    let shown = &*shown.lock().unwrap();
+    assert!(shown.leaks.is_empty(), "{:#?}", shown.leaks);
+    let missing: Vec<String> =
+        public_types().into_iter().filter(|name| !NO_VALUES.contains(&&**name) && !shown.has(name)).collect();
+    assert!(missing.is_empty(), "types that nobody has looked at: {missing:?}");
+    assert!(public_types().len() > 80, "{:?}", public_types());
+}
+
+fn values(shown: &mut Shown, event: &Event) {
+    shown.value("Event", event);
+    shown.value("EventBuilder", &personal(1, "view"));
+    shown.value("CustomerId", &CustomerId::new(secret("customer")).unwrap());
+    shown.value("EventId", &EventId::new(secret("id")).unwrap());
+    shown.value("Feedback", event.feedback().unwrap());
+    shown.value("Survey", &event.feedback().unwrap().survey());
+    shown.value("Money", &event.value().unwrap());
+    shown.value("Currency", &event.value().unwrap().currency());
+    shown.value("Micros", &journeylog::Micros(1));
+    for value in [secret("text").into(), serde_json::json!([secret("nested")]).into(), PropertyValue::Bool(true)] {
+        shown.value("PropertyValue", &value);
+    }
+    shown.value("Touchpoint", &Touchpoint::new("view").unwrap());
+    shown.value("StageName", &StageName::new("trial").unwrap());
+    let kiosk = Channel::new("kiosk-7").unwrap();
+    shown.value("Channel", &kiosk);
+    if let Channel::Custom(custom) = &kiosk {
+        shown.value("CustomChannel", custom);
+    }
+    shown.value("Condition", &about_a_person());
+    shown.value("Comparison", &Comparison::<PropertyValue>::Contains(secret("part")));
+    let model = JourneyModel::builder("shop", ["visiting", "buying"]).rule(about_a_person(), "buying").rule_nth(
+        about_a_person(),
+        Nth::Only(2),
+        "buying",
+    );
+    shown.value("JourneyModelBuilder", &model);
+    shown.value("JourneyModel", &model.build().unwrap());
+    let named = CsvMapping::new("user", "event", "at").stage(Source::constant("trial"));
+    shown.value("CsvMapping", &named);
+    shown.value("Source", &Source::constant("EUR"));
+}
+
+/// What says how and not who.
+fn choices(shown: &mut Shown) {
+    shown.value("BreakdownBy", &journeylog::BreakdownBy::Property("phone".to_owned()));
+    shown.value("BreakdownFrom", &journeylog::BreakdownFrom::Each);
+    shown.value("ValueBands", &Breakdown::value_bands(Money::new("1", "EUR").unwrap().currency(), []));
+    shown.value("Touch", &journeylog::Touch::Channel);
+    shown.value("Ties", &journeylog::Ties::default());
+    shown.value("Order", &journeylog::Order::Strict);
+    shown.value("FunnelOutcome", &journeylog::FunnelOutcome::Converted);
+    shown.value("Nth", &Nth::Only(2));
+    shown.value("Period", &journeylog::Period::Day);
+    shown.value("Stage", &journeylog::Stage::Awareness);
+    shown.value("MoveKind", &journeylog::MoveKind::Advance);
+    shown.value("Durability", &journeylog::Durability::Synced);
+    shown.value("Delimiter", &journeylog::import::Delimiter::Comma);
+    shown.value("ChannelNo", &journeylog::ChannelNo(1));
+    shown.value("TouchpointNo", &journeylog::TouchpointNo(1));
+    let refusal = CustomerId::new(secret("\n")).unwrap_err();
+    shown.value("RefusedName", &journeylog::RefusedName::from(refusal));
+}
+
+fn stored(shown: &mut Shown, store: &Store, backup: &Path) {
+    for i in 0..20 {
+        let receipt = store.append(personal(i, if i % 5 == 4 { "purchase" } else { "view" })).unwrap();
+        shown.value("Receipt", &receipt);
+    }
+    let snapshot = store.snapshot();
+    shown.value("Store", store);
+    shown.value("Snapshot", &snapshot);
+    shown.value("Query", &store.query().filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]));
+    shown.value("StoreStats", &store.stats().unwrap());
+    shown.value("OpenReport", store.open_report());
+    shown.value("StoreOptions", &journeylog::StoreOptions::new());
+    let customer = store.customer(&secret(1)).unwrap().unwrap();
+    shown.value("Customer", &customer);
+    shown.value("JourneyEvent", &customer.journey()[0]);
+    shown.value("LoggedEvent", &customer.events().unwrap()[0]);
+    shown.value("CustomerMove", &customer.transitions(&JourneyModel::standard()).unwrap());
+    shown.value("Journeys", &Journeys::of((0..5).map(|i| personal(i, "view"))).unwrap());
+    store.append(Event::at(chrono::Utc::now(), secret("gone"), "view")).unwrap();
+    shown.value("Erasure", &store.erase(&secret("gone")).unwrap());
+    shown.value("Backup", &store.backup(backup).unwrap());
+    shown.value("Seq", &Seq(1));
+    export::customer(&snapshot, &secret(1), Vec::new()).unwrap();
+}
+
+fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
+    let funnel = |breakdown| {
+        Funnel::ordered([Condition::touchpoint("view").unwrap(), about_a_person()])
+            .within(chrono::TimeDelta::days(2))
+            .exclude(Condition::property("phone", Comparison::Eq(secret("other").into())))
+            .breakdown(breakdown)
+            .list_customers()
+    };
+    shown.lock().unwrap().value("FunnelBuilder", &funnel(Breakdown::property("phone")));
+    let funnel = funnel(Breakdown::property("phone").limit(1)).build().unwrap();
+    let plans = [
+        Plan::from(funnel),
+        Transitions::of(JourneyModel::standard()).into(),
+        StageCounts::of(JourneyModel::standard()).every(journeylog::Period::Day).list_customers().into(),
+    ];
+    let scope = Scope::all().filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]);
+    for plan in plans {
+        shown.lock().unwrap().value("Plan", &plan);
+        let report = store.query().run(Watching(plan.clone(), shown)).unwrap();
+        let question = Question::new(plan).scope(scope.clone());
+        let answer = store.query().ask(std::slice::from_ref(&question)).unwrap();
+        let shown = &mut *shown.lock().unwrap();
+        shown.value("Report", &report);
+        shown.value("Question", &question);
+        shown.value("Answer", &answer[0]);
+        for table in report.tables() {
+            shown.value("Table", &table);
+            shown.value("Cell", &journeylog::Cell::Text(secret("cell")));
+        }
+    }
+    let shown = &mut *shown.lock().unwrap();
+    shown.value("Scope", &scope);
+    shown.value("Window", &Window::try_from(chrono::TimeDelta::days(1)).ok());
+}
+
+/// Refusals of every kind of bad input, with the marked text where the value stands.
+fn refused(shown: &mut Shown, store: &Store) {
+    let value = |shown: &mut Shown, error: InvalidValue| shown.error("InvalidValue", &error);
+    let long = secret("x".repeat(300));
+    let control = secret("\n");
+    for text in [&long, &control] {
+        value(shown, CustomerId::new(text).unwrap_err());
+        value(shown, EventId::new(text).unwrap_err());
+        value(shown, Touchpoint::new(text).unwrap_err());
+        value(shown, StageName::new(text).unwrap_err());
+        value(shown, Channel::new(text).unwrap_err());
+        value(shown, Money::new(text, "EUR").unwrap_err());
+        value(shown, Money::new("1", text).unwrap_err());
+        value(shown, personal(1, text).build().unwrap_err());
+        let refused: Error = store
+            .append(personal(1, "view").property("long", text.repeat(1_000)))
+            .map(drop)
+            .err()
+            .unwrap_or_else(|| InvalidValue::new("none", "").into());
+        shown.error("Error", &refused);
+        shown.value("ErrorKind", refused.kind());
+        shown.error("Error", &store.erase(text).unwrap_err());
+    }
+    value(shown, Feedback::nps(3).unwrap().with_comment(secret("y".repeat(100_000))).unwrap_err());
+    let lines = [
+        r#"{"customer":"SECRET\u0001","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z"}"#,
+        r#"{"customer":["SECRET"],"touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z"}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"SECRET"}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z","value":{"amount":"SECRET","currency":"EUR"}}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z","value":"SECRET"}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z","feedback":"SECRET"}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z","feedback":{"nps":"SECRET"}}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z","properties":"SECRET"}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z","properties":["SECRET"]}"#,
+        r#"{"customer":"a","touchpoint":"view","occurred_at":"2026-03-01T00:00:00Z","stage":{"SECRET":1}}"#,
+        r#"{"customer":"SECRET","touchpoint":"view""#,
+        "SECRET",
+        r#""SECRET""#,
+    ];
+    for line in lines {
+        let line = line.replace("SECRET", &secret("line"));
+        let error = NdjsonReader::new(line.as_bytes()).next().unwrap().unwrap_err();
+        shown.error("ImportError", &error);
+        shown.value("BadLine", error.bad_line().unwrap());
+    }
+    shown.value("NdjsonReader", &NdjsonReader::new(secret("unread").as_bytes()));
+    let mapping = CsvMapping::new("user", "event", "at")
+        .value("amount", Source::constant("EUR"))
+        .feedback(journeylog::Survey::Nps, "score");
+    let rows = [
+        "SECRET,,2026-03-01,1,1",
+        "a,view,SECRET,1,1",
+        "a,view,2026-03-01,SECRET,1",
+        "a,view,2026-03-01,1,SECRET",
+        "\"SECRET",
+    ];
+    for row in rows {
+        let file = format!("user,event,at,amount,score\n{}\n", row.replace("SECRET", &secret("row")));
+        let mut reader = mapping.read(file.as_bytes()).unwrap();
+        shown.value("CsvReader", &reader);
+        shown.error("ImportError", &reader.next().unwrap().unwrap_err());
+    }
+    // Keys and choices of plans are no persons' data, and are named; values are not.
+    let plans = [
+        r#"{"funnel":{"steps":["SECRET"]}}"#,
+        r#"{"funnel":{"steps":[{"touchpoint":"view"}],"window":"SECRET"}}"#,
+        r#"{"funnel":{"steps":[{"property":"phone","in":"SECRET"}]}}"#,
+        r#"{"transitions":{},"scope":{"customers":"SECRET"}}"#,
+        r#"{"transitions":{},"scope":{"from":"SECRET"}}"#,
+        r#"{"transitions":{},"scope":{"customers":["SECRET\u0001"]}}"#,
+        r#""SECRET""#,
+    ];
+    for plan in plans {
+        shown.error("InvalidPlan", &Question::read(&plan.replace("SECRET", &secret("plan"))).unwrap_err());
+    }
+}
