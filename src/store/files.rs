@@ -35,6 +35,19 @@ pub(crate) fn create(path: &Path) -> Result<File> {
     options.open(path).map_err(|e| Error::io("creating", path, e))
 }
 
+/// Takes a file or folder that another made away from all but its owner.
+pub(crate) fn make_private(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = if path.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|e| Error::io("protecting", path, e))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// Syncs a folder, so that the names in it survive a power cut. Windows keeps names without being asked.
 pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
     if cfg!(windows) {

@@ -367,6 +367,8 @@ fn refuse_blobs(dir: &Path) -> Result<()> {
 /// Makes what sled created at opening power-safe: its files, their names, and the name of the folder. Gives its log file.
 fn sync_files(dir: &Path) -> Result<File> {
     for path in list(dir)? {
+        // sled leaves it to the umask who may read its files; the folder is its owner's, but may be copied.
+        files::make_private(&path)?;
         if path.is_file() {
             open_and_sync(&path)?;
         }

@@ -2,6 +2,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::format_push_string,
+    clippy::verbose_bit_mask,
     clippy::missing_panics_doc,
     clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
@@ -19,6 +22,7 @@ mod export;
 mod formats;
 mod index;
 mod model;
+mod private;
 mod recovery;
 mod retention;
 mod settle;
