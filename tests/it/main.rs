@@ -12,6 +12,7 @@
 mod api;
 mod breakdown;
 mod conditions;
+mod consent;
 mod funnel;
 mod given;
 mod golden;
