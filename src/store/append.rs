@@ -139,6 +139,7 @@ impl Shared {
         group: &mut Group,
     ) -> Result<Receipt> {
         writer.check()?;
+        self.coming.check()?;
         self.check_room()?;
         let ids_before = group.new_ids.len();
         let erased = self.find_erased(&entries);

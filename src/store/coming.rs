@@ -4,16 +4,22 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Condvar,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
 };
 
 use super::{
-    shared::{Shared, lock},
+    locks::{Held, Ordered, Place},
+    shared::Shared,
     witness::Head,
 };
-use crate::{codec::Coded, journey::Rows};
+use crate::{
+    codec::Coded,
+    error::{ErrorKind, Result},
+    journey::Rows,
+};
 
 /// Fewer events are numbered at once: to wake another thread takes longer.
 const WORTH_WAKING: usize = 64;
@@ -40,14 +46,28 @@ impl Batch {
 }
 
 /// The batches that wait, in the order of the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Coming {
-    line: Mutex<Line>,
+    line: Ordered<Line>,
     bell: Condvar,
-    /// Held by whoever numbers, from taking a batch out of the line until the tail has it. Taken before `line` and `tail`.
-    turn: Mutex<()>,
+    /// Held by whoever numbers, from taking a batch out of the line until the tail has it.
+    turn: Ordered<()>,
     /// Whether appends may have to slow down, as far as the last batch in the tail shows.
     is_tight: AtomicBool,
+    /// Whether a batch was lost between the line and the tail.
+    has_lost: AtomicBool,
+}
+
+impl Default for Coming {
+    fn default() -> Self {
+        Self {
+            line: Ordered::new(Place::Line, Line::default()),
+            bell: Condvar::new(),
+            turn: Ordered::new(Place::Turn, ()),
+            is_tight: AtomicBool::new(false),
+            has_lost: AtomicBool::new(false),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,8 +88,19 @@ impl Line {
 }
 
 impl Coming {
-    fn line(&self) -> MutexGuard<'_, Line> {
-        lock(&self.line)
+    fn line(&self) -> Held<'_, Line> {
+        self.line.lock()
+    }
+
+    /// Fails if a batch is missing in the tail, since a panic stopped whoever numbered it. The log has it, and it is read
+    /// from there when the store is opened again; until then nothing may go on as if it were in the answers, and the index
+    /// least of all.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.has_lost.load(Ordering::Acquire) {
+            let reason = "a thread stopped while it numbered events".to_owned();
+            return Err(ErrorKind::Poisoned { reason }.into());
+        }
+        Ok(())
     }
 
     pub(super) fn is_tight(&self) -> bool {
@@ -95,7 +126,7 @@ impl Coming {
     fn wait(&self) -> bool {
         let mut line = self.line();
         while line.batches.is_empty() && !line.is_stopped {
-            line = self.bell.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line = line.wait(&self.bell);
         }
         !line.is_stopped
     }
@@ -111,7 +142,7 @@ impl Shared {
     /// Takes in a batch after all those before, now or soon.
     pub(super) fn take_in(&self, batch: Batch) {
         if let Some(batch) = self.coming.push(batch, self.options.fresh_events) {
-            let turn = lock(&self.coming.turn);
+            let turn = self.coming.turn.lock();
             while self.number_next(&turn) {}
             self.number(batch, &turn);
         }
@@ -119,18 +150,19 @@ impl Shared {
 
     /// Numbers all that wait.
     pub(super) fn catch_up(&self) {
-        let turn = lock(&self.coming.turn);
+        let turn = self.coming.turn.lock();
         while self.number_next(&turn) {}
     }
 
     /// Numbers the first that waits; false if there is none.
-    fn number_next(&self, turn: &MutexGuard<'_, ()>) -> bool {
+    fn number_next(&self, turn: &Held<'_, ()>) -> bool {
         let batch = self.coming.line().pop();
         batch.map(|batch| self.number(batch, turn)).is_some()
     }
 
     /// Makes a batch rows, and shows them to questions.
-    fn number(&self, batch: Batch, _turn: &MutexGuard<'_, ()>) {
+    fn number(&self, batch: Batch, _turn: &Held<'_, ()>) {
+        let _numbering = Numbering(&self.coming);
         let mut rows = Rows::with_room_for(batch.events());
         let mut first = batch.first;
         for block in batch.coded {
@@ -151,10 +183,21 @@ impl Shared {
     }
 }
 
+/// Held while a batch is out of the line and not in the tail.
+struct Numbering<'a>(&'a Coming);
+
+impl Drop for Numbering<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.has_lost.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// Numbers what waits, until the store is closed.
 pub(super) fn run(shared: &Shared) {
     while shared.coming.wait() {
-        let turn = lock(&shared.coming.turn);
+        let turn = shared.coming.turn.lock();
         shared.number_next(&turn);
     }
 }
@@ -162,7 +205,52 @@ pub(super) fn run(shared: &Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::Event, store::StoreOptions};
+    use crate::{
+        model::Event,
+        store::{Store, StoreOptions},
+    };
+
+    /// By a thread that does not have the turn.
+    fn append_elsewhere(store: &Store, batch: Vec<Event>) {
+        thread::scope(|scope| scope.spawn(|| store.append_batch(batch)).join()).unwrap().unwrap();
+    }
+
+    /// The batch is in the log, and in no answer. If the index went past it, it would never be.
+    #[test]
+    fn a_panic_while_events_are_numbered_is_said_and_opening_again_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || StoreOptions::new().fresh_events(1_000).open(dir.path()).unwrap();
+        let store = open();
+        let batch = |first: i64| {
+            let at = |second| chrono::DateTime::from_timestamp(second, 0).unwrap();
+            (first..first + 100).map(|i| Event::at(at(i), "ann", "t").build().unwrap()).collect::<Vec<_>>()
+        };
+        store.append_batch(batch(0)).unwrap();
+        assert_eq!(store.len(), 100);
+        let shared = store.shared();
+        let panicked = thread::scope(|scope| {
+            let numbers = scope.spawn(|| {
+                let _turn = shared.coming.turn.lock();
+                append_elsewhere(&store, batch(100));
+                let _batch = shared.coming.line().pop().unwrap();
+                let _numbering = Numbering(&shared.coming);
+                panic!("as a test");
+            });
+            numbers.join().is_err()
+        });
+        assert!(panicked);
+        assert_eq!(store.len(), 100, "it is missing");
+        let is_said = |outcome: Result<()>| matches!(outcome.unwrap_err().kind(), ErrorKind::Poisoned { .. });
+        assert!(is_said(store.append_batch(batch(200)).map(drop)));
+        assert!(is_said(store.erase("ann").map(drop)));
+        assert!(is_said(store.settle()));
+        store.close().unwrap();
+        let store = open();
+        assert_eq!((store.len(), store.customer("ann").unwrap().unwrap().journey().len()), (200, 200));
+        store.append_batch(batch(200)).unwrap();
+        store.settle().unwrap();
+        assert_eq!(store.len(), 300);
+    }
 
     #[test]
     fn what_is_not_numbered_yet_is_seen_by_whoever_looks() {
@@ -175,8 +263,8 @@ mod tests {
         let shared = store.shared();
         for (customer, before) in [("ann", 0), ("bob", 100)] {
             {
-                let _turn = lock(&shared.coming.turn);
-                store.append_batch(batch(customer)).unwrap();
+                let _turn = shared.coming.turn.lock();
+                append_elsewhere(&store, batch(customer));
                 assert_eq!((shared.coming.line().events, shared.tail_as_it_is().fresh.events()), (100, before));
             }
             match customer {

@@ -84,6 +84,7 @@ impl Shared {
         writer.check()?;
         // Only then does everybody who was appended have a number.
         self.catch_up();
+        self.coming.check()?;
         let number = self.names.find_customer(customer.as_str());
         let needs = Needs { seqs: true, ..Needs::default() };
         let sources = number.map_or(Ok(Vec::new()), |number| self.snapshot().journey_of(number, &needs))?;

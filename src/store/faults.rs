@@ -15,8 +15,8 @@ use super::{
     engine::{Change, Engine, Pair},
     failing::{FailingEngine, When},
     files,
+    locks::lock,
     memory::MemoryEngine,
-    shared::lock,
 };
 use crate::{
     error::Result,

@@ -260,7 +260,9 @@ fn seal_fresh(shared: &Shared) -> Result<()> {
         return Ok(());
     }
     // The index must not go further than what the log is sure to hold.
-    let sealed = shared.log.engine().sync().and_then(|()| index.seal(&fresh, &ids, head, &shared.names));
+    let is_whole = shared.coming.check();
+    let sealed =
+        is_whole.and_then(|()| shared.log.engine().sync()).and_then(|()| index.seal(&fresh, &ids, head, &shared.names));
     if let Err(error) = sealed {
         shared.tail().fresh.give_up_sealing();
         return Err(error);

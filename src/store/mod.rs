@@ -22,6 +22,7 @@ mod from_index;
 mod id_run;
 mod ids;
 mod index;
+mod locks;
 mod log;
 mod lookup;
 mod maintain;

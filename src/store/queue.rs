@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Receipt, shared::lock};
+use super::{Receipt, locks::lock};
 use crate::{
     codec::LogEntry,
     error::{ErrorKind, Result},

@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex},
     thread,
     time::Duration,
 };
@@ -18,6 +18,7 @@ use super::{
     erasures::Erasures,
     ids::Ids,
     index::Index,
+    locks::{Held, Ordered, Place, lock},
     log::Log,
     mark::Mark,
     queue::Queue,
@@ -56,7 +57,7 @@ impl fmt::Debug for OpenEngine {
     }
 }
 
-/// Lock order: `index`, `writer`, `erasures`, `rules`, `coming`, `tail`; `mark` and `work` last; `witness` alone.
+/// Its locks are taken in the order of [`Place`].
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
@@ -65,15 +66,15 @@ pub(super) struct Shared {
     pub(super) names: Names,
     pub(super) queue: Queue,
     /// Held while a batch is written and synced.
-    writer: Mutex<Writer>,
+    writer: Ordered<Writer>,
     pub(super) coming: Coming,
     /// Held for moments.
-    tail: Mutex<Tail>,
-    index: Mutex<Index>,
-    erasures: Mutex<Erasures>,
-    rules: Mutex<Rules>,
-    witness: Mutex<Witness>,
-    mark: Mutex<Mark>,
+    tail: Ordered<Tail>,
+    index: Ordered<Index>,
+    erasures: Ordered<Erasures>,
+    rules: Ordered<Rules>,
+    witness: Ordered<Witness>,
+    mark: Ordered<Mark>,
     pub(super) open_engine: OpenEngine,
     pub(super) work: Work,
     /// Rung when a seal has made room. Goes with `tail`.
@@ -157,14 +158,14 @@ impl Shared {
             log,
             names,
             queue: Queue::default(),
-            writer: Mutex::new(writer),
+            writer: Ordered::new(Place::Writer, writer),
             coming: Coming::default(),
-            tail: Mutex::new(tail),
-            index: Mutex::new(index),
-            erasures: Mutex::new(erasures),
-            rules: Mutex::new(rules),
-            witness: Mutex::new(witness),
-            mark: Mutex::new(mark),
+            tail: Ordered::new(Place::Tail, tail),
+            index: Ordered::new(Place::Index, index),
+            erasures: Ordered::new(Place::Erasures, erasures),
+            rules: Ordered::new(Place::Rules, rules),
+            witness: Ordered::new(Place::Witness, witness),
+            mark: Ordered::new(Place::Mark, mark),
             open_engine,
             work: Work::new(),
             room: Condvar::new(),
@@ -173,8 +174,8 @@ impl Shared {
     }
 
     /// The mark: which generation of the log and the index counts.
-    pub(super) fn mark(&self) -> MutexGuard<'_, Mark> {
-        lock(&self.mark)
+    pub(super) fn mark(&self) -> Held<'_, Mark> {
+        self.mark.lock()
     }
 
     /// The folder of the journey index.
@@ -182,35 +183,35 @@ impl Shared {
         self.mark().index(&self.dir)
     }
 
-    pub(super) fn erasures(&self) -> MutexGuard<'_, Erasures> {
-        lock(&self.erasures)
+    pub(super) fn erasures(&self) -> Held<'_, Erasures> {
+        self.erasures.lock()
     }
 
     /// How long events are kept.
-    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
-        lock(&self.rules)
+    pub(super) fn rules(&self) -> Held<'_, Rules> {
+        self.rules.lock()
     }
 
-    pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {
-        lock(&self.witness)
+    pub(super) fn witness(&self) -> Held<'_, Witness> {
+        self.witness.lock()
     }
 
-    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
-        lock(&self.writer)
+    pub(super) fn writer(&self) -> Held<'_, Writer> {
+        self.writer.lock()
     }
 
     /// The tail, with all in it that was appended before.
-    pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
+    pub(super) fn tail(&self) -> Held<'_, Tail> {
         self.catch_up();
         self.tail_as_it_is()
     }
 
-    pub(super) fn tail_as_it_is(&self) -> MutexGuard<'_, Tail> {
-        lock(&self.tail)
+    pub(super) fn tail_as_it_is(&self) -> Held<'_, Tail> {
+        self.tail.lock()
     }
 
-    pub(super) fn index(&self) -> MutexGuard<'_, Index> {
-        lock(&self.index)
+    pub(super) fn index(&self) -> Held<'_, Index> {
+        self.index.lock()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -236,7 +237,7 @@ impl Shared {
         }
         while tail.fresh.is_overfull(self.options.fresh_events) && tail.seal_failed.is_none() && !self.work.is_stopped()
         {
-            tail = self.room.wait(tail).unwrap_or_else(PoisonError::into_inner);
+            tail = tail.wait(&self.room);
         }
     }
 
@@ -294,9 +295,4 @@ impl Shared {
         }
         self.witness().note(head)
     }
-}
-
-/// Locks, also after a panic of another thread: what our locks guard is changed in one step, or checked before use.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

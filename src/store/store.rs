@@ -12,11 +12,12 @@ use super::{
     erasures::Erasures,
     files,
     index::{self, Index},
+    locks::lock,
     log::Log,
     maintain,
     mark::{self, Mark},
     replay::Replay,
-    shared::{Folder, OpenEngine, OpenedEngine, Shared, lock},
+    shared::{Folder, OpenEngine, OpenedEngine, Shared},
     sled_engine::SledEngine,
     witness::{Head, Witness},
 };

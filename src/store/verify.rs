@@ -210,13 +210,14 @@ fn check_mark(shared: &Shared) -> Result<()> {
 }
 
 fn check_witness(shared: &Shared) -> Result<()> {
+    let began = shared.mark().began.seq;
     // As long as this is held, nobody replaces it.
     let kept = shared.witness();
     let read = Witness::open(&shared.dir)?.head();
     match read {
         None => Err(Error::damaged("the head witness", "it is missing")),
         read if read != kept.head() => Err(Error::damaged("the head witness", "it is not the one that was written")),
-        Some(head) if head.seq > shared.mark().began.seq => shared.log.check(head).map(drop),
+        Some(head) if head.seq > began => shared.log.check(head).map(drop),
         Some(_) => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backup, shared::lock};
+use super::{Backup, locks::lock};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What was appended is synced and witnessed this long after.
