@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::{
     engine::{Change, Engine, MAX_VALUE, Pair},
-    shared::lock,
+    locks::lock,
     witness::Head,
 };
 use crate::{

@@ -23,10 +23,12 @@ mod formats;
 mod index;
 mod model;
 mod private;
+mod readers;
 mod recovery;
 mod retention;
 mod settle;
 mod snapshot;
+mod soak;
 mod verify;
 
 use std::path::Path;
