@@ -2,37 +2,84 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{ErrorKind, Write},
-    path::Path,
+    io::{self, ErrorKind, Write},
+    path::{Path, PathBuf},
 };
 
+use super::step::{Step, take};
 use crate::error::{Error, Result};
 
 /// The ending of files that are being written; what a crash leaves of them is removed at open.
 pub(crate) const TEMPORARY: &str = "tmp";
 
-/// Makes a folder that only its owner may enter, if it is missing.
+/// Makes a folder that only its owner may enter, and those above it, if they are missing. Once made, its name survives
+/// a power cut.
 pub(crate) fn make_folder(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(dir);
+    make_folder(above)?;
     let mut builder = DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder.create(dir).map_err(|e| Error::io("making the folder", dir, e))
+    match take(Step::MakeFolder(dir), || builder.create(dir)) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists || !dir.is_dir() => Err(Error::io("making the folder", dir, e)),
+        _ => sync_folder(above),
+    }
 }
 
-/// Opens a new or existing file for writing that only its owner may read.
-pub(crate) fn create(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+/// The folder that a path is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
     }
-    options.open(path).map_err(|e| Error::io("creating", path, e))
+}
+
+/// A new file that is being written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    path: PathBuf,
+    file: File,
+}
+
+impl Output {
+    /// Makes a file that only its owner may read, or empties one.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let file = take(Step::Create(path), || options.open(path)).map_err(|e| Error::io("creating", path, e))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Makes what was written survive a power cut; the name is another matter.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        take(Step::Sync(&self.path), || self.file.sync_all())
+    }
+
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // All of it, so that what a test is told is what was written.
+        take(Step::Write(&self.path, bytes), || self.file.write_all(bytes)).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Takes a file or folder that another made away from all but its owner.
@@ -53,7 +100,8 @@ pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
     if cfg!(windows) {
         return Ok(());
     }
-    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Error::io("syncing the folder", dir, e))
+    take(Step::SyncFolder(dir), || File::open(dir).and_then(|folder| folder.sync_all()))
+        .map_err(|e| Error::io("syncing the folder", dir, e))
 }
 
 /// Syncs the folder that a file or folder stands in, so that its name survives a power cut.
@@ -64,12 +112,12 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<()> {
 /// Replaces a file whole: after a crash or power cut it is the old one or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_extension(TEMPORARY);
-    let mut file = create(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let mut file = Output::create(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync());
     drop(file);
     if let Err(e) = written {
         // Room may be what is lacking.
-        let _ = fs::remove_file(&temporary);
+        let _ = remove(&temporary);
         return Err(Error::io("writing", &temporary, e));
     }
     rename(&temporary, path)
@@ -77,29 +125,40 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Gives a file its name, and makes the name survive a power cut.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(|e| Error::io("renaming", to, e))?;
-    to.parent().map_or(Ok(()), sync_folder)
+    take(Step::Rename(from, to), || fs::rename(from, to)).map_err(|e| Error::io("renaming", to, e))?;
+    sync_folder(folder_of(to))
+}
+
+/// Opens a file to read it.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    take(Step::Read(path), || File::open(path))
 }
 
 /// Reads a file, if it is there.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match take(Step::Read(path), || fs::read(path)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("reading", path, e)),
     }
 }
 
+/// What is in a folder.
+pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>> {
+    let paths = take(Step::Read(dir), || fs::read_dir(dir))
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
+    paths.map_err(|e| Error::io("listing", dir, e))
+}
+
 /// The bytes of all files in a folder.
 pub(crate) fn size_of_folder(dir: &Path) -> Result<u64> {
-    let io = |e| Error::io("listing", dir, e);
     let mut bytes = 0;
-    for entry in fs::read_dir(dir).map_err(io)? {
-        match entry.and_then(|entry| entry.metadata()) {
+    for path in list(dir)? {
+        match fs::symlink_metadata(&path) {
             Ok(file) => bytes += file.len(),
             // A merge has just removed it.
             Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(io(e)),
+            Err(e) => return Err(Error::io("listing", path, e)),
         }
     }
     Ok(bytes)
@@ -107,7 +166,7 @@ pub(crate) fn size_of_folder(dir: &Path) -> Result<u64> {
 
 /// Removes a file, if it is there.
 pub(crate) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    match take(Step::Remove(path), || fs::remove_file(path)) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", path, e)),
         _ => Ok(()),
     }
@@ -115,7 +174,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// Removes a folder with all that is in it, if it is there.
 pub(crate) fn remove_folder(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
+    match take(Step::RemoveFolder(dir), || fs::remove_dir_all(dir)) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("removing", dir, e)),
         _ => Ok(()),
     }

@@ -9,7 +9,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{files, filter::Filter, segment::UNSOUND};
+use super::{
+    files::{self, Output},
+    filter::Filter,
+    segment::UNSOUND,
+};
 use crate::{
     codec::{checksum, frame, unframe},
     error::{Error, Result},
@@ -58,7 +62,7 @@ impl IdRun {
         let name = path.display().to_string();
         let damaged = |why: &str| Error::damaged(&name, why);
         let io = |e| Error::io("reading", path, e);
-        let file = File::open(path).map_err(|e| match e.kind() {
+        let file = files::open(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => damaged("it is missing"),
             _ => Error::io("opening", path, e),
         })?;
@@ -129,7 +133,7 @@ impl IdRun {
 struct IdWriter {
     path: PathBuf,
     temporary: PathBuf,
-    out: BufWriter<File>,
+    out: BufWriter<Output>,
     page: Vec<u8>,
     directory: Directory,
     filter: Filter,
@@ -139,7 +143,7 @@ impl IdWriter {
     fn create(path: &Path, count: usize) -> Result<Self> {
         let temporary = path.with_extension(files::TEMPORARY);
         Ok(Self {
-            out: BufWriter::with_capacity(1 << 18, files::create(&temporary)?),
+            out: BufWriter::with_capacity(1 << 18, Output::create(&temporary)?),
             path: path.to_owned(),
             temporary,
             page: Vec::with_capacity(PAGE * WIDTH),
@@ -172,7 +176,7 @@ impl IdWriter {
             .write_all(&directory)
             .and_then(|()| self.out.write_all(&(directory.len() as u64).to_le_bytes()))
             .and_then(|()| self.out.flush())
-            .and_then(|()| self.out.get_ref().sync_all())
+            .and_then(|()| self.out.get_ref().sync())
             .map_err(|e| Error::io("writing", &self.temporary, e))?;
         files::rename(&self.temporary, &self.path)?;
         IdRun::open(&self.path)

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashSet,
-    fs,
     hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
@@ -346,10 +345,10 @@ fn remove_leftovers(dir: &Path, manifest: &Manifest) -> Result<()> {
         .map(String::as_str)
         .chain([MANIFEST])
         .collect();
-    for entry in fs::read_dir(dir).map_err(|e| Error::io("listing", dir, e))? {
-        let entry = entry.map_err(|e| Error::io("listing", dir, e))?;
-        if entry.path().is_file() && !named.contains(entry.file_name().to_string_lossy().as_ref()) {
-            files::remove(&entry.path())?;
+    for path in files::list(dir)? {
+        let is_named = path.file_name().is_some_and(|name| named.contains(name.to_string_lossy().as_ref()));
+        if !is_named && path.is_file() {
+            files::remove(&path)?;
         }
     }
     Ok(())
@@ -357,6 +356,8 @@ fn remove_leftovers(dir: &Path, manifest: &Manifest) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

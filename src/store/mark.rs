@@ -1,13 +1,16 @@
 //! The mark that makes a folder a store, and the lock that makes it ours.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{files, witness::Head};
+use super::{
+    files::{self, Output},
+    witness::Head,
+};
 use crate::{
     codec::checksum,
     error::{Error, ErrorKind, Result},
@@ -104,8 +107,7 @@ impl Mark {
     /// stopped before it could. Says which.
     pub(crate) fn remove_others(self, dir: &Path) -> Result<Vec<String>> {
         let mut removed = Vec::new();
-        for entry in fs::read_dir(dir).map_err(|e| Error::io("listing", dir, e))? {
-            let path = entry.map_err(|e| Error::io("listing", dir, e))?.path();
+        for path in files::list(dir)? {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let is_ours = [LOG, INDEX].into_iter().any(|ours| generation(name, ours).is_some());
             if is_ours && path != self.log(dir) && path != self.index(dir) && path.is_dir() {
@@ -128,9 +130,8 @@ pub(super) fn indexes(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn generations(dir: &Path, of: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let names = entries.flatten().map(|entry| entry.path());
-    let numbered = names.filter_map(|path| Some((generation(path.file_name()?.to_str()?, of)?, path)));
+    let numbered = files::list(dir).unwrap_or_default().into_iter();
+    let numbered = numbered.filter_map(|path| Some((generation(path.file_name()?.to_str()?, of)?, path)));
     let mut numbered: Vec<(u64, PathBuf)> = numbered.collect();
     numbered.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
     numbered.into_iter().map(|(_, path)| path).collect()
@@ -164,7 +165,7 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
     let path = dir.join(LOCK);
     let lock = match &marked {
         Some(_) => open_lock(&path)?,
-        None => files::create(&path)?,
+        None => Output::create(&path)?.into_file(),
     };
     try_lock(&lock, dir)?;
     // Read again, now that nobody else can change it.
@@ -174,8 +175,9 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
         older => {
             let Mark { generation, began, .. } = older.unwrap_or_default();
             let mark = Mark::new(generation, began);
+            // So whoever finds a mark knows that the folder's own name survives a power cut.
+            files::sync_folder(files::folder_of(dir))?;
             mark.write(dir)?;
-            files::sync_folder_of(dir)?;
             mark
         }
     };
@@ -189,7 +191,7 @@ pub(crate) fn claim_empty(dir: &Path) -> Result<Option<File>> {
         return Ok(None);
     }
     files::make_folder(dir)?;
-    let lock = files::create(&dir.join(LOCK))?;
+    let lock = Output::create(&dir.join(LOCK))?.into_file();
     try_lock(&lock, dir)?;
     // Looked at again, now that nobody else can change it.
     Ok(is_empty_enough(dir)?.then_some(lock))
@@ -203,7 +205,11 @@ fn try_lock(lock: &File, dir: &Path) -> Result<()> {
 }
 
 fn open_lock(path: &Path) -> Result<File> {
-    if path.exists() { File::open(path).map_err(|e| Error::io("opening", path, e)) } else { files::create(path) }
+    if path.exists() {
+        files::open(path).map_err(|e| Error::io("opening", path, e))
+    } else {
+        Output::create(path).map(Output::into_file)
+    }
 }
 
 /// True if the folder is missing, empty, or holds only what an interrupted first open may have left.
@@ -211,17 +217,14 @@ fn is_empty_enough(dir: &Path) -> Result<bool> {
     if !dir.exists() {
         return Ok(true);
     }
-    for entry in fs::read_dir(dir).map_err(|e| Error::io("listing", dir, e))? {
-        let name = entry.map_err(|e| Error::io("listing", dir, e))?.file_name();
-        if name != LOCK && name != "JOURNEYLOG.tmp" {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let is_leftover = |path: &PathBuf| path.ends_with(LOCK) || path.ends_with("JOURNEYLOG.tmp");
+    Ok(files::list(dir)?.iter().all(is_leftover))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

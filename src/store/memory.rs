@@ -56,6 +56,11 @@ impl MemoryEngine {
         Self::holding(Arc::clone(&self.lock().flushed))
     }
 
+    /// A new engine with all that this one holds now. This one goes on as before.
+    pub(crate) fn as_it_is(&self) -> Self {
+        Self::holding(Arc::clone(&self.lock().applied))
+    }
+
     /// What is there when an engine opens is what the disk has.
     fn holding(map: Arc<Map>) -> Self {
         let states = States { applied: Arc::clone(&map), flushed: Arc::clone(&map), synced: map };

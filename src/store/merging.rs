@@ -18,7 +18,7 @@ use crate::{
 /// A merge that is under way. If it is dropped, it leaves no file.
 pub(crate) enum Merging {
     Segments { inputs: Vec<Arc<Segment>>, merge: Box<SegmentMerge> },
-    Ids { inputs: Vec<Arc<IdRun>>, merge: IdMerge },
+    Ids { inputs: Vec<Arc<IdRun>>, merge: Box<IdMerge> },
 }
 
 /// What a merge has made, and of what. The output counts only once the index goes by it.
@@ -35,7 +35,7 @@ impl Merging {
 
     pub(crate) fn of_ids(path: &Path, inputs: Vec<Arc<IdRun>>) -> Result<Self> {
         let merge = IdMerge::begin(path, &inputs)?;
-        Ok(Self::Ids { inputs, merge })
+        Ok(Self::Ids { inputs, merge: Box::new(merge) })
     }
 
     /// Does some of it; false if nothing is left to do but [`finish`](Self::finish).

@@ -32,6 +32,8 @@ mod memory;
 mod merging;
 mod names_file;
 mod options;
+#[cfg(test)]
+mod power_cut;
 mod queue;
 mod receipt;
 mod replay;
@@ -42,14 +44,19 @@ mod scan;
 mod segment;
 mod segment_writer;
 mod shared;
+#[cfg(test)]
+mod simulated_disk;
 mod sled_engine;
 mod snapshot;
+mod step;
 mod store;
 mod sums;
 mod survey;
 mod tail;
 mod tiers;
 mod verify;
+#[cfg(test)]
+mod watched;
 mod witness;
 mod work;
 

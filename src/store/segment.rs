@@ -82,7 +82,7 @@ pub(crate) struct Segment {
 impl Segment {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|e| match e.kind() {
+        let file = files::open(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::damaged(&name, "it is missing"),
             _ => Error::io("opening", path, e),
         })?;
@@ -187,7 +187,7 @@ impl Drop for Segment {
     fn drop(&mut self) {
         if *self.obsolete.get_mut() {
             // What stays is found and removed at the next open.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = files::remove(&self.path);
         }
     }
 }

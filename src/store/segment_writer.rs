@@ -1,13 +1,12 @@
 //! Writing a segment: blocks one after the other, then the directory that says where each column is.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use super::{
-    files,
+    files::{self, Output},
     segment::{BLOCK_ROWS, BlockInfo, Directory, KIND, LISTED_TOUCHPOINTS, PAGE, Place, Segment, VERSION},
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
 pub(crate) struct SegmentWriter {
     path: PathBuf,
     temporary: PathBuf,
-    out: BufWriter<File>,
+    out: BufWriter<Output>,
     offset: u64,
     directory: Directory,
 }
@@ -28,7 +27,7 @@ pub(crate) struct SegmentWriter {
 impl SegmentWriter {
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let temporary = path.with_extension(files::TEMPORARY);
-        let out = BufWriter::with_capacity(1 << 20, files::create(&temporary)?);
+        let out = BufWriter::with_capacity(1 << 20, Output::create(&temporary)?);
         Ok(Self { path: path.to_owned(), temporary, out, offset: 0, directory: Directory::default() })
     }
 
@@ -79,7 +78,7 @@ impl SegmentWriter {
             .write_all(&directory)
             .and_then(|()| self.out.write_all(&(directory.len() as u64).to_le_bytes()))
             .and_then(|()| self.out.flush())
-            .and_then(|()| self.out.get_ref().sync_all())
+            .and_then(|()| self.out.get_ref().sync())
             .map_err(|e| Error::io("writing", &self.temporary, e))
     }
 }

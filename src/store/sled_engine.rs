@@ -343,10 +343,10 @@ fn open_patiently(dir: &Path) -> Result<(sled::Db, bool)> {
 /// Nothing is lost, as sled deletes the older snapshot only after the new one has its final name.
 fn remove_torn_snapshots(dir: &Path) -> Result<Vec<String>> {
     let mut removed = Vec::new();
-    for path in list(dir)? {
+    for path in files::list(dir)? {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         if name.starts_with("snap.") && name.ends_with(".generating") {
-            fs::remove_file(&path).map_err(|error| Error::io("deleting", &path, error))?;
+            files::remove(&path)?;
             removed.push(format!("deleted the unfinished snapshot {name}"));
         }
     }
@@ -356,7 +356,7 @@ fn remove_torn_snapshots(dir: &Path) -> Result<Vec<String>> {
 /// Fails if sled has made blob files, which the limits on keys and values should prevent: they are never synced.
 fn refuse_blobs(dir: &Path) -> Result<()> {
     let blobs = dir.join("blobs");
-    let found = if blobs.is_dir() { list(&blobs)?.len() } else { 0 };
+    let found = if blobs.is_dir() { files::list(&blobs)?.len() } else { 0 };
     if found == 0 {
         return Ok(());
     }
@@ -366,7 +366,7 @@ fn refuse_blobs(dir: &Path) -> Result<()> {
 
 /// Makes what sled created at opening power-safe: its files, their names, and the name of the folder. Gives its log file.
 fn sync_files(dir: &Path) -> Result<File> {
-    for path in list(dir)? {
+    for path in files::list(dir)? {
         // sled leaves it to the umask who may read its files; the folder is its owner's, but may be copied.
         files::make_private(&path)?;
         if path.is_file() {
@@ -374,10 +374,7 @@ fn sync_files(dir: &Path) -> Result<File> {
         }
     }
     files::sync_folder(dir)?;
-    files::sync_folder(match dir.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    })?;
+    files::sync_folder(files::folder_of(dir))?;
     open_and_sync(&dir.join("db"))
 }
 
@@ -385,11 +382,6 @@ fn open_and_sync(path: &Path) -> Result<File> {
     // Open for writing, without which some systems refuse to sync.
     let sync = |file: File| file.sync_all().map(|()| file);
     File::options().read(true).write(true).open(path).and_then(sync).map_err(|error| Error::io("syncing", path, error))
-}
-
-fn list(dir: &Path) -> Result<Vec<PathBuf>> {
-    let paths = fs::read_dir(dir).and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
-    paths.map_err(|error| Error::io("listing", dir, error))
 }
 
 #[cfg(test)]
@@ -510,7 +502,7 @@ mod tests {
             engine.apply(vec![change]).unwrap();
         }
         engine.close().unwrap();
-        assert_eq!(list(&folder.path().join("blobs")).unwrap(), [] as [PathBuf; 0]);
+        assert_eq!(files::list(&folder.path().join("blobs")).unwrap(), [] as [PathBuf; 0]);
 
         let engine = open(folder.path());
         assert_eq!(engine.range(b"", b"\xff", 1000).unwrap().len(), 134);
