@@ -24,6 +24,7 @@ mod ids;
 mod index;
 mod locks;
 mod log;
+mod log_folder;
 mod lookup;
 mod maintain;
 mod mark;

@@ -15,7 +15,7 @@ use fastrand::Rng;
 use super::{
     Durability, Store, StoreOptions,
     engine::Engine,
-    shared::lock,
+    locks::lock,
     simulated_disk::{Disk, Done, Left, Moment, Recorder},
     watched::{Watch, watch},
 };

@@ -17,8 +17,9 @@ use fastrand::Rng;
 use super::{
     engine::{Change, Engine, Pair},
     files::{self, Output},
+    locks::lock,
     memory::MemoryEngine,
-    shared::{OpenedEngine, lock},
+    shared::OpenedEngine,
     step::Step,
     watched::Watcher,
 };

@@ -23,7 +23,7 @@ use std::{
 
 use super::{
     engine::{Change, Engine, Pair, Poison, closed, measure},
-    files,
+    files, log_folder,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -78,12 +78,12 @@ impl SledEngine {
     /// The caller must hold a lock of its own on the folder: what another opener is just writing would be deleted here.
     pub(crate) fn open(dir: &Path) -> Result<(Self, Mended)> {
         files::make_folder(dir)?;
-        let mut mended = Mended(remove_torn_snapshots(dir)?);
-        refuse_blobs(dir)?;
+        let mut mended = Mended(log_folder::mend(dir)?);
+        log_folder::refuse_blobs(dir)?;
         let had = fs::metadata(dir.join("db")).map_or(0, |log| log.len());
 
         let (db, recovered) = open_patiently(dir)?;
-        let log = match sync_files(dir) {
+        let log = match log_folder::sync(dir) {
             Ok(log) => log,
             Err(error) => {
                 let _ = let_go(dir, db);
@@ -339,51 +339,6 @@ fn open_patiently(dir: &Path) -> Result<(sled::Db, bool)> {
     }
 }
 
-/// Deletes snapshots that sled was writing when its process died: with one of them it never opens again.
-/// Nothing is lost, as sled deletes the older snapshot only after the new one has its final name.
-fn remove_torn_snapshots(dir: &Path) -> Result<Vec<String>> {
-    let mut removed = Vec::new();
-    for path in files::list(dir)? {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            files::remove(&path)?;
-            removed.push(format!("deleted the unfinished snapshot {name}"));
-        }
-    }
-    Ok(removed)
-}
-
-/// Fails if sled has made blob files, which the limits on keys and values should prevent: they are never synced.
-fn refuse_blobs(dir: &Path) -> Result<()> {
-    let blobs = dir.join("blobs");
-    let found = if blobs.is_dir() { files::list(&blobs)?.len() } else { 0 };
-    if found == 0 {
-        return Ok(());
-    }
-    let reason = format!("sled kept values in {found} blob files, which it does not sync");
-    Err(Error::damaged(blobs.display().to_string(), reason))
-}
-
-/// Makes what sled created at opening power-safe: its files, their names, and the name of the folder. Gives its log file.
-fn sync_files(dir: &Path) -> Result<File> {
-    for path in files::list(dir)? {
-        // sled leaves it to the umask who may read its files; the folder is its owner's, but may be copied.
-        files::make_private(&path)?;
-        if path.is_file() {
-            open_and_sync(&path)?;
-        }
-    }
-    files::sync_folder(dir)?;
-    files::sync_folder(files::folder_of(dir))?;
-    open_and_sync(&dir.join("db"))
-}
-
-fn open_and_sync(path: &Path) -> Result<File> {
-    // Open for writing, without which some systems refuse to sync.
-    let sync = |file: File| file.sync_all().map(|()| file);
-    File::options().read(true).write(true).open(path).and_then(sync).map_err(|error| Error::io("syncing", path, error))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
@@ -431,7 +386,9 @@ mod tests {
         fs::write(&torn, b"torn").unwrap();
 
         let (engine, mended) = SledEngine::open(folder.path()).unwrap();
-        assert_eq!(mended.0, ["deleted the unfinished snapshot snap.7FFFFFFFFFFFFFFF.generating"]);
+        let said =
+            "removed the unfinished snapshot snap.7FFFFFFFFFFFFFFF.generating of the log; nothing is lost with it";
+        assert_eq!(mended.0, [said]);
         assert!(!torn.exists());
         assert_eq!(engine.get(b"a").unwrap(), Some(b"1".to_vec()));
     }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{shared::lock, step::Step};
+use super::{locks::lock, step::Step};
 
 /// Sees each step within a folder.
 pub(super) trait Watcher: Send + Sync {

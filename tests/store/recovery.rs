@@ -155,6 +155,67 @@ fn a_truncated_or_flipped_log_never_panics_and_is_never_silently_shorter() {
     }
 }
 
+#[test]
+fn files_of_the_log_that_can_be_made_anew_are_mended_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let right = answers(&Store::open(dir.path()).unwrap()).unwrap();
+    let log = dir.path().join("log");
+    let names = fs::read_dir(&log).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let snapshot = names.into_iter().find(|name| name.starts_with("snap.")).unwrap();
+    for (name, bytes) in [(snapshot.as_str(), "torn"), ("conf", "torn, too"), ("snap.17.generating", "")] {
+        fs::write(log.join(name), bytes).unwrap();
+        let store = Store::open(dir.path()).unwrap_or_else(|error| panic!("{error}, {name}"));
+        let mended = &store.open_report().mended;
+        assert!(mended.len() == 1 && mended[0].contains(name), "{mended:?}");
+        assert_eq!((store.len(), answers(&store).unwrap()), (500, right.clone()), "{name}");
+        let whole = store.customer("1").unwrap().unwrap().events().unwrap();
+        assert_eq!(whole.len(), 25);
+        store.close().unwrap();
+    }
+}
+
+/// Nothing of what sled does with bytes that are not its own gets out but errors, whatever is asked; and the index answers
+/// on.
+#[test]
+fn a_log_that_is_damaged_under_an_open_store_never_panics() {
+    let mut seen = 0;
+    for damage in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path());
+        let store = small_seals(dir.path());
+        let db = dir.path().join("log/db");
+        let mut bytes = fs::read(&db).unwrap();
+        match damage {
+            0 => bytes.fill(0),
+            1 => bytes.fill(0xff),
+            2 => bytes.truncate(0),
+            // Lengths and kinds are others.
+            _ => bytes.iter_mut().skip(damage).step_by(13).for_each(|byte| *byte = byte.wrapping_add(damage as u8)),
+        }
+        fs::write(&db, bytes).unwrap();
+        for id in 0..20 {
+            let customer = store.customer(&id.to_string()).unwrap().unwrap();
+            assert_eq!(customer.journey().len(), 25);
+            if let Err(error) = customer.events() {
+                assert!(error.is_corrupt(), "{error}");
+                seen += 1;
+            }
+        }
+        assert_eq!(converted(&store), 10);
+        let written = [store.append(event("late", "view", 1)).map(drop), store.settle(), store.compact(), store.sync()];
+        for error in written.into_iter().filter_map(Result::err) {
+            assert!(error.is_corrupt() || matches!(error.kind(), ErrorKind::Poisoned { .. }), "{error}");
+        }
+        let _ = store.close();
+        match Store::open(dir.path()) {
+            Ok(store) => assert!(store.len() >= 500),
+            Err(error) => assert!(error.is_corrupt(), "{error}"),
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
