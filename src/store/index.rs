@@ -182,7 +182,12 @@ impl Index {
 
     /// Removes the files that were made after this number, for an attempt that failed: they do not count, and room may be
     /// what was lacking.
+    ///
+    /// If it failed after the manifest had its name, a power cut may leave either manifest, and its files must be there.
     fn remove_made_after(&self, number: u64) {
+        if self.may_have_turned() {
+            return;
+        }
         for made in number.saturating_add(1)..=self.next_file {
             for ending in [SEGMENT, IDS, NAMES] {
                 // What stays is found and removed at the next open.
@@ -255,7 +260,9 @@ impl Index {
             Merged::Ids { inputs, output } => replace(&mut next.ids, inputs, output),
         }
         if let Err(error) = self.turn_to(next) {
-            merged.undo();
+            if !self.may_have_turned() {
+                merged.undo();
+            }
             return Err(error);
         }
         // Only now do the old files not count any more. What stays of them is found and removed at the next open.
@@ -301,6 +308,27 @@ impl Index {
     /// Notes how far the log has been folded. It goes to the disk with the next change of files.
     pub(crate) fn note_folded(&mut self, next: u64) {
         self.state.fold_from = next;
+    }
+
+    /// Whether the manifest on the disk names, or may name, other files than those in use.
+    fn may_have_turned(&self) -> bool {
+        let manifest = self.manifest(&self.state);
+        let is_same = |found: Manifest| {
+            (found.segments, found.names, found.ids) == (manifest.segments, manifest.names, manifest.ids)
+        };
+        !Manifest::read(&self.dir).is_ok_and(is_same)
+    }
+
+    fn manifest(&self, state: &State) -> Manifest {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Manifest {
+            through: state.through,
+            next_file: self.next_file,
+            segments: state.segments.iter().filter_map(|segment| name(segment.path())).collect(),
+            names: state.names_files.iter().filter_map(|path| name(path)).collect(),
+            ids: state.ids.iter().filter_map(|run| name(run.path())).collect(),
+            fold_from: state.fold_from,
+        }
     }
 
     fn turn_to_remembering(&mut self, next: State) -> Result<State> {
@@ -358,7 +386,13 @@ fn remove_leftovers(dir: &Path, manifest: &Manifest) -> Result<()> {
 mod tests {
     use std::fs;
 
-    use super::*;
+    use super::{
+        super::{
+            step::Step,
+            watched::{Watcher, watch},
+        },
+        *,
+    };
 
     #[test]
     fn a_seal_that_failed_leaves_nothing_and_the_next_succeeds() {
@@ -379,5 +413,46 @@ mod tests {
         index.seal(&fresh, &IdSet::default(), head, &names).unwrap();
         assert_eq!((index.through(), index.segments().len()), (head, 1));
         assert_eq!(Index::open(dir.path(), &Names::default()).unwrap().segments().len(), 1);
+    }
+
+    /// Fails the sync of a folder, the nth from now.
+    struct FailingSync(std::sync::atomic::AtomicUsize);
+
+    impl Watcher for FailingSync {
+        fn around(&self, step: Step<'_>, run: &mut dyn FnMut() -> std::io::Result<()>) -> std::io::Result<()> {
+            let is_sync = matches!(step, Step::SyncFolder(_));
+            if is_sync && self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+                return Err(std::io::ErrorKind::Other.into());
+            }
+            run()
+        }
+    }
+
+    /// Its name is not safe yet, and is there all the same: whichever manifest is found later, its files are there.
+    #[test]
+    fn a_manifest_whose_name_could_not_be_synced_names_files_that_are_there() {
+        let fresh = |seq: u64, names: &Names| {
+            let event =
+                crate::model::Event::at(chrono::DateTime::UNIX_EPOCH, format!("c{seq}"), "view").build().unwrap();
+            [Arc::new(Columns::from_rows(vec![crate::journey::code(&event, seq, &mut names.write())]))]
+        };
+        let mut turned = 0;
+        // Of the segment, of the names, of the manifest.
+        for nth in 1..=3 {
+            let dir = tempfile::tempdir().unwrap();
+            let names = Names::default();
+            let mut index = Index::open(dir.path(), &Names::default()).unwrap();
+            let head = |seq| Head { seq, ..Head::default() };
+            index.seal(&fresh(1, &names), &IdSet::default(), head(1), &names).unwrap();
+            {
+                let _watch = watch(dir.path(), Arc::new(FailingSync(nth.into())));
+                index.seal(&fresh(2, &names), &IdSet::default(), head(2), &names).unwrap_err();
+            }
+            assert_eq!((index.through(), index.segments().len()), (head(1), 1), "{nth}");
+            let found = Index::open(dir.path(), &Names::default()).unwrap();
+            assert_eq!(found.segments().len() as u64, found.through().seq, "{nth}");
+            turned += u64::from(found.through() == head(2));
+        }
+        assert_eq!(turned, 1);
     }
 }
