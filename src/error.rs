@@ -243,10 +243,19 @@ impl Error {
 
     /// An error of the operating system, told apart by its kind.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::StorageFull {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return ErrorKind::Full { action, source }.into();
         }
         ErrorKind::Io { action, path: path.into(), source }.into()
+    }
+
+    /// The same for others whom it keeps from what they want to do. What the system said cannot be copied but in words.
+    pub(crate) fn again(&self, action: &'static str) -> Self {
+        match self.kind() {
+            ErrorKind::Full { source, .. } => ErrorKind::Full { action, source: source.kind().into() }.into(),
+            ErrorKind::Poisoned { reason } => ErrorKind::Poisoned { reason: reason.clone() }.into(),
+            _ => ErrorKind::Poisoned { reason: format!("{action}: {self}") }.into(),
+        }
     }
 
     /// Damage found in `what`.

@@ -102,11 +102,16 @@ impl Shared {
 
     /// Commits several appends as one batch, with an answer for each.
     fn commit(&self, writer: &mut Writer, appends: Vec<Pending>, answers: &mut Vec<Answer>) {
+        let refusal = self.reopen_if_full(writer).err();
         let recorded_at = writer.now();
         let mut group = Group::default();
         let mut accepted = Vec::with_capacity(appends.len());
         for Pending { entries, bytes, reply } in appends {
-            match self.sort_out(writer, entries, bytes, &mut group) {
+            let sorted = match &refusal {
+                Some(error) => Err(error.again("appending")),
+                None => self.sort_out(writer, entries, bytes, &mut group),
+            };
+            match sorted {
                 Ok(receipt) => accepted.push((receipt, reply)),
                 Err(error) => answers.push((reply, Err(error))),
             }
@@ -117,16 +122,11 @@ impl Shared {
         if written.is_err() {
             new_ids.into_iter().for_each(|id| writer.ids.forget(id));
         }
-        let mut failure = written.err();
-        let reason = failure.as_ref().map(ToString::to_string);
+        let others = written.as_ref().err().map(|error| error.again("appending"));
+        let mut first = written.err();
         for (receipt, reply) in accepted {
-            let answer = match &reason {
-                None => Ok(receipt),
-                Some(reason) => {
-                    Err(failure.take().unwrap_or_else(|| ErrorKind::Poisoned { reason: reason.clone() }.into()))
-                }
-            };
-            answers.push((reply, answer));
+            let again = || others.as_ref().map(|error| error.again("appending"));
+            answers.push((reply, first.take().or_else(again).map_or(Ok(receipt), Err)));
         }
     }
 

@@ -54,6 +54,10 @@ pub(crate) trait Engine: Send + Sync + std::fmt::Debug {
     /// The bytes its files take.
     fn size_on_disk(&self) -> Result<u64>;
 
+    /// Whether writing ended because there was no room, and all that was written until then is on the disk. Then this
+    /// engine may be closed and its folder opened again, when there is room.
+    fn may_reopen(&self) -> bool;
+
     /// Syncs, and lets go of the files whether or not that went well. Every later call fails.
     fn close(&self) -> Result<()>;
 }
@@ -93,7 +97,14 @@ pub(crate) fn closed() -> Error {
 
 /// Remembers the first failed write of an engine and refuses the later ones.
 #[derive(Debug, Default)]
-pub(crate) struct Poison(OnceLock<String>);
+pub(crate) struct Poison(OnceLock<Ended>);
+
+/// Why writing ended.
+#[derive(Debug)]
+struct Ended {
+    reason: String,
+    is_full: bool,
+}
 
 impl Poison {
     /// Runs a write, unless an earlier one failed; if this one fails, there will be no later one.
@@ -105,9 +116,14 @@ impl Poison {
     /// Fails if a write has failed.
     pub(crate) fn check(&self) -> Result<()> {
         match self.0.get() {
-            Some(reason) => Err(ErrorKind::Poisoned { reason: reason.clone() }.into()),
+            Some(Ended { reason, .. }) => Err(ErrorKind::Poisoned { reason: reason.clone() }.into()),
             None => Ok(()),
         }
+    }
+
+    /// True if a write has failed because there was no room.
+    pub(crate) fn was_full(&self) -> bool {
+        self.0.get().is_some_and(|ended| ended.is_full)
     }
 
     /// Refuses all writes from now on. The first reason is kept, with its causes: it will be asked for.
@@ -119,7 +135,7 @@ impl Poison {
                 reason = format!("{reason}: {next}");
                 cause = next.source();
             }
-            reason
+            Ended { reason, is_full: error.is_full() }
         });
     }
 }

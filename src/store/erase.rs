@@ -67,6 +67,7 @@ impl Store {
             {
                 let mut writer = shared.writer();
                 writer.check()?;
+                shared.reopen_if_full(&mut writer)?;
                 let mut erasures = shared.erasures();
                 if !erasures.is_pending(customer) {
                     let now = writer.now();
@@ -82,6 +83,7 @@ impl Shared {
     fn erase(&self, customer: &CustomerId) -> Result<Erasure> {
         let mut writer = self.writer();
         writer.check()?;
+        self.reopen_if_full(&mut writer)?;
         // Only then does everybody who was appended have a number.
         self.catch_up();
         self.coming.check()?;

@@ -98,6 +98,10 @@ impl<E: Engine> Engine for FailingEngine<E> {
         self.inner.size_on_disk()
     }
 
+    fn may_reopen(&self) -> bool {
+        false
+    }
+
     fn close(&self) -> Result<()> {
         let closed = self.inner.close();
         self.poison.check().and(closed)

@@ -207,6 +207,10 @@ impl Engine for Camera {
         self.inner.size_on_disk()
     }
 
+    fn may_reopen(&self) -> bool {
+        false
+    }
+
     fn close(&self) -> Result<()> {
         self.inner.close()
     }

@@ -52,8 +52,8 @@ struct Manifest {
 impl Manifest {
     /// Whether the same files count. Their next number and what is folded may be further than what is on the disk.
     fn names_the_same(&self, other: &Self) -> bool {
-        let files = |of: &Self| (of.through, of.segments.clone(), of.names.clone(), of.ids.clone());
-        files(self) == files(other)
+        let Self { through: _, next_file: _, segments, names, ids, fold_from: _ } = self;
+        (segments, names, ids) == (&other.segments, &other.names, &other.ids)
     }
 
     fn read(dir: &Path) -> Result<Self> {
@@ -313,10 +313,7 @@ impl Index {
     /// Whether the manifest on the disk names, or may name, other files than those in use.
     fn may_have_turned(&self) -> bool {
         let manifest = self.manifest(&self.state);
-        let is_same = |found: Manifest| {
-            (found.segments, found.names, found.ids) == (manifest.segments, manifest.names, manifest.ids)
-        };
-        !Manifest::read(&self.dir).is_ok_and(is_same)
+        !Manifest::read(&self.dir).is_ok_and(|found| found.names_the_same(&manifest))
     }
 
     fn manifest(&self, state: &State) -> Manifest {
@@ -342,18 +339,6 @@ impl Index {
         files::replace(&self.dir.join(MANIFEST), &frame(KIND, VERSION, &payload))?;
         self.state = next;
         Ok(())
-    }
-
-    fn manifest(&self, state: &State) -> Manifest {
-        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        Manifest {
-            through: state.through,
-            next_file: self.next_file,
-            segments: state.segments.iter().filter_map(|segment| name(segment.path())).collect(),
-            names: state.names_files.iter().filter_map(|path| name(path)).collect(),
-            ids: state.ids.iter().filter_map(|run| name(run.path())).collect(),
-            fold_from: state.fold_from,
-        }
     }
 }
 

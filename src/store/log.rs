@@ -130,6 +130,16 @@ impl Log {
         }
     }
 
+    /// Visits the entries after a sequence, in blocks that begin with the first of them; the first block may have none.
+    pub(crate) fn entries_after(&self, seq: u64, mut visit: impl FnMut(Block) -> Result<()>) -> Result<()> {
+        self.blocks_after(seq, |mut block| {
+            let known = usize::try_from(seq.saturating_add(1).saturating_sub(block.first)).unwrap_or(usize::MAX);
+            let known = block.entries.drain(..known.min(block.entries.len())).len();
+            block.first += known as u64;
+            visit(block)
+        })
+    }
+
     /// Begins to read the blocks that hold entries after a sequence.
     pub(crate) fn read_after(&self, seq: u64) -> Result<LogReader> {
         let next = if seq == 0 { 1 } else { self.block_of(seq)?.first };
@@ -164,7 +174,9 @@ impl Log {
     /// Folds some of the small blocks that begin from one sequence on up to another into larger ones, and says how far
     /// that went.
     pub(crate) fn fold(&self, from: u64, to: u64, wanted: Wanted) -> Result<Folded> {
-        let pairs = self.engine().range(&key(from), &key(to.saturating_add(1)), FOLDED_AT_ONCE)?;
+        // What is read of one engine must not be written to another that took its place meanwhile.
+        let engine = self.engine();
+        let pairs = engine.range(&key(from), &key(to.saturating_add(1)), FOLDED_AT_ONCE)?;
         let large = pairs.iter().take_while(|pair| !is_small(pair)).count();
         let mut bytes = 0;
         let small = pairs.iter().skip(large).take_while(|pair| {
@@ -182,35 +194,14 @@ impl Log {
         if is_end && wanted == Wanted::FullBlocks {
             return Ok(Folded::All(seq_of(first)));
         }
+        let _folding = lock(&self.folding);
         // What is still small is looked at again, together with what follows.
-        Ok(match (self.fold_run(run)?, is_end) {
+        Ok(match (fold_run(&*engine, run)?, is_end) {
             (Some(last), true) => Folded::All(if last.is_small { last.first } else { after }),
             (Some(last), false) if last.is_small => Folded::UpTo(last.first),
             (None, true) => Folded::All(seq_of(last)),
             (_, false) => Folded::UpTo(after),
         })
-    }
-
-    /// Folds these blocks into fewer, and gives the last of them; `None` if they are as few as can be.
-    fn fold_run(&self, run: &[Pair]) -> Result<Option<Last>> {
-        let mut entries: Vec<LogEntry> = Vec::new();
-        let mut start = None;
-        for (_, bytes) in run {
-            let block = Block::decode(bytes)?;
-            start.get_or_insert((block.first, block.before));
-            entries.extend(block.entries);
-        }
-        let Some((first, before)) = start.filter(|_| run.len() > 1) else { return Ok(None) };
-        let folded = BlockCutter::default().cut(first, before, &entries, MAX_VALUE).blocks;
-        if folded.len() >= run.len() {
-            return Ok(None);
-        }
-        let last = folded.last().map(|(first, bytes)| Last { first: *first, is_small: bytes.len() < SMALL });
-        let removed = run.iter().map(|(key, _)| Change::Remove(key.clone()));
-        let put = folded.into_iter().map(|(first, bytes)| Change::Put(key(first), bytes));
-        let _folding = lock(&self.folding);
-        self.engine().apply(removed.chain(put).collect())?;
-        Ok(last)
     }
 }
 
@@ -244,6 +235,27 @@ impl LogReader {
         }
         Ok(blocks)
     }
+}
+
+/// Folds these blocks into fewer, and gives the last of them; `None` if they are as few as can be.
+fn fold_run(engine: &dyn Engine, run: &[Pair]) -> Result<Option<Last>> {
+    let mut entries: Vec<LogEntry> = Vec::new();
+    let mut start = None;
+    for (_, bytes) in run {
+        let block = Block::decode(bytes)?;
+        start.get_or_insert((block.first, block.before));
+        entries.extend(block.entries);
+    }
+    let Some((first, before)) = start.filter(|_| run.len() > 1) else { return Ok(None) };
+    let folded = BlockCutter::default().cut(first, before, &entries, MAX_VALUE).blocks;
+    if folded.len() >= run.len() {
+        return Ok(None);
+    }
+    let last = folded.last().map(|(first, bytes)| Last { first: *first, is_small: bytes.len() < SMALL });
+    let removed = run.iter().map(|(key, _)| Change::Remove(key.clone()));
+    let put = folded.into_iter().map(|(first, bytes)| Change::Put(key(first), bytes));
+    engine.apply(removed.chain(put).collect())?;
+    Ok(last)
 }
 
 /// The last block that folding made.

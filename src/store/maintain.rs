@@ -20,10 +20,13 @@ use super::{
     shared::Shared,
     tiers::Urgency,
 };
-use crate::{error::Result, model::Micros};
+use crate::{
+    error::{ErrorKind, Result},
+    model::Micros,
+};
 
 /// After a seal that failed, the next is tried no sooner than this.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_millis(500) };
 /// The same for a copy of the log that nobody waits for.
 const LONG_PAUSE: Duration = Duration::from_mins(10);
 /// Whoever is erased is gone from the disk after this time at the latest, in microseconds.
@@ -235,7 +238,8 @@ struct Watch<'a>(&'a Shared);
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.tail().seal_failed = Some("the background thread stopped".to_owned());
+            let reason = "the background thread stopped".to_owned();
+            self.0.tail().seal_failed = Some(ErrorKind::Poisoned { reason }.into());
             self.0.work.stop();
             self.0.make_room();
         }
@@ -245,7 +249,7 @@ impl Drop for Watch<'_> {
 /// Seals all fresh journeys into a segment.
 pub(super) fn seal(shared: &Shared) -> Result<()> {
     let sealed = seal_fresh(shared);
-    shared.tail().seal_failed = sealed.as_ref().err().map(ToString::to_string);
+    shared.tail().seal_failed = sealed.as_ref().err().map(|error| error.again("sealing"));
     shared.make_room();
     sealed
 }

@@ -149,6 +149,10 @@ impl Engine for MemoryEngine {
         self.open_states().map(|_| 0)
     }
 
+    fn may_reopen(&self) -> bool {
+        false
+    }
+
     fn close(&self) -> Result<()> {
         self.sync()?;
         self.closed.store(true, Ordering::Release);

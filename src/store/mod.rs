@@ -35,8 +35,13 @@ mod names_file;
 mod options;
 #[cfg(test)]
 mod power_cut;
+#[cfg(test)]
+mod promises;
 mod queue;
 mod receipt;
+#[cfg(test)]
+mod refusing;
+mod reopening;
 mod replay;
 mod retention;
 mod rewriting;

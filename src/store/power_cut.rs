@@ -9,55 +9,19 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta};
 use fastrand::Rng;
 
 use super::{
     Durability, Store, StoreOptions,
     engine::Engine,
     locks::lock,
+    promises::{Promised, batches, event, folder},
     simulated_disk::{Disk, Done, Left, Moment, Recorder},
     watched::{Watch, watch},
 };
-use crate::{error::Result, model::Event};
-
-/// What was tried and promised so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Promised {
-    /// How many events must be there: batches are appended in their order.
-    events: usize,
-    /// Customers whose erasure was tried, and of whom it was promised.
-    erasing: BTreeSet<String>,
-    erased: BTreeSet<String>,
-    /// Whether the index is being thrown away on purpose.
-    rebuilds: bool,
-}
+use crate::error::Result;
 
 type Moments = Vec<Moment<Promised>>;
-
-fn customer(i: usize) -> String {
-    format!("c{}", i % 7)
-}
-
-fn event(i: usize) -> Event {
-    let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(i64::try_from(i).unwrap() * 7_919 % 1_000);
-    let event = Event::at(at, customer(i), ["view", "pay"][usize::from(i % 3 == 2)]);
-    event.id(format!("e{i}")).property(format!("p{}", i / 9), i64::try_from(i).unwrap()).build().unwrap()
-}
-
-/// Batches of one to four events, by the first of each.
-fn batches() -> impl Iterator<Item = std::ops::Range<usize>> {
-    (0..).scan(0, |next, number| {
-        let first = std::mem::replace(next, *next + [1, 3, 1, 4][number % 4]);
-        Some(first..*next)
-    })
-}
-
-/// A folder in memory, if the system has one: here nothing needs a sync to be more than written down.
-fn folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
 
 /// A store whose steps are written down.
 struct Life {
@@ -172,47 +136,7 @@ fn check(left: &Left, promised: &Promised, durability: Durability) -> Result<(Mo
     left.write_to(dir.path());
     let mut life = Life::begin(dir.path(), left, promised.clone(), durability);
     life.try_to_open().map_err(|error| format!("it does not open: {error}"))?;
-    let store = life.store();
-    let report = store.open_report();
-    if let Some(reason) = report.rebuilt.as_ref().filter(|_| !promised.rebuilds) {
-        return Err(format!("the index was damaged: {reason}"));
-    }
-    let mut there = BTreeSet::new();
-    for id in (0..7).map(customer) {
-        let Some(found) = store.customer(&id).unwrap() else { continue };
-        if promised.erased.contains(&id) {
-            return Err(format!("{id} is back"));
-        }
-        let events = found.events().map_err(|error| format!("events of {id}: {error}"))?;
-        if events.len() != found.journey().len() {
-            return Err(format!("the index has {} events of {id}, the log {}", found.journey().len(), events.len()));
-        }
-        for logged in events {
-            let i: usize = logged.event.id().unwrap().as_str()[1..].parse().unwrap();
-            if logged.event != event(i) || !there.insert(i) {
-                return Err(format!("event {i} is another, or there twice"));
-            }
-        }
-    }
-    if store.len() != there.len() as u64 {
-        return Err(format!("{} events are counted, {} are there", store.len(), there.len()));
-    }
-    let held = there.last().map_or(0, |last| last + 1);
-    if held < promised.events && (held..promised.events).any(|i| !promised.erasing.contains(&customer(i))) {
-        return Err(format!("{held} of {} events are there", promised.events));
-    }
-    for batch in batches().take_while(|batch| batch.start < held) {
-        let mut kept = batch.clone().filter(|i| !promised.erasing.contains(&customer(*i)));
-        if !kept.all(|i| there.contains(&i)) {
-            return Err(format!("the batch {batch:?} is not whole"));
-        }
-    }
-    // The ids are known, erased customers stay away, and it goes on.
-    let known: Vec<usize> = there.iter().copied().collect();
-    let again = store.append_batch(known.iter().map(|i| event(*i))).map_err(|error| error.to_string())?;
-    if again.stored() > 0 {
-        return Err(format!("{} events were stored twice", again.stored()));
-    }
+    let held = promised.compare(life.store())?;
     life.next = batches().map(|batch| batch.start).find(|start| *start >= held).unwrap();
     life.append(4);
     life.close();

@@ -32,10 +32,7 @@ impl Replay {
     /// Reads what the index does not have yet.
     pub(super) fn read(mut self, log: &Log) -> Result<Self> {
         let through = self.index.through().seq;
-        log.blocks_after(through, |mut block| {
-            let known = usize::try_from(through.saturating_add(1).saturating_sub(block.first)).unwrap_or(usize::MAX);
-            let known = block.entries.drain(..known.min(block.entries.len())).len();
-            block.first += known as u64;
+        log.entries_after(through, |block| {
             let rows = self.number(&block);
             self.take_in(&block, rows)
         })?;

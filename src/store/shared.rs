@@ -22,6 +22,7 @@ use super::{
     log::Log,
     mark::Mark,
     queue::Queue,
+    reopening::Reopening,
     replay::Replay,
     retention::Rules,
     tail::Tail,
@@ -91,6 +92,7 @@ pub(super) struct Writer {
     pub(super) synced: Head,
     pub(super) ids: Ids,
     pub(super) cutter: BlockCutter,
+    pub(super) reopening: Reopening,
     recorded_at: Micros,
     /// Why nothing may be appended any more, if so.
     refuses: Option<String>,
@@ -103,6 +105,7 @@ impl Writer {
             synced: head,
             ids: Ids::new(index.ids()),
             cutter: BlockCutter::default(),
+            reopening: Reopening::default(),
             recorded_at: Micros::MIN,
             refuses: None,
         }
@@ -253,10 +256,9 @@ impl Shared {
         }
         let tail = self.tail_as_it_is();
         match &tail.seal_failed {
-            Some(reason) if tail.fresh.is_overfull(self.options.fresh_events) => {
+            Some(error) if tail.fresh.is_overfull(self.options.fresh_events) => {
                 self.work.ask_to_seal();
-                let reason = format!("fresh events cannot be sealed into the index: {reason}");
-                Err(ErrorKind::Poisoned { reason }.into())
+                Err(error.again("fresh events cannot be sealed into the index"))
             }
             _ => Ok(()),
         }

@@ -201,6 +201,10 @@ impl<P: Clone + Send + Sync + std::fmt::Debug> Engine for Recorded<P> {
         Ok(0)
     }
 
+    fn may_reopen(&self) -> bool {
+        false
+    }
+
     fn close(&self) -> Result<()> {
         self.sync()
     }

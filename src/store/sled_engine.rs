@@ -16,7 +16,10 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -53,6 +56,8 @@ pub(crate) struct SledEngine {
     /// Held by every write. Taken before `files`.
     unsynced: Mutex<Unsynced>,
     poison: Poison,
+    /// Set when our own sync has failed: the system may have let go of what it could not write.
+    is_unsure: AtomicBool,
 }
 
 struct Files {
@@ -94,7 +99,8 @@ impl SledEngine {
             mended.0.push(format!("sled found nothing in its file of {had} bytes and started empty"));
         }
         let files = RwLock::new(Some(Files { db, log }));
-        Ok((Self { dir: dir.to_owned(), files, unsynced: Mutex::default(), poison: Poison::default() }, mended))
+        let (unsynced, poison, is_unsure) = (Mutex::default(), Poison::default(), AtomicBool::new(false));
+        Ok((Self { dir: dir.to_owned(), files, unsynced, poison, is_unsure }, mended))
     }
 
     /// Runs `run` with the open files. A panic in it becomes an error, and ends all writing.
@@ -122,12 +128,19 @@ impl SledEngine {
     }
 
     fn sync_now(&self, unsynced: &mut Unsynced) -> Result<()> {
-        self.with("syncing the log", |files| {
+        self.with("flushing the log", |files| {
             files.db.flush()?;
-            Ok(files.log.sync_data()?)
+            Ok(())
         })?;
+        self.sync_file()?;
         *unsynced = Unsynced::default();
         Ok(())
+    }
+
+    /// Syncs what sled has written.
+    fn sync_file(&self) -> Result<()> {
+        self.with("syncing the log", |files| Ok(files.log.sync_data()?))
+            .inspect_err(|_| self.is_unsure.store(true, Ordering::Release))
     }
 }
 
@@ -187,6 +200,12 @@ impl Engine for SledEngine {
 
     fn size_on_disk(&self) -> Result<u64> {
         self.with("measuring the log", |files| Ok(files.db.size_on_disk()?))
+    }
+
+    /// A sync that goes well says that nothing sled has written since the last one was lost on the way, whatever sled was
+    /// told of its own.
+    fn may_reopen(&self) -> bool {
+        self.poison.was_full() && !self.is_unsure.load(Ordering::Acquire) && self.sync_file().is_ok()
     }
 
     fn close(&self) -> Result<()> {

@@ -160,6 +160,13 @@ impl Store {
         &self.0.shared
     }
 
+    /// Before something that writes: if the disk was full and is not any more, the log can be written again.
+    fn go_on(&self) -> Result<&Shared> {
+        let shared = self.shared();
+        shared.reopen_if_full(&mut shared.writer())?;
+        Ok(shared)
+    }
+
     /// What opening found and did.
     pub fn open_report(&self) -> &OpenReport {
         &self.0.report
@@ -207,7 +214,7 @@ impl Store {
         let snapshot = self.snapshot();
         let (fresh_events, index_error) = {
             let tail = shared.tail();
-            (tail.fresh.events() as u64, tail.seal_failed.clone())
+            (tail.fresh.events() as u64, tail.seal_failed.as_ref().map(ToString::to_string))
         };
         Ok(StoreStats {
             events: snapshot.len(),
@@ -247,7 +254,7 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn settle(&self) -> Result<()> {
-        self.0.shared.work.settle(false)
+        self.go_on()?.work.settle(false)
     }
 
     /// Writes the log anew into a fresh folder and the journey index with it, removes the old ones, and settles the store as
@@ -272,7 +279,7 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn compact(&self) -> Result<()> {
-        self.0.shared.work.settle(true)
+        self.go_on()?.work.settle(true)
     }
 
     /// Makes everything appended so far power-safe, whatever the store's durability.
@@ -280,7 +287,7 @@ impl Store {
     /// # Errors
     /// `Poisoned` if an earlier write failed; `Full` or `Io` if this one does.
     pub fn sync(&self) -> Result<()> {
-        self.0.shared.sync_and_witness()
+        self.go_on()?.sync_and_witness()
     }
 
     /// Closes the store: gives up a merge that is under way, syncs, notes the head, and lets go of the folder. Other handles can do nothing afterwards;

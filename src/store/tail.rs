@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{fresh::Fresh, segment::Segment, snapshot::View, witness::Head};
-use crate::{journey::Rows, model::Micros};
+use crate::{error::Error, journey::Rows, model::Micros};
 
 /// What a snapshot is made of. It is locked for moments only, never while something is written or synced.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Tail {
     /// Events that were erased.
     erased: u64,
     /// Why the last seal failed, if it did.
-    pub(super) seal_failed: Option<String>,
+    pub(super) seal_failed: Option<Error>,
     /// The view of what is here now, if anybody has asked since the last change.
     view: Option<Arc<View>>,
 }
