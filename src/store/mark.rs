@@ -85,13 +85,16 @@ impl Mark {
             path: dir.to_owned(),
             reason: "its JOURNEYLOG mark cannot be read".to_owned(),
         })?;
+        // First, and by later releases too: otherwise damage would pass for a later release.
+        if mark.check.is_some_and(|check| check != mark.checksum()) {
+            return Err(Error::damaged("the JOURNEYLOG mark", "its checksum does not fit"));
+        }
         if mark.journeylog > FORMAT {
             let what = "the store".to_owned();
             return Err(ErrorKind::NewerFormat { what, found: mark.journeylog, supported: FORMAT }.into());
         }
-        let fits = mark.check.map_or(mark.journeylog < 3, |check| check == mark.checksum());
-        if !fits {
-            return Err(Error::damaged("the JOURNEYLOG mark", "its checksum does not fit"));
+        if mark.journeylog >= 3 && mark.check.is_none() {
+            return Err(Error::damaged("the JOURNEYLOG mark", "it has no checksum"));
         }
         Ok(Some(mark))
     }

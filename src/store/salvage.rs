@@ -55,8 +55,9 @@ impl Store {
     /// or whose [verification](Self::verify) shows that its log is damaged. The damaged store is not changed.
     ///
     /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read there;
-    /// else from the journey index. Customers who were erased are left out. Entries keep their sequences. It needs room for
-    /// the damaged store and the new one.
+    /// else from the journey index. Customers who were erased are left out; but the list of them stands in the log: if
+    /// any of that cannot be read, a note says that those erased since it was last compacted may be back. Entries keep their
+    /// sequences. It needs room for the damaged store and the new one.
     ///
     /// # Errors
     /// `NotAStore` if the folder to be made is not empty, or the other holds nothing of a store; `Locked` if the damaged
@@ -183,11 +184,6 @@ impl Wreck {
             notes.push(error.to_string());
             None
         });
-        if erasures.is_none() {
-            notes.push(
-                "who was erased is not known: those erased since the log was last compacted may be back".to_owned(),
-            );
-        }
         let rules = engine.as_deref().map_or(Ok(Rules::default()), Rules::read).unwrap_or_else(|error| {
             notes.push(error.to_string());
             Rules::default()
@@ -202,7 +198,11 @@ impl Wreck {
             acknowledged: sources.acknowledged,
         };
         let mut lost = wreck.lost()?;
-        if !lost.is_empty() {
+        if !lost.is_empty() || wreck.engine.is_none() {
+            // The list of the erased stands in the log, and is its end when somebody has just been erased.
+            let unknown = "whether the list of those erased is whole is not known: whoever was erased since the log was last \
+                           compacted may be back, look at your own list";
+            notes.push(unknown.to_owned());
             wreck.carving = Carving::of(&files);
             lost = wreck.lost()?;
         }
