@@ -380,6 +380,9 @@ mod tests {
             let again = read(&serde_json::to_string(&event).unwrap()).unwrap();
             assert_eq!(again, event);
         }
+        let after_the_end = r#"{"customer":"a","touchpoint":"t","occurred_at":"+262142-12-31T23:59:60.999Z"}"#;
+        let event = read(after_the_end).unwrap();
+        assert_eq!(read(&serde_json::to_string(&event).unwrap()).unwrap(), event);
     }
 
     #[test]

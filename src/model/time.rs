@@ -40,9 +40,10 @@ impl Micros {
 }
 
 impl From<DateTime<Utc>> for Micros {
-    /// To the microsecond; what is finer is cut off.
+    /// To the microsecond; what is finer is cut off. A leap second is the second after it, but for the one at the end of
+    /// time.
     fn from(moment: DateTime<Utc>) -> Self {
-        Self(moment.timestamp_micros())
+        Self(moment.timestamp_micros().min(DateTime::<Utc>::MAX_UTC.timestamp_micros()))
     }
 }
 
@@ -191,7 +192,10 @@ impl Period {
         match self {
             Self::Hour => start.0.checked_add(3_600_000_000).map(Micros),
             Self::Day => midnight(day.checked_add_days(Days::new(1))?),
-            Self::Week => midnight(day.checked_add_days(Days::new(7))?),
+            // The first week of all does not begin on a Monday.
+            Self::Week => {
+                midnight(day.checked_add_days(Days::new(7 - u64::from(day.weekday().num_days_from_monday())))?)
+            }
             Self::Month => midnight(day.checked_add_months(Months::new(1))?),
         }
     }
@@ -219,6 +223,12 @@ mod tests {
         assert_eq!(Micros::MAX.plus(Window(1)), Micros::MAX);
         assert_eq!(Micros::MAX.since(Micros::MIN), i128::from(u64::MAX));
         let _ = (Micros::MIN.to_string(), Micros::MAX.to_string());
+    }
+
+    #[test]
+    fn the_first_week_ends_on_a_sunday() {
+        let second = Period::Week.next(Micros::MIN).unwrap();
+        assert_eq!(Period::Week.start_of(second), Some(second));
     }
 
     #[test]
