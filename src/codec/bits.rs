@@ -130,6 +130,18 @@ pub(super) fn unzigzag(n: u64) -> i64 {
     (n >> 1).cast_signed() ^ -((n & 1).cast_signed())
 }
 
+/// How many bytes the texts of what is read may still take, so that few odd bytes do not stand for many.
+#[derive(Debug)]
+pub(super) struct Room(pub(super) usize);
+
+impl Room {
+    /// Takes so many; `None` if there are fewer left.
+    pub(super) fn take(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(bytes)?;
+        Some(())
+    }
+}
+
 /// Bytes being read. Everything is `None` if they are not what was written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct In<'a>(pub(super) &'a [u8]);
@@ -199,12 +211,13 @@ impl<'a> In<'a> {
         Some(numbers)
     }
 
-    /// At most so many texts of at most so many bytes together.
-    pub(super) fn texts(&mut self, most: usize, most_bytes: usize) -> Option<Vec<String>> {
+    /// At most so many texts, whose bytes are taken from this room.
+    pub(super) fn texts(&mut self, most: usize, room: &mut Room) -> Option<Vec<String>> {
         let count = self.count(most)?;
         let (kept, lengths) = (self.packed(count)?, self.packed(count)?);
         let length = lengths.iter().try_fold(0_usize, |sum, n| sum.checked_add(usize::try_from(*n).ok()?))?;
-        if length > most_bytes {
+        // A width of nothing makes any number of bytes out of none.
+        if length > room.0 {
             return None;
         }
         let kinds = usize::from(self.byte()?);
@@ -218,15 +231,13 @@ impl<'a> In<'a> {
             &unpacked
         };
         let mut texts: Vec<String> = Vec::with_capacity(count);
-        let mut all = 0_usize;
         for (kept, length) in kept.into_iter().zip(lengths) {
             let before = texts.last().map_or("", String::as_str).as_bytes();
-            let mut bytes = before.get(..usize::try_from(kept).ok()?)?.to_vec();
+            let kept = before.get(..usize::try_from(kept).ok()?)?;
             let (own, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
             rest = after;
-            bytes.extend_from_slice(own);
-            all = all.checked_add(bytes.len()).filter(|all| *all <= most_bytes)?;
-            texts.push(String::from_utf8(bytes).ok()?);
+            room.take(kept.len().checked_add(own.len())?)?;
+            texts.push(String::from_utf8([kept, own].concat()).ok()?);
         }
         Some(texts)
     }
@@ -279,9 +290,9 @@ mod tests {
             let mut out = Out::default();
             out.texts(texts.iter().copied());
             let mut input = In(&out.0);
-            assert_eq!(input.texts(10, 1_000).unwrap(), texts);
+            assert_eq!(input.texts(10, &mut Room(1_000)).unwrap(), texts);
             assert!(input.0.is_empty());
-            assert!(texts.len() < 2 || In(&out.0).texts(texts.len() - 1, 1_000).is_none());
+            assert!(texts.len() < 2 || In(&out.0).texts(texts.len() - 1, &mut Room(1_000)).is_none());
         }
     }
 }

@@ -14,7 +14,7 @@ const VERSION: u32 = 3;
 /// The most bytes a block's body takes before compression; more is damage.
 const LIMIT_BODY: usize = 1 << 20;
 /// The most entries a block holds.
-const LIMIT_ENTRIES: usize = 8192;
+pub(super) const LIMIT_ENTRIES: usize = 8192;
 
 /// An entry of the log, and when the log took it.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +148,7 @@ impl Block {
             .ok_or_else(|| Error::damaged("a block of the log", "its content is none that was ever written"))
     }
 
-    fn read(version: u32, payload: &[u8]) -> Option<Self> {
+    pub(super) fn read(version: u32, payload: &[u8]) -> Option<Self> {
         let (header, packed): (Header, _) = postcard::take_from_bytes(payload).ok()?;
         if header.body as usize > LIMIT_BODY || header.count as usize > LIMIT_ENTRIES {
             return None;
@@ -268,6 +268,43 @@ mod tests {
         let entries = [LogEntry::event(Micros(0), event)];
         let cut = BlockCutter::default().cut(1, Chain::default(), &entries, 24 * 1024);
         assert!(cut.blocks[0].1.len() <= 24 * 1024);
+    }
+
+    /// Texts that share their beginnings take few bytes, so a block may hold far more of them than it has bytes. A limit on
+    /// what is read that was too low made such a block one that could be written, and not read.
+    #[test]
+    fn a_block_of_long_texts_that_are_alike_comes_back() {
+        let text = "x".repeat(15_000);
+        let event = |i| Event::at(DateTime::UNIX_EPOCH, "c", "t").property("p", format!("{text}{i}")).build().unwrap();
+        let entries: Vec<LogEntry> = (0..600).map(|i| LogEntry::event(Micros(0), event(i))).collect();
+        let cut = BlockCutter::default().cut(1, Chain::default(), &entries, 24 * 1024);
+        assert_eq!(cut.blocks.len(), 1);
+        assert!(Block::decode(&cut.blocks[0].1).unwrap().entries == entries);
+    }
+
+    /// A few bytes must not stand for more than so many events may hold.
+    #[test]
+    fn a_block_says_no_more_than_its_events_may() {
+        let event = |text: &str| Event::at(DateTime::UNIX_EPOCH, "c", "t").property("p", text).build().unwrap();
+        let entries = |text: &str| [LogEntry::event(Micros(0), event("")), LogEntry::event(Micros(1), event(text))];
+        let plain = body::write(&Entries::of(&entries("xxxxxxxx")));
+        assert_eq!(body::read(&plain, 2).unwrap(), entries("xxxxxxxx"));
+        // The lengths of the texts are packed as a width of four bits, and their bytes, all of one kind, take none.
+        let lengths = plain.windows(5).rposition(|window| window == [0, 8, 1, 0b10, 1]).unwrap();
+        let mut long = plain.clone();
+        for (step, is_some) in [(100, true), (0x7f, true)] {
+            long[lengths + 1] = step;
+            assert_eq!(body::read(&long, 2).is_some(), is_some, "{step}");
+        }
+        // Of 40,000 bytes: more than two events may have.
+        long.splice(lengths + 1..lengths + 2, [0xc0, 0xb8, 0x02]);
+        assert_eq!(body::read(&long, 2), None);
+        // Of 20,000 bytes, but both events have it.
+        let twice = [0, 1].map(|at| LogEntry::event(Micros(at), event("xxxxxxxx")));
+        let mut long = body::write(&Entries::of(&twice));
+        let length = long.windows(5).rposition(|window| window == [8, 1, 0, 1, b'x']).unwrap();
+        long.splice(length..=length, [0xa0, 0x9c, 0x01]);
+        assert_eq!(body::read(&long, 2), None);
     }
 
     #[test]

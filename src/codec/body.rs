@@ -8,19 +8,17 @@ use rust_decimal::Decimal;
 
 use super::{
     LogEntry,
-    bits::{In, Out, low, shared, unzigzag, zigzag},
+    bits::{In, Out, Room, low, shared, unzigzag, zigzag},
     cells::{PropertyCells, Sparse},
     entries::Entries,
 };
 use crate::model::{
-    Channel, Currency, CustomerId, Event, EventId, Feedback, Micros, Money, PropertyValue, StageName, Survey,
-    Touchpoint,
+    Channel, Currency, CustomerId, Event, EventId, Feedback, LIMIT_EVENT_BYTES, Micros, Money, PropertyValue,
+    StageName, Survey, Touchpoint,
 };
 
 /// Packs numbers that may be negative.
 const SIGNED: u64 = 1 << 63;
-/// The most bytes that the texts of one list take; more is damage.
-const LIMIT_TEXTS: usize = 8 << 20;
 
 /// What a property's value is. The numbers are in the bytes of every log.
 const NULL: u64 = 0;
@@ -192,7 +190,8 @@ pub(super) fn read(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
 /// The entries of the rest of a body, none of which is erased.
 pub(super) fn read_events(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
     let mut input = In(plain);
-    let texts = |input: &mut In<'_>| input.texts(count, LIMIT_TEXTS);
+    let mut room = room_for(count)?;
+    let mut texts = |input: &mut In<'_>| input.texts(count, &mut room);
     // Each text is checked once; entries share it.
     let customers: Vec<CustomerId> = checked(texts(&mut input)?, CustomerId::new)?;
     let customer_of = input.packed(count)?;
@@ -225,14 +224,21 @@ pub(super) fn read_events(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
     for (row, stage) in rows.iter().zip(input.packed(rows.len())?) {
         events.get_mut(*row)?.stage = Some(stages.get(usize::try_from(stage).ok()?)?.clone());
     }
-    read_values(&mut input, &mut events)?;
-    read_feedback(&mut input, &mut events)?;
-    // An event has at most 256 properties.
-    for name in input.texts(count.checked_mul(256)?, LIMIT_TEXTS)? {
-        read_property(&mut input, &name, &mut events)?;
+    read_values(&mut input, &mut events, &mut room)?;
+    read_feedback(&mut input, &mut events, &mut room)?;
+    // Each property takes more than a byte.
+    let most = input.0.len();
+    let mut kept = room_for(count)?;
+    for name in input.texts(most, &mut room)? {
+        read_property(&mut input, &name, &mut events, &mut room, &mut kept)?;
     }
     let entries = recorded.into_iter().zip(events).map(|(at, event)| LogEntry::event(Micros(at.cast_signed()), event));
     input.0.is_empty().then(|| entries.collect())
+}
+
+/// The room of so many events: each is far smaller than a text may claim to be.
+pub(super) fn room_for(events: usize) -> Option<Room> {
+    events.checked_mul(LIMIT_EVENT_BYTES).map(Room)
 }
 
 fn checked<T, E>(texts: Vec<String>, check: impl Fn(String) -> Result<T, E>) -> Option<Vec<T>> {
@@ -253,9 +259,9 @@ fn read_rows(input: &mut In<'_>, most: usize) -> Option<Vec<usize>> {
         .collect()
 }
 
-fn read_values(input: &mut In<'_>, events: &mut [Event]) -> Option<()> {
+fn read_values(input: &mut In<'_>, events: &mut [Event], room: &mut Room) -> Option<()> {
     let rows = read_rows(input, events.len())?;
-    let currencies = checked(input.texts(rows.len(), LIMIT_TEXTS)?, Currency::new)?;
+    let currencies = checked(input.texts(rows.len(), room)?, Currency::new)?;
     let (currency_of, scales) = (input.packed(rows.len())?, input.packed(rows.len())?);
     let (low, high) = (input.packed(rows.len())?, input.packed(rows.len())?);
     let amounts = low.into_iter().zip(high).zip(scales);
@@ -267,11 +273,11 @@ fn read_values(input: &mut In<'_>, events: &mut [Event]) -> Option<()> {
     Some(())
 }
 
-fn read_feedback(input: &mut In<'_>, events: &mut [Event]) -> Option<()> {
+fn read_feedback(input: &mut In<'_>, events: &mut [Event], room: &mut Room) -> Option<()> {
     let rows = read_rows(input, events.len())?;
     let (surveys, scores) = (input.packed(rows.len())?, input.packed(rows.len())?);
     let commented = input.packed(rows.len())?;
-    let mut comments = input.texts(rows.len(), LIMIT_TEXTS)?.into_iter();
+    let mut comments = input.texts(rows.len(), room)?.into_iter();
     for ((row, survey), (score, commented)) in rows.into_iter().zip(surveys).zip(scores.into_iter().zip(commented)) {
         let survey = *Survey::ALL.get(usize::try_from(survey).ok()?)?;
         let mut answer = Feedback::new(survey, u8::try_from(score).ok()?).ok()?;
@@ -283,16 +289,21 @@ fn read_feedback(input: &mut In<'_>, events: &mut [Event]) -> Option<()> {
     Some(())
 }
 
-fn read_property(input: &mut In<'_>, name: &str, events: &mut [Event]) -> Option<()> {
+/// Texts take their bytes from `room` when they are read, and from `kept` for each event that has them.
+fn read_property(input: &mut In<'_>, name: &str, events: &mut [Event], room: &mut Room, kept: &mut Room) -> Option<()> {
     let rows = read_rows(input, events.len())?;
     let count = input.count(rows.len())?;
     let kinds = input.packed(count)?;
     let of = |wanted: &[u64]| kinds.iter().filter(|kind| wanted.contains(kind)).count();
     let mut numbers = input.packed(of(&[WHOLE, LARGE, FLOAT]))?.into_iter();
-    let mut texts = input.texts(of(&[TEXT, JSON]), LIMIT_TEXTS)?.into_iter();
+    let mut texts = input.texts(of(&[TEXT, JSON]), room)?.into_iter();
     let mut values = Vec::with_capacity(count);
     for kind in &kinds {
-        values.push(match *kind {
+        let size = match *kind {
+            TEXT | JSON => texts.as_slice().first()?.len(),
+            _ => 1,
+        };
+        let value = match *kind {
             NULL => PropertyValue::Null,
             FALSE => PropertyValue::Bool(false),
             TRUE => PropertyValue::Bool(true),
@@ -302,12 +313,14 @@ fn read_property(input: &mut In<'_>, name: &str, events: &mut [Event]) -> Option
             TEXT => PropertyValue::Text(texts.next()?),
             JSON => PropertyValue::Nested(serde_json::from_str(&texts.next()?).ok()?),
             _ => return None,
-        });
+        };
+        values.push((value, size));
     }
     let places = if count < rows.len() { input.packed(rows.len())? } else { (0..count as u64).collect() };
     for (row, place) in rows.into_iter().zip(places) {
-        let value = values.get(usize::try_from(place).ok()?)?.clone();
-        events.get_mut(row)?.properties.insert(name.to_owned(), value);
+        let (value, size) = values.get(usize::try_from(place).ok()?)?;
+        kept.take(name.len().checked_add(*size)?)?;
+        events.get_mut(row)?.properties.insert(name.to_owned(), value.clone());
     }
     Some(())
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::LogEntry;
+use super::{LogEntry, body::room_for};
 use crate::model::{
     Channel, Currency, CustomerId, Event, EventId, Feedback, Micros, Money, PropertyValue, StageName, Survey,
     Touchpoint,
@@ -105,7 +105,14 @@ impl Body<'_> {
             let answer = comment.map_or(Some(answer.clone()), |comment| answer.with_comment(comment).ok())?;
             events.get_mut(*row as usize)?.feedback = Some(answer);
         }
+        let mut room = room_for(count)?;
         for (row, name, value) in &self.properties {
+            let size = match value {
+                Property::Text(place) => text(*place)?.len(),
+                Property::Json(json) => json.len(),
+                _ => 1,
+            };
+            room.take(text(*name)?.len().checked_add(size)?)?;
             let value = match value {
                 Property::Null => PropertyValue::Null,
                 Property::Bool(b) => PropertyValue::Bool(*b),
