@@ -1,5 +1,7 @@
 //! The columns of one CSV file, and the fields that a mapping takes from them.
 
+use std::collections::HashSet;
+
 use csv::ByteRecord;
 
 use super::Source;
@@ -99,11 +101,13 @@ impl Columns {
     /// All columns that no field names, as properties.
     pub(super) fn others(&self) -> Result<Vec<(String, Field)>, InvalidValue> {
         let mut others: Vec<(String, Field)> = Vec::new();
-        for column in (0..self.count).filter(|column| !self.used.contains(column)) {
+        let used: HashSet<usize> = self.used.iter().copied().collect();
+        let mut known = HashSet::new();
+        for column in (0..self.count).filter(|column| !used.contains(column)) {
             let number = || format!("column_{}", column + 1);
             let name = self.names.as_ref().and_then(|names| names.get(column)).cloned().unwrap_or_default();
             let name = if name.is_empty() { number() } else { name };
-            if others.iter().any(|(other, _)| *other == name) {
+            if !known.insert(name.clone()) {
                 return Err(InvalidValue::new("properties", format!("there are two columns {name}")));
             }
             let called = format!("property (column {name})");

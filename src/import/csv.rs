@@ -214,6 +214,14 @@ mod tests {
         }
     }
 
+    /// Each of so many columns was compared with all before it.
+    #[test]
+    fn a_header_of_very_many_columns_is_read() {
+        let header = format!("user,event,at{}\n", ",".repeat(200_000));
+        let reader = shop().other_properties().read(header.as_bytes()).unwrap();
+        assert_eq!(reader.count(), 0);
+    }
+
     #[test]
     fn ids_of_several_columns_never_meet() {
         let mapping = shop().id(["user", "event"]);
