@@ -9,7 +9,11 @@ use super::{Channel, Currency, Money, PropertyValue, StageName, Survey, Touchpoi
 use crate::error::InvalidValue;
 
 /// Conditions nest at most this deep.
-const LIMIT_DEPTH: usize = 32;
+pub(super) const LIMIT_DEPTH: usize = 32;
+
+pub(super) fn too_deep() -> InvalidValue {
+    InvalidValue::new("condition", format!("nests deeper than {LIMIT_DEPTH}"))
+}
 
 /// A test of one event.
 ///
@@ -241,9 +245,7 @@ impl Condition {
     }
 
     fn check_at(&self, depth: usize) -> Result<(), InvalidValue> {
-        let Some(below) = depth.checked_sub(1) else {
-            return Err(InvalidValue::new("condition", format!("nests deeper than {LIMIT_DEPTH}")));
-        };
+        let below = depth.checked_sub(1).ok_or_else(too_deep)?;
         match self {
             Self::All(list) | Self::Any(list) => list.iter().try_for_each(|c| c.check_at(below)),
             Self::Not(inner) => inner.check_at(below),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::condition::{LIMIT_DEPTH, too_deep};
 use super::{Channel, Comparison, Condition, Currency, Money, PropertyValue, StageName, Survey, Touchpoint};
 use crate::error::InvalidValue;
 
@@ -16,13 +17,15 @@ impl TryFrom<Value> for Condition {
     type Error = InvalidValue;
 
     fn try_from(value: Value) -> Refused<Self> {
-        let condition = read(value)?;
+        let condition = read(value, LIMIT_DEPTH)?;
         condition.check()?;
         Ok(condition)
     }
 }
 
-fn read(value: Value) -> Refused<Condition> {
+/// Reads a condition that nests at most so deep: a value made by hand has no limit of its own.
+fn read(value: Value, depth: usize) -> Refused<Condition> {
+    let below = depth.checked_sub(1).ok_or_else(too_deep)?;
     let Value::Object(mut object) = value else {
         return Err(InvalidValue::new("condition", format!("is not an object with keys among {KEYS}")));
     };
@@ -37,9 +40,9 @@ fn read(value: Value) -> Refused<Condition> {
             "stage" => Condition::Stage(StageName::new(text(key, &value)?)?),
             "value" => read_value(value)?,
             "feedback" => read_feedback(value)?,
-            "any" => Condition::Any(list(key, value)?),
-            "all" => Condition::All(list(key, value)?),
-            _ => Condition::Not(Box::new(read(value).map_err(|e| e.within("not"))?)),
+            "any" => Condition::Any(list(key, value, below)?),
+            "all" => Condition::All(list(key, value, below)?),
+            _ => Condition::Not(Box::new(read(value, below).map_err(|e| e.within("not"))?)),
         });
     }
     if let Some(key) = object.keys().next() {
@@ -77,11 +80,15 @@ fn text(key: &str, value: &Value) -> Refused<String> {
     value.as_str().map(str::to_owned).ok_or_else(|| InvalidValue::new(key, "is not a text"))
 }
 
-fn list(key: &str, value: Value) -> Refused<Vec<Condition>> {
+fn list(key: &str, value: Value, depth: usize) -> Refused<Vec<Condition>> {
     let Value::Array(items) = value else {
         return Err(InvalidValue::new(key, "is not a list of conditions"));
     };
-    items.into_iter().enumerate().map(|(i, item)| read(item).map_err(|e| e.within(&format!("{key}[{i}]")))).collect()
+    items
+        .into_iter()
+        .enumerate()
+        .map(|(i, item)| read(item, depth).map_err(|e| e.within(&format!("{key}[{i}]"))))
+        .collect()
 }
 
 fn comparison<T>(key: &str, value: Value, read: impl Fn(Value) -> Refused<T>) -> Refused<Comparison<T>> {
@@ -262,6 +269,15 @@ mod tests {
             let refused = condition(text).unwrap_err().to_string();
             assert!(refused.contains(expected), "{text}: {refused}");
         }
+    }
+
+    /// The text of a condition has a limit of its own, which a value made by hand has not: reading it to its end would
+    /// take all of a thread's stack.
+    #[test]
+    fn a_value_made_by_hand_nests_no_deeper() {
+        let not = |inner| Value::Object([("not".to_owned(), inner)].into_iter().collect());
+        let deep = (0..1_500).fold(json!({"touchpoint": "a"}), |inner, _| not(inner));
+        assert!(Condition::try_from(deep).unwrap_err().to_string().contains("nests deeper than 32"));
     }
 
     #[test]
