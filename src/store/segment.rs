@@ -57,6 +57,17 @@ pub(crate) struct BlockInfo {
     pub(super) columns: Vec<Place>,
 }
 
+impl BlockInfo {
+    /// Whether its columns lie within so many bytes, and are long enough for its rows: sequences differ, so each takes a bit
+    /// at least. Else a few odd bytes could ask for any memory.
+    fn fits(&self, bytes: u64) -> bool {
+        let ends = |place: &Place| place.offset.checked_add(place.length.into());
+        let seqs = self.columns.iter().find(|place| place.id == ColumnId::Seqs);
+        self.columns.iter().all(|place| ends(place).is_some_and(|end| end <= bytes))
+            && seqs.is_some_and(|seqs| u64::from(seqs.length) * 8 >= self.rows.into())
+    }
+}
+
 /// Where a column's bytes are, and what each page of them sums to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Place {
@@ -96,6 +107,9 @@ impl Segment {
         let bytes = read(start, usize::try_from(size).map_err(|_| short())?)?;
         let payload = unframe_current(&name, KIND, VERSION, &bytes)?;
         let directory: Directory = postcard::from_bytes(payload).map_err(|e| Error::damaged(&name, e.to_string()))?;
+        if !directory.blocks.iter().all(|block| block.fits(start)) {
+            return Err(Error::damaged(&name, "its directory does not fit"));
+        }
         let rows = directory.blocks.iter().map(|block| u64::from(block.rows)).sum();
         Ok(Self { path: path.to_owned(), file, directory, rows, obsolete: AtomicBool::new(false) })
     }
@@ -250,6 +264,34 @@ mod tests {
             std::fs::write(&path, &bytes).unwrap();
             let read = Segment::open(&path).and_then(|segment| segment.load(0, &Needs::everything()));
             assert!(read.is_err(), "byte {i}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_asks_for_more_than_there_is_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.seg");
+        let segment = write(&path, &[columns(0..1, 100)]);
+        let bytes = std::fs::read(&path).unwrap();
+        let end = segment.blocks()[0].columns.iter().map(|place| place.offset + u64::from(place.length)).max().unwrap();
+        let columns = &bytes[..usize::try_from(end).unwrap()];
+        let open = |change: fn(&mut BlockInfo)| {
+            let mut directory = segment.directory.clone();
+            change(&mut directory.blocks[0]);
+            let directory = frame(KIND, VERSION, &postcard::to_stdvec(&directory).unwrap());
+            let length = (directory.len() as u64).to_le_bytes();
+            let path = path.with_extension("odd");
+            std::fs::write(&path, [columns, &directory, &length].concat()).unwrap();
+            Segment::open(&path)
+        };
+        assert!(open(|_| ()).is_ok());
+        for change in [
+            |block: &mut BlockInfo| block.rows = u32::MAX,
+            |block: &mut BlockInfo| block.columns[0].length = u32::MAX,
+            |block: &mut BlockInfo| block.columns[0].offset = u64::MAX,
+            |block: &mut BlockInfo| block.columns.clear(),
+        ] {
+            assert!(open(change).unwrap_err().is_corrupt());
         }
     }
 
