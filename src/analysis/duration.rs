@@ -120,7 +120,7 @@ impl Durations {
                 (count, Box::new(at), 0.0)
             }
             Kept::Buckets(buckets) => {
-                let count = buckets.iter().flatten().sum();
+                let count = buckets.iter().flatten().fold(0, |sum: u64, here| sum.saturating_add(*here));
                 let at = move |q| {
                     let mut left = rank(q, count) as u64;
                     let in_order = buckets
@@ -188,7 +188,8 @@ fn bucket_start(index: usize) -> u64 {
         return index;
     }
     let doublings = index / steps - 1;
-    (index - doublings * steps) << doublings
+    let shift = u32::try_from(doublings).unwrap_or(u32::MAX);
+    (index - doublings * steps).checked_shl(shift).unwrap_or(u64::MAX)
 }
 
 /// Lengths of time in short, in seconds.
@@ -241,6 +242,15 @@ mod tests {
             let start = bucket_start(bucket(micros));
             assert!(start <= micros && (micros - start) as f64 <= micros as f64 / 1024.0, "{micros} {start}");
         }
+    }
+
+    #[test]
+    fn odd_buckets_neither_overflow_nor_panic() {
+        let odd = Durations { sum: u128::MAX, max: 1, kept: Kept::Buckets(vec![vec![u64::MAX; 2]; 80]) };
+        let read: Durations = serde_json::from_str(&serde_json::to_string(&odd).unwrap()).unwrap();
+        assert_eq!(read.summary().unwrap().count, u64::MAX);
+        let late = Durations { kept: Kept::Buckets([vec![Vec::new(); 79], vec![vec![1]]].concat()), ..odd };
+        assert!(late.summary().is_some());
     }
 
     #[test]
