@@ -114,7 +114,7 @@ impl Erasures {
 
     /// Events that are erased and may still be on the disk.
     pub(super) fn pending_events(&self) -> u64 {
-        self.records.values().map(|record| record.pending).sum()
+        self.records.values().fold(0, |sum, record| sum.saturating_add(record.pending))
     }
 
     /// Whether a customer is erased and not let back in.
@@ -295,5 +295,25 @@ fn erasure(fingerprint: u128, record: Record) -> Erasure {
 impl std::fmt::Debug for Erasures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Erasures").field("records", &self.records.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryEngine;
+
+    #[test]
+    fn odd_counts_do_not_overflow() {
+        let engine = MemoryEngine::new();
+        let record = Record {
+            events: u64::MAX,
+            pending: u64::MAX,
+            erased_at: Micros(0),
+            compacted_at: None,
+            readmitted_at: None,
+        };
+        engine.apply(vec![Secret(1, 2).put(), put(7, record), put(8, record)]).unwrap();
+        assert_eq!(Erasures::read(&engine).unwrap().pending_events(), u64::MAX);
     }
 }
