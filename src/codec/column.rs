@@ -209,8 +209,7 @@ fn encode_property(column: &PropertyColumn) -> Vec<u8> {
 
 fn decode_property(bytes: &[u8], most: usize) -> Option<PropertyColumn> {
     let form: Property<'_> = postcard::from_bytes(bytes).ok()?;
-    let (size, packed) = lz4_flex::block::uncompressed_size(&form.values).ok()?;
-    let json = super::decompress(packed, size)?;
+    let json = super::decompress_sized(&form.values)?;
     let gaps = Packed::new(form.gaps.into_owned(), most)?;
     let count = gaps.len();
     let mut rows = if gaps.is_zero() { Vec::new() } else { gaps.all_small(|gap| gap)? };

@@ -18,6 +18,12 @@ pub(crate) use column::{ColumnId, decode_column, encode_columns, read_feedback};
 pub(crate) use entries::{Coded, Entries};
 pub(crate) use frame::{checksum, frame, unframe, unframe_current};
 
+/// Decompresses what stands after its size.
+pub(crate) fn decompress_sized(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (size, packed) = lz4_flex::block::uncompressed_size(bytes).ok()?;
+    decompress(packed, size)
+}
+
 /// Decompresses what must have this size. The size is checked against what LZ4 can reach (255 times the bytes) before
 /// any memory is taken, so that damaged bytes cannot ask for all of it.
 fn decompress(packed: &[u8], size: usize) -> Option<Vec<u8>> {

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use crate::{
-    codec::{frame, unframe},
+    codec::{decompress_sized, frame, unframe},
     error::{Error, Result},
     journey::{NameKind, Names},
 };
 
-const KIND: [u8; 4] = *b"JLNM";
-const VERSION: u32 = 1;
+pub(super) const KIND: [u8; 4] = *b"JLNM";
+pub(super) const VERSION: u32 = 1;
 
 /// So many names are taken out of the tables at a time, so that whoever appends need not wait for all.
 const AT_ONCE: usize = 8 * 1024;
@@ -79,14 +79,14 @@ pub(crate) fn read(path: &Path, names: &Names) -> Result<()> {
     let name = path.display().to_string();
     let bytes = files::read(path)?.ok_or_else(|| Error::damaged(&name, "it is missing"))?;
     let payload = unframe(&name, KIND, VERSION, &bytes)?;
-    let plain = lz4_flex::decompress_size_prepended(payload).map_err(|e| Error::damaged(&name, e.to_string()))?;
+    let plain = decompress_sized(payload).ok_or_else(|| Error::damaged(&name, "it cannot be decompressed"))?;
     let parts: Vec<Part<'_>> = postcard::from_bytes(&plain).map_err(|e| Error::damaged(&name, e.to_string()))?;
     let mut tables = names.write();
     for part in parts {
-        for (number, text) in (part.first..).zip(part.names) {
+        for (number, text) in (u64::from(part.first)..).zip(part.names) {
             let is_nameless = text.is_empty();
             let found = if is_nameless { tables.skip(part.kind) } else { tables.intern(part.kind, text) };
-            if found != number {
+            if u64::from(found) != number {
                 return Err(Error::damaged(&name, "its names do not follow those before"));
             }
         }
@@ -112,6 +112,20 @@ pub(crate) fn counts(names: &Names) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn odd_numbers_and_sizes_are_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let put = |payload: &[u8]| files::replace(&path, &frame(KIND, VERSION, payload)).unwrap();
+        // After the largest number there is none.
+        let part = Part { kind: NameKind::Customer, first: u32::MAX, names: vec!["ann", "bob"] };
+        put(&lz4_flex::compress_prepend_size(&postcard::to_stdvec(&vec![part]).unwrap()));
+        assert!(read(&path, &Names::default()).unwrap_err().is_corrupt());
+        // A size of which no memory is taken.
+        put(&[u32::MAX.to_le_bytes().as_slice(), &[0x10, b'a']].concat());
+        assert!(read(&path, &Names::default()).unwrap_err().to_string().contains("cannot be decompressed"));
+    }
 
     #[test]
     fn names_come_back_file_by_file() {
