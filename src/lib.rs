@@ -72,6 +72,9 @@ mod analysis;
 mod codec;
 mod error;
 pub mod export;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod import;
 mod journey;
 mod model;

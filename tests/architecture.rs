@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Each room and the rooms it may see; the same drawing stands in `docs/design.md`.
-const DRAWING: [(&str, &[&str]); 11] = [
+const DRAWING: [(&str, &[&str]); 12] = [
     ("error", &[]),
     ("model", &["error"]),
     ("codec", &["error", "model", "journey"]),
@@ -20,6 +20,7 @@ const DRAWING: [(&str, &[&str]); 11] = [
     ("import", &["error", "model"]),
     ("export", &["error", "store"]),
     ("testing", &["error", "model", "journey", "table", "analysis", "query"]),
+    ("fuzzing", &["codec", "store", "import", "export", "testing"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

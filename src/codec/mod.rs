@@ -10,6 +10,8 @@ mod chain;
 mod column;
 mod entries;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 
 pub(crate) use block::{Block, BlockCutter, Content, CutBlocks, LogEntry};
 pub(crate) use carve::carve;

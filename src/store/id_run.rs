@@ -19,9 +19,9 @@ use crate::{
     error::{Error, Result},
 };
 
-const KIND: [u8; 4] = *b"JLID";
+pub(super) const KIND: [u8; 4] = *b"JLID";
 /// Version 1 had no directory; it is not read, since the index can be built again.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 2;
 /// The last bytes of a file: the length of the framed directory before them.
 const TRAILER: usize = 8;
 /// Fingerprints on a page: what one look-up reads.
@@ -32,10 +32,10 @@ const STEP: usize = 64 * 1024;
 
 /// What stands at the end of a file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Directory {
-    count: u64,
+pub(super) struct Directory {
+    pub(super) count: u64,
     /// Of each page its first fingerprint, big-endian, and its checksum.
-    pages: Vec<([u8; WIDTH], u64)>,
+    pub(super) pages: Vec<([u8; WIDTH], u64)>,
     filter: Vec<u8>,
 }
 

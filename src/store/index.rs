@@ -26,9 +26,9 @@ use crate::{
     journey::{Columns, Names},
 };
 
-const KIND: [u8; 4] = *b"JLMF";
-const VERSION: u32 = 1;
-const MANIFEST: &str = "MANIFEST";
+pub(super) const KIND: [u8; 4] = *b"JLMF";
+pub(super) const VERSION: u32 = 1;
+pub(super) const MANIFEST: &str = "MANIFEST";
 /// The endings of the other files.
 const SEGMENT: &str = "segment";
 const IDS: &str = "ids";

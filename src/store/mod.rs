@@ -19,6 +19,8 @@ mod filter;
 mod formats;
 mod fresh;
 mod from_index;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod id_run;
 mod ids;
 mod index;

@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result},
 };
 
-const KIND: [u8; 4] = *b"JLWT";
-const VERSION: u32 = 1;
+pub(super) const KIND: [u8; 4] = *b"JLWT";
+pub(super) const VERSION: u32 = 1;
 pub(super) const FILE: &str = "WITNESS";
 
 /// The head of a log: its last sequence, and the chained checksum up to it.

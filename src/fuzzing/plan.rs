@@ -1,0 +1,105 @@
+//! Questions as JSON.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    Answer, Event, JourneyModel, Journeys, Period, Plan, Question, Report, StageCountsReport, TransitionsReport,
+    testing::{World, differences, oracle},
+};
+
+/// A text that may be questions: what is read is written and read again to the same, its answer to the worlds is a limit
+/// passed or what the oracles say, and the answer can be shown and is itself again in JSON.
+pub fn plan_json(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(questions) = Question::read(text) else { return };
+    let written = serde_json::to_string(&questions).unwrap();
+    let again = Question::read(&written).unwrap_or_else(|e| panic!("{e}: {written}"));
+    assert!(again == questions, "{written}");
+    if questions.len() > 8 {
+        return;
+    }
+    for (events, journeys) in WORLDS.iter() {
+        for question in &questions {
+            match journeys.query().ask(std::slice::from_ref(question)) {
+                Ok(answers) => answers.iter().for_each(|answer| check(events, answer)),
+                Err(error) => assert!(error.is_limit() || error.is_invalid(), "{error}"),
+            }
+        }
+        let _ = journeys.query().ask(&questions);
+    }
+}
+
+/// Small worlds: dense in ties; with everything an event may have; and at the ends of time.
+static WORLDS: LazyLock<Vec<(Vec<Event>, Journeys)>> = LazyLock::new(|| {
+    let worlds =
+        [World::new(3).events(9), World::new(5).customers(3).events(14).instants(7), World::new(7).extreme_times()];
+    worlds.iter().map(World::make).map(few_ties).map(|events| (events.clone(), Journeys::of(events).unwrap())).collect()
+});
+
+/// At most three events of a customer share an instant, since an oracle tries all orders.
+fn few_ties(mut events: Vec<Event>) -> Vec<Event> {
+    let mut tied: HashMap<_, usize> = HashMap::new();
+    events.retain(|event| {
+        let tied = tied.entry((event.customer().clone(), event.occurred_at())).or_default();
+        *tied += 1;
+        *tied <= 3
+    });
+    events
+}
+
+fn check(events: &[Event], answer: &Answer) {
+    // A table of very many periods takes seconds.
+    let is_long =
+        matches!(&answer.report, Report::Stages(report) if report.over_time.as_ref().is_some_and(|m| m.len() > 1_000));
+    assert!(is_long || !answer.to_string().is_empty());
+    if is_long {
+        return;
+    }
+    let written = serde_json::to_string(answer).unwrap();
+    let again: Answer = serde_json::from_str(&written).unwrap_or_else(|e| panic!("{e}: {written}"));
+    assert!(again == *answer, "{written}");
+    let Question { plan, scope, model } = &answer.question;
+    let model = model.clone().unwrap_or_default();
+    // A plan's own model wins; it is seen in its JSON.
+    let said = serde_json::to_value(plan).unwrap();
+    let part = |key: &str| said.as_object().unwrap().values().next().unwrap().get(key).cloned();
+    let own = || read::<JourneyModel>(part("model")).unwrap_or(model.clone());
+    match (plan, &answer.report) {
+        (Plan::Funnel(funnel), Report::Funnel(report)) => {
+            // The oracle takes longer the more steps an event may serve.
+            if funnel.steps().len() <= 4 {
+                oracle::funnel(events, funnel, &model, scope).agrees(report).unwrap();
+            }
+        }
+        (Plan::Transitions(_), Report::Transitions(report)) => {
+            agrees::<TransitionsReport>(&oracle::transitions(events, &own(), scope), report);
+        }
+        (Plan::Stages(_), Report::Stages(report)) => {
+            // It counts hour by hour, and only within the times that chrono holds.
+            if report.over_time.as_ref().is_none_or(|moments| moments.len() <= 100) && !is_at_the_ends(events) {
+                let every = read::<Period>(part("every"));
+                let mut expected = oracle::stages(events, &own(), every, scope);
+                if report.customers.is_none() {
+                    expected.customers = None;
+                }
+                agrees::<StageCountsReport>(&expected, report);
+            }
+        }
+        _ => panic!("a report of another kind"),
+    }
+}
+
+fn is_at_the_ends(events: &[Event]) -> bool {
+    events.iter().any(|event| event.occurred_at().timestamp().abs() > 1 << 40)
+}
+
+fn read<T: DeserializeOwned>(value: Option<Value>) -> Option<T> {
+    value.map(|value| serde_json::from_value(value).unwrap())
+}
+
+fn agrees<R: PartialEq + serde::Serialize>(expected: &R, found: &R) {
+    differences(expected, found).unwrap();
+}
