@@ -46,23 +46,27 @@ impl Store {
     /// Those of [`append`](Self::append), and `Limit` if there are more than [`LIMIT_BATCH_EVENTS`] events or
     /// [`LIMIT_BATCH_BYTES`] bytes.
     pub fn append_batch(&self, events: impl IntoIterator<Item = Event>) -> Result<Receipt> {
+        let events = events.into_iter();
+        let mut entries = Vec::with_capacity(events.size_hint().0.min(LIMIT_BATCH_EVENTS));
         let mut bytes = 0;
-        let count = |event: &Event| bytes += event.size();
-        let most = LIMIT_BATCH_EVENTS.saturating_add(1);
-        let entries: Vec<LogEntry> = events.into_iter().take(most).inspect(count).map(unrecorded).collect();
-        if entries.len() > LIMIT_BATCH_EVENTS {
-            let (found, limit) = (entries.len() as u64, LIMIT_BATCH_EVENTS as u64);
-            return Err(ErrorKind::Limit { what: "events of one batch", found, limit }.into());
-        }
-        if bytes > LIMIT_BATCH_BYTES {
-            let (found, limit) = (bytes as u64, LIMIT_BATCH_BYTES as u64);
-            return Err(ErrorKind::Limit { what: "bytes of one batch", found, limit }.into());
+        for event in events {
+            bytes += event.size();
+            entries.push(unrecorded(event));
+            check_limit("events of one batch (append several)", entries.len(), LIMIT_BATCH_EVENTS)?;
+            check_limit("bytes of one batch (append several)", bytes, LIMIT_BATCH_BYTES)?;
         }
         self.shared().append(entries, bytes)
     }
 }
 
 /// An event on its way into the log, which will say when it took it.
+fn check_limit(what: &'static str, found: usize, limit: usize) -> Result<()> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(ErrorKind::Limit { what, found: found as u64, limit: limit as u64 }.into())
+}
+
 fn unrecorded(event: Event) -> LogEntry {
     LogEntry::event(Micros::MIN, event)
 }

@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use journeylog::{Durability, Error, ErrorKind, LIMIT_BATCH_EVENTS, Seq, Store, StoreOptions};
+use journeylog::{
+    Durability, Error, ErrorKind, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LIMIT_EVENT_BYTES, Seq, Store, StoreOptions,
+};
 
 use crate::{built, event, small_seals};
 
@@ -51,9 +53,38 @@ fn a_refused_event_stores_nothing() {
     let many = (0..=LIMIT_BATCH_EVENTS).map(|i| built("a", "t", i as i64));
     let refused = store.append_batch(many).unwrap_err();
     assert!(refused.is_limit());
-    assert_eq!(refused.to_string(), "events of one batch: 100001 is over the limit of 100000");
+    assert_eq!(refused.to_string(), "events of one batch (append several): 100001 is over the limit of 100000");
+    let large = |count: usize| {
+        // Beside the text: 64 for the event, its two names and its channel, the property's name and 8 for the property.
+        let text = "x".repeat(LIMIT_EVENT_BYTES - 64 - 2 - 3 - 9);
+        let event = event("a", "t", 1).property("p", text).build().unwrap();
+        store.append_batch(std::iter::repeat_n(event, count))
+    };
+    let most = LIMIT_BATCH_BYTES / LIMIT_EVENT_BYTES;
+    let refused = large(most + 1).unwrap_err();
+    assert!(refused.is_limit());
+    assert_eq!(refused.to_string(), "bytes of one batch (append several): 16793600 is over the limit of 16777216");
     assert!(store.is_empty());
     assert_eq!(store.append_batch([]).unwrap().stored(), 0);
+    // What is at the limit is stored, and there when the store is opened again.
+    assert_eq!(large(most).unwrap().stored(), most as u64);
+    let many = (0..LIMIT_BATCH_EVENTS).map(|i| built("a", "t", i as i64));
+    assert_eq!(store.append_batch(many).unwrap().stored(), LIMIT_BATCH_EVENTS as u64);
+    store.close().unwrap();
+    assert_eq!(Store::open(dir.path()).unwrap().len(), (most + LIMIT_BATCH_EVENTS) as u64);
+}
+
+/// Texts that share their beginnings take little room in a block, and it was not read again.
+#[test]
+fn long_texts_that_are_alike_are_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "x".repeat(15_000);
+    let events = (0..700).map(|i| event("a", "t", i).property("p", format!("{text}{i}")).build().unwrap());
+    let store = Store::open(dir.path()).unwrap();
+    store.append_batch(events).unwrap();
+    store.close().unwrap();
+    let store = StoreOptions::new().rebuild_index().open(dir.path()).unwrap();
+    assert_eq!(store.customer("a").unwrap().unwrap().events().unwrap().len(), 700);
 }
 
 #[test]
