@@ -51,8 +51,8 @@
 //! An append is whole or absent, and what [`Durability::Synced`] has acknowledged survives a power cut. Answers do not
 //! depend on the number of threads, or on how the store has cut its files. Nothing panics: not on input, not on bytes
 //! found on disk, not on any time or amount. (sled does; its panics are caught and become errors, unless the program is
-//! built with `panic = "abort"`.) `docs/design.md` of the repository describes every byte on disk,
-//! `docs/decisions.md` why things are as they are.
+//! built with `panic = "abort"`.) `docs/limits.md` of the repository lists every limit, `docs/design.md` describes every
+//! byte on disk, `docs/decisions.md` why things are as they are.
 //!
 //! [sled]: https://docs.rs/sled
 
@@ -100,7 +100,7 @@ pub use model::{
 };
 pub use rust_decimal::Decimal;
 
-pub use query::{Answer, CustomerMove, Journeys, Query, Question};
+pub use query::{Answer, CustomerMove, Journeys, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Query, Question};
 pub use store::{
     Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent,
     OpenReport, Problem, Progress, Receipt, Retention, Salvage, Snapshot, Store, StoreOptions, StorePart, StoreStats,

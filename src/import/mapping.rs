@@ -234,8 +234,8 @@ impl CsvMapping {
     /// Begins to read a file, or anything that gives bytes: reads the header and checks the mapping against it.
     ///
     /// # Errors
-    /// [`ImportError::Mapping`] if a column is not there or there twice, or ids by line have no file name;
-    /// [`ImportError::Io`] if the header could not be read.
+    /// [`ImportError::Mapping`] if a column is not there or there twice, if there are more than 16,384, or if ids by line
+    /// have no file name; [`ImportError::Io`] if the header could not be read.
     pub fn read<R: Read>(&self, input: R) -> Result<CsvReader<R>, ImportError> {
         CsvReader::new(self, input)
     }

@@ -58,6 +58,10 @@ use crate::error::InvalidValue;
 /// The most bytes of a line, or of a CSV record of several lines: 1 MiB. A longer one is a bad line.
 pub const LIMIT_LINE_BYTES: usize = 1024 * 1024;
 
+/// The most columns of a CSV file.
+#[cfg(feature = "csv")]
+pub const LIMIT_COLUMNS: usize = 16 * 1024;
+
 /// A line that is no event: its number, why, and the line itself, to be kept and mended.
 ///
 /// `Debug` and `Display` do not show the line, since it may name a person.

@@ -11,6 +11,10 @@ use crate::error::{InvalidPlan, InvalidValue};
 const LIMIT_STAGES: usize = 64;
 /// A model has at most this many rules.
 pub(crate) const LIMIT_RULES: usize = 64;
+/// A model has at most this many other spellings.
+const LIMIT_ALIASES: usize = 256;
+/// A model names at most this many moves: more than there are.
+const LIMIT_MOVES: usize = LIMIT_STAGES * LIMIT_STAGES;
 
 name_type!(
     /// The name of a stage, such as `awareness`. 1 to 255 bytes of UTF-8 without control characters.
@@ -388,8 +392,8 @@ impl JourneyModelBuilder {
     /// Checks and makes the model.
     ///
     /// # Errors
-    /// [`InvalidPlan`] if there is no stage or more than 64, a stage twice, more than 64 rules, a rule, alias or move
-    /// that names no stage of the model, an nth of 0, or a rule that asks for a stage.
+    /// [`InvalidPlan`] if there is no stage or more than 64, a stage twice, more than 64 rules, 256 aliases or 4,096
+    /// moves, a rule, alias or move that names no stage of the model, an nth of 0, or a rule that asks for a stage.
     pub fn build(self) -> Result<JourneyModel, InvalidPlan> {
         let Self { name, version, stages, aliases, rules, moves } = self;
         let refuse = |at: String, reason: String| Err(InvalidPlan::new(at, reason));
@@ -406,6 +410,15 @@ impl JourneyModelBuilder {
         }
         if rules.len() > LIMIT_RULES {
             return refuse("model.rules".into(), format!("has {} rules, the limit is {LIMIT_RULES}", rules.len()));
+        }
+        if aliases.len() > LIMIT_ALIASES {
+            return refuse(
+                "model.aliases".into(),
+                format!("has {} entries, the limit is {LIMIT_ALIASES}", aliases.len()),
+            );
+        }
+        if let Some(moves) = moves.as_ref().filter(|moves| moves.len() > LIMIT_MOVES) {
+            return refuse("model.moves".into(), format!("has {} entries, the limit is {LIMIT_MOVES}", moves.len()));
         }
         let known = |at: String, stage: &str| {
             let stage = StageName::new(stage)?;

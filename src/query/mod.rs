@@ -8,4 +8,4 @@ mod question;
 pub use customer::CustomerMove;
 pub use journeys::Journeys;
 pub use query::Query;
-pub use question::{Answer, Question};
+pub use question::{Answer, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Question};

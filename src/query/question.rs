@@ -13,6 +13,11 @@ use crate::{
     table::{Table, Tables},
 };
 
+/// The most bytes of questions that are read at once: 16 MiB.
+pub const LIMIT_QUESTION_BYTES: usize = 16 << 20;
+/// The most questions that are read at once.
+pub const LIMIT_QUESTIONS: usize = 1_000;
+
 /// A plan with its scope and journey model: what one JSON object asks.
 ///
 /// ```
@@ -56,13 +61,22 @@ impl Question {
         self
     }
 
-    /// Reads one question, or a list of them.
+    /// Reads one question, or a list of at most 1,000, in at most 16 MiB.
     ///
     /// # Errors
     /// [`InvalidPlan`] that says where in the text, and what.
     pub fn read(json: &str) -> Result<Vec<Self>, InvalidPlan> {
+        let refuse = |found: usize, what: &str, limit: usize, instead: &str| {
+            Err(InvalidPlan::new("JSON", format!("has {found} {what}, the limit is {limit}: {instead}")))
+        };
+        if json.len() > LIMIT_QUESTION_BYTES {
+            return refuse(json.len(), "bytes", LIMIT_QUESTION_BYTES, "make long lists of customers or values shorter");
+        }
         let value: Value = serde_json::from_str(json).map_err(|e| InvalidPlan::new("JSON", e.to_string()))?;
         match value {
+            Value::Array(list) if list.len() > LIMIT_QUESTIONS => {
+                refuse(list.len(), "questions", LIMIT_QUESTIONS, "ask them in several lists")
+            }
             Value::Array(list) => list
                 .into_iter()
                 .enumerate()
