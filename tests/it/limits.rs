@@ -1,0 +1,160 @@
+//! Each limit of `docs/limits.md`: what is at the limit works, and one more is an error that says so.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use journeylog::{
+    Breakdown, Comparison, Condition, Currency, CustomerId, Decimal, Event, EventBuilder, EventId, Feedback, Funnel,
+    JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS,
+    LIMIT_STEPS, Period, PropertyValue, Question, StageCounts, StageName, Touchpoint,
+    import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
+};
+use serde_json::{Value, json};
+
+/// What is made of the limit works, and of one more it is refused with this text.
+#[track_caller]
+fn edge<T, E: ToString>(limit: usize, make: impl Fn(usize) -> Result<T, E>, refusal: &str) {
+    assert!(make(limit).is_ok(), "{limit} is allowed");
+    let refused = make(limit + 1).err().expect("one more is refused").to_string();
+    assert!(refused.contains(refusal), "{refused}");
+}
+
+/// The same, and the page shows that text.
+#[track_caller]
+fn shown<T, E: ToString>(limit: usize, make: impl Fn(usize) -> Result<T, E>, refusal: &str) {
+    assert!(include_str!("../../docs/limits.md").contains(refusal), "docs/limits.md does not show {refusal}");
+    edge(limit, make, refusal);
+}
+
+fn event() -> EventBuilder {
+    Event::at(DateTime::<Utc>::UNIX_EPOCH, "a", "t")
+}
+
+fn names(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|i| format!("n{i}"))
+}
+
+fn at(name: &str) -> Condition {
+    Condition::touchpoint(name).unwrap()
+}
+
+#[test]
+fn names_have_255_bytes() {
+    let text = |n| "x".repeat(n);
+    shown(255, |n| CustomerId::new(text(n)), "customer: has 256 bytes, the limit is 255");
+    edge(255, |n| Touchpoint::new(text(n)), "touchpoint: has 256 bytes, the limit is 255");
+    edge(255, |n| StageName::new(text(n)), "stage: has 256 bytes, the limit is 255");
+    edge(255, |n| EventId::new(text(n)), "id: has 256 bytes, the limit is 255");
+    edge(255, |n| event().property(text(n), 1).build(), "property name: has 256 bytes, the limit is 255");
+    edge(
+        255,
+        |n| Question::read(&json!({"funnel": {"steps": [{"channel": text(n)}]}}).to_string()),
+        "the limit is 255",
+    );
+    edge(255, |n| JourneyModel::builder(text(n), ["a"]).build(), "model.name: has 256 bytes, the limit is 255");
+}
+
+#[test]
+fn events_have_limits() {
+    let properties = |n| names(n).fold(event(), |event, name| event.property(name, 1)).build();
+    shown(LIMIT_PROPERTIES, properties, "properties: has 257 entries, the limit is 256");
+    // Beside the text: 64 for the event, its two names and its channel, the property's name and 8 for the property.
+    let room = LIMIT_EVENT_BYTES - 64 - 2 - 3 - 9;
+    shown(room, |n| event().property("p", "x".repeat(n)).build(), "event: takes 16385 bytes, the limit is 16384");
+    let nested = |n| (0..n).fold(Value::from(1), |inner, _| json!([inner]));
+    shown(32, |n| event().property("p", PropertyValue::from(nested(n))).build(), "properties: nests deeper than 32");
+    let comment = |n| Feedback::nps(9).and_then(|answer| answer.with_comment("x".repeat(n)));
+    shown(8 * 1024, comment, "feedback.comment: has 8193 bytes, the limit is 8192");
+}
+
+#[test]
+fn lines_of_a_file_have_a_limit() {
+    let line = |n: usize| {
+        let line = serde_json::to_string(&event().build().unwrap()).unwrap();
+        let text = format!("{}{line}", " ".repeat(n - line.len()));
+        NdjsonReader::new(text.as_bytes()).next().unwrap().map(drop)
+    };
+    shown(LIMIT_LINE_BYTES, line, ": is longer than 1048576 bytes");
+    assert!(matches!(line(LIMIT_LINE_BYTES + 1), Err(ImportError::Bad(_))));
+}
+
+#[test]
+fn conditions_nest_32_deep() {
+    let nested = |n: usize| (1..n).fold(at("a"), |inner, _| inner.negated());
+    shown(32, |n| Funnel::ordered([nested(n)]).build(), "nests deeper than 32");
+    for (twice, is_read) in [(15, true), (16, false)] {
+        let (open, close) = (r#"{"any":[{"not":"#.repeat(twice), "}]}".repeat(twice));
+        let plan = format!(r#"{{"funnel":{{"steps":[{open}{{"touchpoint":"a"}}{close}]}}}}"#);
+        assert_eq!(Question::read(&plan).is_ok(), is_read, "{twice}");
+    }
+    // Far deeper: the text itself is refused before anything is made of it.
+    let deep = format!("{}1{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+    assert!(Question::read(&deep).unwrap_err().to_string().contains("recursion limit"));
+    assert!(serde_json::from_str::<Event>(&format!(r#"{{"properties":{{"p":{deep}}}}}"#)).is_err());
+    assert!(NdjsonReader::new(deep.as_bytes()).next().unwrap().is_err());
+}
+
+#[test]
+fn plans_have_limits() {
+    shown(LIMIT_STEPS, |n| Funnel::ordered(vec!["a"; n]).build(), "funnel.steps: has 33 steps, 1 to 32 are allowed");
+    let exclusions = |n| (0..n).fold(Funnel::ordered(["a", "b"]), |funnel, _| funnel.exclude(at("x"))).build();
+    edge(LIMIT_STEPS, exclusions, "funnel.exclude: has 33 entries, the limit is 32");
+    let groups = |n| Funnel::ordered(["a"]).breakdown(Breakdown::channel().limit(n)).build();
+    shown(LIMIT_GROUPS, groups, "funnel.breakdown.limit: is 1001, 1 to 1000 groups can be listed");
+    let bands = |n: usize| {
+        let edges = (0..n).map(|edge| Decimal::from(edge as u64));
+        Funnel::ordered(["a"]).breakdown(Breakdown::value_bands(Currency::new("EUR").unwrap(), edges)).build()
+    };
+    shown(LIMIT_GROUPS - 1, bands, "edges: has 1000 amounts, 1 to 999 are allowed");
+    let list = |n| Question::read(&Value::from(vec![json!({"stages": {}}); n]).to_string());
+    shown(LIMIT_QUESTIONS, list, "JSON: has 1001 questions, the limit is 1000: ask them in several lists");
+    let text = |n: usize| {
+        let plan = r#"{"stages":{}}"#;
+        Question::read(&format!("{plan}{}", " ".repeat(n - plan.len())))
+    };
+    edge(LIMIT_QUESTION_BYTES, text, "JSON: has 16777217 bytes, the limit is 16777216");
+}
+
+#[test]
+fn models_have_limits() {
+    let model = |stages: usize| JourneyModel::builder("m", names(stages));
+    shown(64, |n| model(n).build(), "model.stages: has 65 stages, 1 to 64 are allowed");
+    let rules = |n| (0..n).fold(model(1), |model, _| model.rule(at("a"), "n0")).build();
+    edge(64, rules, "model.rules: has 65 rules, the limit is 64");
+    let aliases = |n| (0..n).fold(model(1), |model, i| model.alias(format!("alias {i}"), "n0")).build();
+    shown(256, aliases, "model.aliases: has 257 entries, the limit is 256");
+    let moves = |n| model(2).moves(vec![("n0", "n1"); n]).build();
+    edge(4_096, moves, "model.moves: has 4097 entries, the limit is 4096");
+}
+
+#[test]
+fn a_report_over_time_has_100_000_periods() {
+    let hours = |n: i64| {
+        let event = Event::at(DateTime::<Utc>::UNIX_EPOCH, "a", "home");
+        let end = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(n - 1);
+        let stages = StageCounts::of(JourneyModel::standard()).every(Period::Hour);
+        Journeys::of([event]).unwrap().query().as_of(end).run(&stages)
+    };
+    assert_eq!(hours(100_000).unwrap().over_time.unwrap().len(), 100_000);
+    let refused = hours(100_001).unwrap_err();
+    assert!(refused.is_limit());
+    assert!(refused.to_string().contains("(ask for longer ones): 100001 is over the limit of 100000"), "{refused}");
+}
+
+#[test]
+fn a_question_has_so_much_memory() {
+    let journeys =
+        Journeys::of((0..1_000).map(|i| Event::at(DateTime::<Utc>::UNIX_EPOCH, format!("c{i}"), "a"))).unwrap();
+    let funnel = Funnel::ordered(["a"]).list_customers().build().unwrap();
+    let ask = |bytes| journeys.query().memory(bytes).run(&funnel);
+    assert!(ask(1 << 20).is_ok());
+    let refused = ask(1_000).unwrap_err();
+    assert!(refused.is_limit() && refused.to_string().contains("raise Query::memory"), "{refused}");
+}
+
+#[test]
+fn a_list_to_compare_with_may_be_long() {
+    // No limit of its own: it is bounded by the text that it stands in.
+    let many = Comparison::In((0..100_000_i64).map(PropertyValue::from).collect());
+    let funnel = Funnel::ordered([Condition::property("n", many)]).build().unwrap();
+    let journeys = Journeys::of([event().property("n", 99_999)]).unwrap();
+    assert_eq!(journeys.query().run(&funnel).unwrap().entered, 1);
+}
