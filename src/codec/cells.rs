@@ -71,32 +71,41 @@ pub(super) struct PropertyCells {
 impl PropertyCells {
     /// Notes a row's value.
     pub(super) fn push(&mut self, row: u32, value: &PropertyValue) {
-        let hash = hash_value(value);
-        let is_it = |place| self.values.get(place as usize).is_some_and(|known| is_same(known, value));
-        let place = self.known.find(hash, is_it).unwrap_or_else(|| {
-            let place = number(self.values.len());
-            self.values.push(value.clone());
-            self.known.insert(hash, place);
-            place
-        });
+        let place = match hash_value(value) {
+            Some(hash) => {
+                let is_it = |place| self.values.get(place as usize).is_some_and(|known| is_same(known, value));
+                self.known.find(hash, is_it).unwrap_or_else(|| {
+                    let place = number(self.values.len());
+                    self.known.insert(hash, place);
+                    self.values.push(value.clone());
+                    place
+                })
+            }
+            None => {
+                self.values.push(value.clone());
+                number(self.values.len() - 1)
+            }
+        };
         self.places.push(row, place);
     }
 }
 
-/// A hash by which equal values are found: 1 and 1.0 are two values.
-fn hash_value(value: &PropertyValue) -> u64 {
+/// A hash by which equal values are found: 1 and 1.0 are two values. What is nested is not looked for, since to compare it
+/// with others takes longer than to write it once more.
+fn hash_value(value: &PropertyValue) -> Option<u64> {
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
     match value {
-        PropertyValue::Text(text) => return hash_name(text),
+        PropertyValue::Text(text) => return Some(hash_name(text)),
         PropertyValue::Number(n) => match (n.as_i64(), n.as_u64()) {
             (Some(n), _) => hasher.write_i64(n),
             (None, Some(n)) => hasher.write_u64(n),
             (None, None) => hasher.write_u64(n.as_f64().unwrap_or_default().to_bits()),
         },
         PropertyValue::Bool(b) => hasher.write_u8(u8::from(*b)),
-        PropertyValue::Null | PropertyValue::Nested(_) => hasher.write_u8(2),
+        PropertyValue::Null => hasher.write_u8(2),
+        PropertyValue::Nested(_) => return None,
     }
-    hasher.finish()
+    Some(hasher.finish())
 }
 
 fn is_same(a: &PropertyValue, b: &PropertyValue) -> bool {
@@ -106,7 +115,6 @@ fn is_same(a: &PropertyValue, b: &PropertyValue) -> bool {
         (PropertyValue::Number(a), PropertyValue::Number(b)) => {
             a == b && a.as_f64().map(f64::to_bits) == b.as_f64().map(f64::to_bits)
         }
-        (PropertyValue::Nested(_), _) => false,
         (a, b) => a == b,
     }
 }
