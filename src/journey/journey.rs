@@ -77,17 +77,17 @@ pub(crate) struct MatchedRoom {
 }
 
 impl Matched<'_> {
-    /// Those that carry a value, by its number.
-    pub(crate) fn only<'b>(&'b self, number: u32, room: &'b mut MatchedRoom) -> Matched<'b> {
+    /// Those at these places, which ascend.
+    pub(crate) fn at<'b>(&'b self, places: &[usize], room: &'b mut MatchedRoom) -> Matched<'b> {
         let MatchedRoom { times, words, carried, events } = room;
         times.clear();
         words.clear();
         carried.clear();
         events.clear();
-        for (place, &carries) in self.carried.iter().enumerate().filter(|(_, carries)| **carries == number) {
+        for &place in places {
             times.extend(self.times.get(place));
             words.extend(self.words.get(place));
-            carried.push(carries);
+            carried.extend(self.carried.get(place));
             events.extend(self.events.get(place));
         }
         Matched { times, words, carried, values: self.values, events, start: self.start }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use journeylog::{
     Breakdown, BreakdownFrom, Channel, Comparison, Condition, Currency, Decimal, Event, Funnel, FunnelBuilder,
-    FunnelReport, JourneyModel, Money, PropertyValue, Scope, Touch,
+    FunnelReport, JourneyModel, Journeys, Money, PropertyValue, Scope, Touch,
     testing::{World, check_laws, oracle},
 };
 use serde_json::{Value, json};
@@ -435,4 +435,25 @@ fn a_window_holds_in_each_group() {
     let report = ask(&given(&lines), funnel, Breakdown::channel().from(BreakdownFrom::Each));
     assert_eq!(groups(&report), [(json!("email"), vec![1, 1]), (json!("web"), vec![1, 0])]);
     assert_eq!(report.conversion.some, 1);
+}
+
+/// One customer with more events than any person has, such as a machine: what was looked at once for each event, or for
+/// each value, took hours.
+#[test]
+fn a_customer_of_very_many_events_takes_no_hours() {
+    let count = 30_000;
+    let event = |i: i64, touchpoint| Event::at(day(0.0) + TimeDelta::seconds(i), "bot", touchpoint);
+    let many = (1..count).map(|i| event(i, "b").property("p", i));
+    let ends = [event(count, "x"), event(count + 1, "b").property("p", -1), event(count + 2, "c")];
+    let journeys = Journeys::of(std::iter::once(event(0, "a")).chain(many).chain(ends)).unwrap();
+    let funnel = |breakdown| {
+        let funnel = Funnel::ordered(["a", "b", "c"]).exclude_between(Condition::touchpoint("x").unwrap(), 2, 3);
+        journeys.query().run(&funnel.breakdown(breakdown).build().unwrap()).unwrap().breakdown.unwrap()
+    };
+    // Only the last "b" is not followed by the exclusion.
+    let by_second = funnel(Breakdown::property("p").from(BreakdownFrom::Step(2)));
+    assert_eq!(by_second.group(PropertyValue::from(-1)).unwrap().figures.converted, 1);
+    let each = Funnel::ordered(["b"]).breakdown(Breakdown::property("p").from(BreakdownFrom::Each)).build().unwrap();
+    let report = journeys.query().run(&each).unwrap();
+    assert_eq!(report.entered, count as u64);
 }

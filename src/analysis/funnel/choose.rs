@@ -93,16 +93,24 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
         });
         kinds.dedup();
         let Some((last_kind, others)) = kinds.split_last() else { return NO_VALUE };
-        // There is such a chain, so if none of the others makes one, the last does.
-        let chosen = others.iter().find(|kind| self.leads_there(step, **kind)).unwrap_or(last_kind);
+        // There is such a chain, so if none of the others makes one, the last does. Most often the first does; else each of
+        // very many events would be a walk over all of them.
+        let leads_there = |kind: &(Micros, u32)| self.leads_there(step, *kind);
+        let chosen = match others.first() {
+            Some(first) if leads_there(first) => first,
+            _ => others.get(others.partition_point(|kind| !leads_there(kind))).unwrap_or(last_kind),
+        };
         let left = (0..self.may.len()).map(|event| self.may_then(event, step, *chosen)).collect();
         self.may = left;
         chosen.1
     }
 
-    /// Whether some chain is left if only events of this moment and value serve a step.
-    fn leads_there(&self, step: usize, kind: (Micros, u32)) -> bool {
-        let walk = self.rules.walk_where::<()>(self.times, self.words, |event, _| self.may_then(event, step, kind));
+    /// Whether some chain is left if only events of this moment and value, and those that come before, serve a step.
+    fn leads_there(&self, step: usize, (time, value): (Micros, u32)) -> bool {
+        let walk = self.rules.walk_where::<()>(self.times, self.words, |event, at| {
+            let comes_before = at < time || at == time && self.compare(self.carries(event), value).is_le();
+            if comes_before { self.may(event) } else { self.may(event) & !(1 << step) }
+        });
         let last = walk.reached.get(self.level - 1);
         last.is_some_and(|last| (last.entry, last.at) == (self.entry, self.at))
     }

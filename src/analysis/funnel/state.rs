@@ -215,12 +215,13 @@ impl BoundFunnel {
             }
             return;
         }
-        let mut values: Vec<u32> = events.carried.to_vec();
-        values.sort_unstable();
-        values.dedup();
+        // By value, and within it in the order of the journey.
+        let value = |place: &usize| events.carried.get(*place).copied();
+        let mut places: Vec<usize> = (0..events.carried.len()).collect();
+        places.sort_by_key(value);
         let mut room = MatchedRoom::default();
-        for value in values {
-            self.visit_events(state, journey, &events.only(value, &mut room));
+        for alike in places.chunk_by(|a, b| value(a) == value(b)) {
+            self.visit_events(state, journey, &events.at(alike, &mut room));
         }
     }
 

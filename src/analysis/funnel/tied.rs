@@ -1,5 +1,9 @@
 //! Which steps a group of events can serve, each event one step: a small bipartite matching.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
 /// What one event may do for a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -95,15 +99,15 @@ impl Matching<'_> {
 
 /// The events of a group that can matter: of those alike, one more than there are steps.
 pub(super) fn thin_out(events: &mut Vec<Seen>, steps: usize) {
-    let mut kinds: Vec<(u64, u64, usize)> = Vec::new();
+    let enough = steps + 1;
+    if events.len() <= enough {
+        return;
+    }
+    let mut kinds: HashMap<(u64, u64), usize, RandomState> = HashMap::default();
     events.retain(|seen| {
-        let kind = kinds.iter_mut().find(|(serves, rests, _)| (*serves, *rests) == (seen.serves, seen.rests));
-        if let Some((_, _, count)) = kind {
-            *count += 1;
-            return *count <= steps + 1;
-        }
-        kinds.push((seen.serves, seen.rests, 1));
-        true
+        let count = kinds.entry((seen.serves, seen.rests)).or_default();
+        *count += 1;
+        *count <= enough
     });
 }
 
@@ -120,6 +124,13 @@ mod tests {
         // Event 0 fits both steps, event 1 the first only: a greedy would give step 0 to event 0 and fail.
         assert_eq!(assign(&seen(&[0b11, 0b01]), 0, 2, |_| false), Some(vec![1, 0]));
         assert_eq!(assign(&seen(&[0b01, 0b01]), 0, 2, |_| false), None);
+    }
+
+    #[test]
+    fn of_those_alike_one_more_than_there_are_steps_is_left() {
+        let mut events = seen(&[0b11, 0b01, 0b11, 0b11, 0b11, 0b01, 0b10]);
+        thin_out(&mut events, 2);
+        assert_eq!(events.iter().map(|seen| seen.event).collect::<Vec<_>>(), [0, 1, 2, 3, 5, 6]);
     }
 
     #[test]
