@@ -14,7 +14,7 @@ use crate::{
 const CUSTOMERS: [&str; 6] = ["ann", "bob", "cem", "dora", "eve", "fay"];
 const TOUCHPOINTS: [&str; 5] = ["ad_click", "product_view", "add_to_cart", "purchase", "support"];
 /// So many operations are tried.
-const OPERATIONS: usize = 60;
+const OPERATIONS: usize = 40;
 
 /// Bytes that are operations on a store, which must do what a list of events does.
 pub fn store(data: &[u8], folder: &Path) {
@@ -178,7 +178,8 @@ impl Model {
         let events = self.left(entries);
         let expected = answers(Journeys::of(events.clone()).unwrap().query());
         assert_eq!(answers(query), expected);
-        if events.len() <= 12 {
+        // The oracle tries every order of events at one instant.
+        if events.len() <= 6 {
             let (model, scope) = (JourneyModel::standard(), Scope::all().as_of(at(150)));
             oracle::funnel(&events, &funnel(), &model, &scope).agrees(&expected.0).unwrap();
             assert_eq!(oracle::transitions(&events, &model, &scope), expected.1);

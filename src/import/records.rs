@@ -258,8 +258,8 @@ mod tests {
         assert_eq!(found[2], cells(3, &["2", "y"]));
     }
 
-    /// Each of these lines opens a quote, whether or not one is open before it. Looking for the end of each anew took an
-    /// hour for ten megabytes.
+    /// Each of these lines opens a quote, whether or not one is open before it. To look for the end of each anew takes time
+    /// with the square of their number.
     #[test]
     fn many_stray_quotes_take_no_longer_than_one() {
         let lines = 300_000;
