@@ -71,21 +71,16 @@ pub(super) struct PropertyCells {
 impl PropertyCells {
     /// Notes a row's value.
     pub(super) fn push(&mut self, row: u32, value: &PropertyValue) {
-        let place = match hash_value(value) {
-            Some(hash) => {
-                let is_it = |place| self.values.get(place as usize).is_some_and(|known| is_same(known, value));
-                self.known.find(hash, is_it).unwrap_or_else(|| {
-                    let place = number(self.values.len());
-                    self.known.insert(hash, place);
-                    self.values.push(value.clone());
-                    place
-                })
+        let hash = hash_value(value);
+        let is_it = |place| self.values.get(place as usize).is_some_and(|known| is_same(known, value));
+        let place = hash.and_then(|hash| self.known.find(hash, is_it)).unwrap_or_else(|| {
+            let place = number(self.values.len());
+            self.values.push(value.clone());
+            if let Some(hash) = hash {
+                self.known.insert(hash, place);
             }
-            None => {
-                self.values.push(value.clone());
-                number(self.values.len() - 1)
-            }
-        };
+            place
+        });
         self.places.push(row, place);
     }
 }

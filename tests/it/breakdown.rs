@@ -438,7 +438,7 @@ fn a_window_holds_in_each_group() {
 }
 
 /// One customer with more events than any person has, such as a machine. All of them were looked at once for each of them,
-/// or for each value: some twenty minutes for these.
+/// or for each value: minutes, for these.
 #[test]
 fn a_customer_of_very_many_events_takes_no_hours() {
     let count = 30_000;
@@ -455,5 +455,5 @@ fn a_customer_of_very_many_events_takes_no_hours() {
     assert_eq!(by_second.group(PropertyValue::from(-1)).unwrap().figures.converted, 1);
     let each = Funnel::ordered(["b"]).breakdown(Breakdown::property("p").from(BreakdownFrom::Each)).build().unwrap();
     let report = journeys.query().run(&each).unwrap();
-    assert_eq!(report.entered, count as u64);
+    assert_eq!(report.entered, count.unsigned_abs());
 }
