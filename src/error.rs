@@ -153,7 +153,10 @@ pub enum ErrorKind {
         /// The last sequence found.
         found: u64,
     },
-    /// No space is left on the disk. What was acknowledged is safe; free some space and open the store again.
+    /// No space is left on the disk, or none of its owner's share. What was acknowledged is safe, and the index answers on;
+    /// whole events may not be readable meanwhile. Free some space: whoever appends, erases, syncs or settles next goes on,
+    /// without opening the store again, unless what was only [`Buffered`](crate::Durability::Buffered) would be lost.
+    /// A store that is to be opened needs some space too.
     #[error("no space left on the disk while {action}")]
     Full {
         /// What was being done.
@@ -163,8 +166,8 @@ pub enum ErrorKind {
         source: io::Error,
     },
     /// An earlier write or sync failed, so what is on disk is not known: the store takes no more entries.
-    /// What was acknowledged is safe; close it and open it again. If the index could not be written, appending goes on by
-    /// itself when it can.
+    /// What was acknowledged is safe; close it and open it again. If the index could not be written, or the disk was full,
+    /// appending goes on by itself when it can.
     #[error("the store takes no more entries since an earlier write failed: {reason}")]
     Poisoned {
         /// The earlier failure.
@@ -249,10 +252,15 @@ impl Error {
         ErrorKind::Io { action, path: path.into(), source }.into()
     }
 
-    /// The same for others whom it keeps from what they want to do. What the system said cannot be copied but in words.
+    /// The same for others whom it keeps from what they want to do; what has no copy is put in words.
     pub(crate) fn again(&self, action: &'static str) -> Self {
+        let copy =
+            |error: &io::Error| error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
         match self.kind() {
-            ErrorKind::Full { source, .. } => ErrorKind::Full { action, source: source.kind().into() }.into(),
+            ErrorKind::Full { source, .. } => ErrorKind::Full { action, source: copy(source) }.into(),
+            ErrorKind::Io { action, path, source } => {
+                ErrorKind::Io { action, path: path.clone(), source: copy(source) }.into()
+            }
             ErrorKind::Poisoned { reason } => ErrorKind::Poisoned { reason: reason.clone() }.into(),
             _ => ErrorKind::Poisoned { reason: format!("{action}: {self}") }.into(),
         }
