@@ -309,3 +309,35 @@ fn what_is_forbidden_or_too_much_is_said_and_harms_nothing_else() {
         assert!(refused > 20, "{refused}");
     }
 }
+
+/// A batch that was written and could not be synced is refused, and is there all the same. What comes next comes after it.
+#[test]
+fn what_was_refused_and_is_in_the_log_all_the_same_is_taken_in() {
+    let (dir, system) = (folder(), Refusing::new(How::Full(IoKind::StorageFull), u64::MAX));
+    let store = open(&system, dir.path()).unwrap();
+    store.append(event(0)).unwrap();
+    // Of several blocks, so that the next append does not write over all of it.
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut long = |i: i64| {
+        let text: String = (0..15_000).map(|_| random.alphanumeric()).collect();
+        let at = chrono::DateTime::from_timestamp(i, 0).unwrap();
+        crate::model::Event::at(at, "long", "view").id(format!("long {i}")).property("text", text).build().unwrap()
+    };
+    let refused: Vec<_> = (0..9).map(&mut long).collect();
+    system.from.store(system.steps.load(Ordering::SeqCst) + 2, Ordering::SeqCst);
+    assert!(store.append_batch(refused.clone()).unwrap_err().is_full());
+    assert!(store.append(event(1)).unwrap_err().is_full());
+    assert_eq!(store.len(), 1);
+    system.be_good();
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(store.append(event(1)).unwrap().first().unwrap().0, 11);
+    let check = |store: &Store| {
+        let long = store.customer("long").unwrap().unwrap();
+        assert!(long.events().unwrap().into_iter().map(|logged| logged.event).eq(refused.iter().cloned()));
+        assert_eq!((long.journey().len(), store.len()), (9, 11));
+    };
+    check(&store);
+    assert_eq!(store.append_batch(refused.clone()).unwrap().duplicates().len(), 9, "their ids are known");
+    store.close().unwrap();
+    check(&open(&system, dir.path()).unwrap());
+}
