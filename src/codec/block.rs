@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, Coded, Entries, body, body_v1, frame, unframe};
+use super::{Chain, Coded, Entries, body, body_v1, frame, unframe, version_of};
 use crate::{
     error::{Error, Result},
     model::{Event, EventId, Micros},
 };
 
-pub(super) const KIND: [u8; 4] = *b"JLBK";
+const KIND: [u8; 4] = *b"JLBK";
 /// Version 1 had another body; before version 3 nothing was erased.
 const VERSION: u32 = 3;
 /// The most bytes a block's body takes before compression; more is damage.
@@ -140,11 +140,13 @@ fn encode(first: u64, before: Chain, after: Chain, entries: &Entries<'_>) -> (Ve
 }
 
 impl Block {
+    /// How its frame begins.
+    pub(crate) const KIND: [u8; 4] = KIND;
+
     /// Reads a block and checks its own checksum.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let payload = unframe("a block of the log", KIND, VERSION, bytes)?;
-        let version = bytes.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(VERSION, u32::from_le_bytes);
-        Self::read(version, payload)
+        Self::read(version_of(bytes).unwrap_or(VERSION), payload)
             .ok_or_else(|| Error::damaged("a block of the log", "its content is none that was ever written"))
     }
 

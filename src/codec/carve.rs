@@ -1,21 +1,23 @@
-//! Finding blocks of the log in bytes of any kind: a file that its engine cannot read any more.
+//! Finding records of the log in bytes of any kind: a file that its engine cannot read any more.
 
 use std::ops::Range;
 
-use super::{Block, block::KIND, frame::framed_length};
+use super::frame::{framed_length, unframe};
 
-/// The first whole block in bytes from a place on, and where it stands. A block names its own length and has a checksum of
-/// its own, so nothing else is taken for one.
-pub(crate) fn carve(bytes: &[u8], mut from: usize) -> Option<(Block, Range<usize>)> {
+/// The first whole frame of one of these kinds in bytes from a place on, and where it stands. A frame names its own length
+/// and has a checksum of its own, so nothing else is taken for one.
+pub(crate) fn carve(bytes: &[u8], mut from: usize, kinds: &[[u8; 4]]) -> Option<([u8; 4], Range<usize>)> {
     loop {
-        let start = from + bytes.get(from..)?.windows(KIND.len()).position(|four| four == KIND)?;
+        let rest = bytes.get(from..)?;
+        let start = from + rest.windows(4).position(|four| kinds.iter().any(|kind| four == kind))?;
         let framed = bytes.get(start..)?;
-        if let Some(Ok(block)) = framed_length(framed).and_then(|length| framed.get(..length)).map(Block::decode)
-            && let Some(length) = framed_length(framed)
-        {
-            return Some((block, start..start + length));
+        let kind = *framed.first_chunk::<4>()?;
+        let length = framed_length(framed)?;
+        let is_whole = |frame: &&[u8]| unframe("a record of the log", kind, u32::MAX, frame).is_ok();
+        if framed.get(..length).filter(is_whole).is_some() {
+            return Some((kind, start..start + length));
         }
-        from = start + KIND.len();
+        from = start + kind.len();
     }
 }
 
@@ -25,7 +27,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        codec::{BlockCutter, Chain, LogEntry},
+        codec::{Block, BlockCutter, Chain, LogEntry},
         model::{Event, Micros},
     };
 
@@ -44,8 +46,9 @@ mod tests {
         let noise = b"JLBK not a block at all, JLB, JLBKJLBK".to_vec();
         let all = [noise.clone(), block(1), odd, vec![0; 500], block(7), block(13), noise, block(20)].concat();
         let find = |bytes: &[u8]| {
-            let blocks = std::iter::successors(carve(bytes, 0), |(_, place)| carve(bytes, place.end));
-            blocks.map(|(block, _)| block.first).collect::<Vec<_>>()
+            let find = |from| carve(bytes, from, &[*b"JLBK"]);
+            let frames = std::iter::successors(find(0), |(_, place)| find(place.end));
+            frames.map(|(_, place)| Block::decode(&bytes[place]).unwrap().first).collect::<Vec<_>>()
         };
         assert_eq!(find(&all), [1, 7, 13, 20]);
         for cut in 0..all.len() {

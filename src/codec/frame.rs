@@ -23,6 +23,11 @@ pub(crate) fn frame(kind: [u8; 4], version: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The version that a frame says it has.
+pub(crate) fn version_of(bytes: &[u8]) -> Option<u32> {
+    bytes.get(4..8).and_then(|found| found.try_into().ok()).map(u32::from_le_bytes)
+}
+
 /// The bytes of a frame with its header, by what the header says; `None` if there is too little of it to say.
 pub(super) fn framed_length(bytes: &[u8]) -> Option<usize> {
     let [_, _, _, _, _, _, _, _, length @ ..] = bytes.first_chunk::<{ HEADER - 8 }>()?;
@@ -56,8 +61,7 @@ pub(crate) fn unframe<'a>(what: &str, kind: [u8; 4], supported: u32, bytes: &'a 
 /// The same for a derived file, of which only one version is read: an older one is made anew like a damaged one.
 pub(crate) fn unframe_current<'a>(what: &str, kind: [u8; 4], version: u32, bytes: &'a [u8]) -> Result<&'a [u8]> {
     let payload = unframe(what, kind, version, bytes)?;
-    let found = bytes.get(4..8).and_then(|found| found.try_into().ok()).map(u32::from_le_bytes);
-    if found == Some(version) {
+    if version_of(bytes) == Some(version) {
         Ok(payload)
     } else {
         Err(Error::damaged(what, "an earlier release made it, in a form of its own"))

@@ -18,7 +18,7 @@ pub(crate) use carve::carve;
 pub(crate) use chain::Chain;
 pub(crate) use column::{ColumnId, decode_column, encode_columns, read_feedback};
 pub(crate) use entries::{Coded, Entries};
-pub(crate) use frame::{checksum, frame, unframe, unframe_current};
+pub(crate) use frame::{checksum, frame, unframe, unframe_current, version_of};
 
 /// Decompresses what stands after its size.
 pub(crate) fn decompress_sized(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -2,7 +2,11 @@
 
 use std::{fs::File, path::PathBuf, sync::Arc};
 
-use super::{engine::MAX_VALUE, files};
+use super::{
+    engine::MAX_VALUE,
+    erasures::{self, Erasures},
+    files,
+};
 use crate::codec::{Block, Chain, carve};
 
 /// So much of a file is looked at together.
@@ -24,27 +28,30 @@ struct Place {
     length: usize,
 }
 
-/// Where blocks were found, by their first sequences. Several may hold the same entries: those before and after they were
-/// folded.
+/// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Carving(Vec<Place>);
+pub(super) struct Carving {
+    /// By their first sequences. Several may hold the same entries: those before and after they were folded.
+    blocks: Vec<Place>,
+    pub(super) erasures: Erasures,
+}
 
 impl Carving {
     /// Looks through files for blocks. What cannot be read is passed over.
     pub(super) fn of(paths: &[PathBuf]) -> Self {
-        let mut places = Vec::new();
+        let mut carving = Self::default();
         for file in paths.iter().filter_map(|path| File::open(path).ok()) {
-            find(&Arc::new(file), &mut places);
+            carving.look_through(&Arc::new(file));
         }
-        places.sort_by_key(|place| (place.first, place.next));
-        Self(places)
+        carving.blocks.sort_by_key(|place| (place.first, place.next));
+        carving
     }
 
     /// A block that holds a sequence or, if there is none, the next one after it: if there are several, rather one that
     /// follows this chain.
     pub(super) fn at_or_after(&self, seq: u64, chain: Option<Chain>) -> Option<Block> {
-        let from = self.0.partition_point(|place| place.first.saturating_add(MOST_ENTRIES) < seq);
-        let places = self.0.get(from..)?;
+        let from = self.blocks.partition_point(|place| place.first.saturating_add(MOST_ENTRIES) < seq);
+        let places = self.blocks.get(from..)?;
         let holds = |place: &&Place| (place.first..place.next).contains(&seq);
         let here: Vec<&Place> = places.iter().take_while(|place| place.first <= seq).filter(holds).collect();
         let follows = here.iter().find(|place| place.first == seq && Some(place.before) == chain);
@@ -60,23 +67,36 @@ impl Place {
     }
 }
 
-fn find(file: &Arc<File>, places: &mut Vec<Place>) {
-    let length = file.metadata().map_or(0, |file| file.len());
-    let mut start = 0;
-    while start < length {
-        // A block that begins in this part ends in what is read of it.
-        let size = PART.saturating_add(LARGEST).min(length - start);
-        let bytes = usize::try_from(size).ok().and_then(|size| files::read_at(file, start, size).ok());
-        let (bytes, mut from) = (bytes.unwrap_or_default(), 0);
-        while let Some((block, place)) = carve(&bytes, from).filter(|(_, place)| (place.start as u64) < PART) {
-            from = place.end;
-            // The checksum of a block says nothing of what was appended, its chain does.
-            if block.before.after(&block.entries) == block.after && !block.entries.is_empty() {
-                let offset = start + place.start as u64;
-                let (first, next, before) = (block.first, block.next(), block.before);
-                places.push(Place { first, next, before, file: Arc::clone(file), offset, length: place.len() });
+impl Carving {
+    fn look_through(&mut self, file: &Arc<File>) {
+        let length = file.metadata().map_or(0, |file| file.len());
+        let mut start = 0;
+        while start < length {
+            // What begins in this part ends in what is read of it.
+            let size = PART.saturating_add(LARGEST).min(length - start);
+            let bytes = usize::try_from(size).ok().and_then(|size| files::read_at(file, start, size).ok());
+            let (bytes, mut from) = (bytes.unwrap_or_default(), 0);
+            let kinds = [Block::KIND, erasures::KIND, erasures::SECRET_KIND];
+            while let Some((kind, place)) = carve(&bytes, from, &kinds).filter(|(_, place)| (place.start as u64) < PART)
+            {
+                from = place.end;
+                let frame = bytes.get(place.clone()).unwrap_or_default();
+                if kind == Block::KIND {
+                    self.take(frame, file, start + place.start as u64);
+                } else {
+                    self.erasures.take_found(kind, frame);
+                }
             }
+            start = start.saturating_add(PART);
         }
-        start = start.saturating_add(PART);
+    }
+
+    fn take(&mut self, frame: &[u8], file: &Arc<File>, offset: u64) {
+        let Ok(block) = Block::decode(frame) else { return };
+        // The checksum of a block says nothing of what was appended, its chain does.
+        if block.before.after(&block.entries) == block.after && !block.entries.is_empty() {
+            let (first, next, before) = (block.first, block.next(), block.before);
+            self.blocks.push(Place { first, next, before, file: Arc::clone(file), offset, length: frame.len() });
+        }
     }
 }

@@ -11,7 +11,7 @@ use siphasher::sip128::SipHasher24;
 
 use super::engine::{Change, Engine};
 use crate::{
-    codec::{frame, unframe},
+    codec::{frame, unframe, version_of},
     error::{Error, Result},
     journey::{CustomerNo, NameKind, Tables},
     model::Micros,
@@ -19,11 +19,14 @@ use crate::{
 
 /// The first byte of an erasure's key; the fingerprint follows.
 const ERASURE: u8 = b'e';
-const ERASURE_KIND: [u8; 4] = *b"JLER";
+pub(super) const KIND: [u8; 4] = *b"JLER";
+/// Before version 2 the fingerprint stood in the key alone.
+const VERSION: u32 = 2;
+const WHAT: &str = "the list of erasures";
 /// Where the key of the fingerprints stands.
 const SECRET: [u8; 1] = [b's'];
-const SECRET_KIND: [u8; 4] = *b"JLSK";
-const VERSION: u32 = 1;
+pub(super) const SECRET_KIND: [u8; 4] = *b"JLSK";
+const SECRET_VERSION: u32 = 1;
 
 /// A customer who was erased: what was, and when. It does not say who.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,22 @@ struct Record {
     readmitted_at: Option<Micros>,
 }
 
+impl Record {
+    /// Reads one, and its fingerprint if that stands in it.
+    fn read(bytes: &[u8]) -> Result<(Option<u128>, Self)> {
+        let payload = unframe(WHAT, KIND, VERSION, bytes)?;
+        let read = match version_of(bytes) {
+            Some(1) => postcard::from_bytes(payload).map(|record| (None, record)),
+            _ => postcard::from_bytes(payload).map(|(fingerprint, record)| (Some(fingerprint), record)),
+        };
+        read.map_err(|error| Error::damaged(WHAT, error.to_string()))
+    }
+
+    fn last_change(&self) -> Micros {
+        self.erased_at.max(self.compacted_at.unwrap_or(Micros::MIN)).max(self.readmitted_at.unwrap_or(Micros::MIN))
+    }
+}
+
 /// A key of 128 bits for fingerprints.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Secret(u64, u64);
@@ -70,7 +89,15 @@ impl Secret {
     }
 
     fn put(self) -> Change {
-        Change::Put(SECRET.to_vec(), frame(SECRET_KIND, VERSION, &postcard::to_stdvec(&self).unwrap_or_default()))
+        Change::Put(
+            SECRET.to_vec(),
+            frame(SECRET_KIND, SECRET_VERSION, &postcard::to_stdvec(&self).unwrap_or_default()),
+        )
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let payload = unframe(WHAT, SECRET_KIND, SECRET_VERSION, bytes)?;
+        postcard::from_bytes(payload).map_err(|error| Error::damaged(WHAT, error.to_string()))
     }
 
     fn fingerprint(self, customer: &str) -> u128 {
@@ -85,26 +112,51 @@ fn key(fingerprint: u128) -> Vec<u8> {
 }
 
 fn put(fingerprint: u128, record: Record) -> Change {
-    Change::Put(key(fingerprint), frame(ERASURE_KIND, VERSION, &postcard::to_stdvec(&record).unwrap_or_default()))
+    // The fingerprint stands in the value too, for whoever finds it without its key.
+    let payload = postcard::to_stdvec(&(fingerprint, record)).unwrap_or_default();
+    Change::Put(key(fingerprint), frame(KIND, VERSION, &payload))
 }
 
 impl Erasures {
     /// Reads them from the log's engine.
     pub(super) fn read(engine: &dyn Engine) -> Result<Self> {
-        let what = "the list of erasures";
-        let damaged = |error: postcard::Error| Error::damaged(what, error.to_string());
         let mut all = Self::default();
         if let Some(bytes) = engine.get(&SECRET)? {
-            all.secret = Some(postcard::from_bytes(unframe(what, SECRET_KIND, VERSION, &bytes)?).map_err(damaged)?);
+            all.secret = Some(Secret::read(&bytes)?);
         }
         for (key, bytes) in engine.range(&[ERASURE], &[ERASURE + 1], usize::MAX)? {
             let fingerprint = key.last_chunk::<16>().copied().map(u128::from_be_bytes);
             let fingerprint = fingerprint.filter(|_| key.len() == 17 && all.secret.is_some());
-            let fingerprint = fingerprint.ok_or_else(|| Error::damaged(what, "an entry has no fingerprint"))?;
-            let record = postcard::from_bytes(unframe(what, ERASURE_KIND, VERSION, &bytes)?).map_err(damaged)?;
+            let fingerprint = fingerprint.ok_or_else(|| Error::damaged(WHAT, "an entry has no fingerprint"))?;
+            let (written, record) = Record::read(&bytes)?;
+            if written.is_some_and(|written| written != fingerprint) {
+                return Err(Error::damaged(WHAT, "an entry stands under the key of another"));
+            }
             all.records.insert(fingerprint, record);
         }
         Ok(all)
+    }
+
+    /// Takes in a record that was found in a damaged file. Of several of one customer the newest counts.
+    pub(super) fn take_found(&mut self, kind: [u8; 4], bytes: &[u8]) {
+        match (kind, Record::read(bytes), Secret::read(bytes)) {
+            (KIND, Ok((Some(fingerprint), record)), _) => self.take_newer(fingerprint, record),
+            (SECRET_KIND, _, Ok(secret)) => self.secret = Some(secret),
+            _ => {}
+        }
+    }
+
+    /// Takes in what others know of the same store.
+    pub(super) fn take_all(&mut self, others: &Self) {
+        self.secret = self.secret.or(others.secret);
+        others.records.iter().for_each(|(fingerprint, record)| self.take_newer(*fingerprint, *record));
+    }
+
+    fn take_newer(&mut self, fingerprint: u128, record: Record) {
+        let known = self.records.entry(fingerprint).or_insert(record);
+        if record.last_change() > known.last_change() {
+            *known = record;
+        }
     }
 
     /// Whether nobody was ever erased.

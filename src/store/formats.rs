@@ -80,11 +80,11 @@ fn raise_pair(dir: &Path, key: &[u8]) {
 
 #[test]
 fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
-    let places: [(&str, Raise); 10] = [
+    let places: [(&str, Raise); 11] = [
         ("JOURNEYLOG", |dir| {
             let path = dir.join("JOURNEYLOG");
-            fs::write(&path, "{\"journeylog\":4}").unwrap();
-            4
+            fs::write(&path, "{\"journeylog\":5}").unwrap();
+            5
         }),
         ("WITNESS", |dir| {
             raise_file(&dir.join("WITNESS"), newer);
@@ -119,6 +119,10 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
         }),
         ("an erasure", |dir| {
             raise_pair(dir, b"e");
+            3
+        }),
+        ("the rules of retention", |dir| {
+            raise_pair(dir, b"r");
             2
         }),
         ("the key of fingerprints", |dir| {
@@ -128,7 +132,7 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
     ];
     for (place, raise) in places {
         let dir = tempfile::tempdir().unwrap();
-        unpack(3, dir.path());
+        unpack(4, dir.path());
         let found = raise(dir.path());
         let is_refused = |error: &Error| matches!(*error.kind(), ErrorKind::NewerFormat { found: f, supported, .. } if f == found && supported == found - 1);
         let before = if place == "JOURNEYLOG" { None } else { Some(contents(dir.path())) };
@@ -192,7 +196,7 @@ fn raising_a_store_may_fail_at_any_call_and_the_next_opening_goes_on() {
 /// this one does, whatever has been made of the index by then.
 #[test]
 fn a_store_that_was_stopped_while_it_is_raised_is_old_or_new() {
-    for format in [1, 2] {
+    for format in [1, 2, 3] {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
         unpack(format, &whole);
@@ -211,7 +215,7 @@ fn a_store_that_was_stopped_while_it_is_raised_is_old_or_new() {
             let raised = fs::read_to_string(whole.join("JOURNEYLOG")).unwrap();
             fs::write(folder.join("JOURNEYLOG"), raised).unwrap();
             if !gone.is_empty() {
-                fs::remove_file(folder.join("index/MANIFEST")).unwrap();
+                fs::remove_file(file_of(&folder, "MANIFEST")).unwrap();
                 if gone != "MANIFEST" {
                     fs::remove_file(file_of(&folder, gone)).unwrap();
                 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// The version of the store as a whole. A change of any format of bytes counts it up; `docs/design.md` says what happens
 /// to older stores.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 pub(super) const MARK: &str = "JOURNEYLOG";
 pub(super) const LOCK: &str = "LOCK";
 /// The folders of the log and of the journey index; after a rewriting with a hyphen and the generation.
@@ -259,14 +259,16 @@ mod tests {
     fn a_newer_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(claim(dir.path(), false).unwrap());
-        fs::write(dir.path().join(MARK), r#"{"journeylog":4}"#).unwrap();
-        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 4, .. }));
+        fs::write(dir.path().join(MARK), r#"{"journeylog":5}"#).unwrap();
+        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 5, .. }));
         fs::write(dir.path().join(MARK), r#"{"journeylog":1}"#).unwrap();
         drop(claim(dir.path(), false).unwrap());
         let raised = fs::read_to_string(dir.path().join(MARK)).unwrap();
-        assert!(raised.starts_with("{\"journeylog\":3,\"generation\":0,"), "{raised}");
+        assert!(raised.starts_with("{\"journeylog\":4,\"generation\":0,"), "{raised}");
         fs::write(dir.path().join(MARK), raised.replace("\"generation\":0", "\"generation\":1")).unwrap();
         assert!(claim(dir.path(), false).unwrap_err().is_corrupt(), "another generation is another log");
+        fs::write(dir.path().join(MARK), raised.replace("\"journeylog\":4", "\"journeylog\":6")).unwrap();
+        assert!(claim(dir.path(), false).unwrap_err().is_corrupt(), "a bit flipped is no later release");
         fs::write(dir.path().join(MARK), "?").unwrap();
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
     }

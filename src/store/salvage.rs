@@ -204,6 +204,7 @@ impl Wreck {
                            compacted may be back, look at your own list";
             notes.push(unknown.to_owned());
             wreck.carving = Carving::of(&files);
+            wreck.erasures.take_all(&wreck.carving.erasures);
             lost = wreck.lost()?;
         }
         if let Some(index) = sources.index.as_deref().filter(|_| !lost.is_empty()) {

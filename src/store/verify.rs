@@ -126,7 +126,10 @@ impl Store {
     /// Those of [`verify`](Self::verify).
     pub fn verify_with_progress(&self, how: Verify, mut progress: impl FnMut(Progress)) -> Result<Verification> {
         let shared = self.shared();
-        let state = || (*shared.mark(), shared.erasures().list());
+        let state = || {
+            let erasures = shared.erasures().list();
+            (erasures, *shared.mark())
+        };
         for _ in 1..TRIES {
             let before = state();
             let found = look(shared, how, &mut progress)?;

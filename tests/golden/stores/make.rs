@@ -2,7 +2,7 @@
 
 use std::{env, fs::File, io::BufReader, path::Path, thread, time::Duration};
 
-use journeylog::{Durability, Event, Store, StoreOptions, import::NdjsonReader};
+use journeylog::{Durability, Event, Retention, Store, StoreOptions, import::NdjsonReader};
 
 fn open(folder: &Path) -> Store {
     StoreOptions::new().fresh_events(50).durability(Durability::Flushed).open(folder).unwrap()
@@ -34,7 +34,13 @@ fn main() {
     append(&store, &events[100..200]);
     from_format_3(&store, "gone-2", false);
     append(&store, &events[200..]);
+    from_format_4(&store);
     store.close().unwrap();
+}
+
+/// Left out of formats before 4, which have no rules of retention.
+fn from_format_4(store: &Store) {
+    store.set_retention(Retention::new().events(chrono::TimeDelta::days(36_500)).unwrap()).unwrap();
 }
 
 /// Left out of formats before 3, which erase nobody.
