@@ -3,16 +3,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Condvar,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use super::{
     locks::{Held, Ordered, Place},
     shared::Shared,
+    sync::Condvar,
     witness::Head,
 };
 use crate::{
@@ -131,6 +129,40 @@ impl Coming {
         !line.is_stopped
     }
 
+    /// Takes in a batch after all those before, now or soon. `number` shows a batch to questions.
+    pub(super) fn take_in(&self, batch: Batch, seal: usize, number: impl Fn(Batch)) {
+        if let Some(batch) = self.push(batch, seal) {
+            let turn = self.turn.lock();
+            while self.number_next(&turn, &number) {}
+            self.number(batch, &turn, &number);
+        }
+    }
+
+    /// Numbers all that wait.
+    pub(super) fn catch_up(&self, number: impl Fn(Batch)) {
+        let turn = self.turn.lock();
+        while self.number_next(&turn, &number) {}
+    }
+
+    /// Numbers what waits, until there will be nothing more.
+    pub(super) fn run(&self, number: impl Fn(Batch)) {
+        while self.wait() {
+            let turn = self.turn.lock();
+            self.number_next(&turn, &number);
+        }
+    }
+
+    /// Numbers the first that waits; false if there is none.
+    fn number_next(&self, turn: &Held<'_, ()>, number: &impl Fn(Batch)) -> bool {
+        let batch = self.line().pop();
+        batch.map(|batch| self.number(batch, turn, number)).is_some()
+    }
+
+    fn number(&self, batch: Batch, _turn: &Held<'_, ()>, number: &impl Fn(Batch)) {
+        let _numbering = Numbering(self);
+        number(batch);
+    }
+
     /// Ends the waiting. What is left in the line stays there for whoever looks at the tail.
     pub(super) fn stop(&self) {
         self.line().is_stopped = true;
@@ -141,28 +173,16 @@ impl Coming {
 impl Shared {
     /// Takes in a batch after all those before, now or soon.
     pub(super) fn take_in(&self, batch: Batch) {
-        if let Some(batch) = self.coming.push(batch, self.options.fresh_events) {
-            let turn = self.coming.turn.lock();
-            while self.number_next(&turn) {}
-            self.number(batch, &turn);
-        }
+        self.coming.take_in(batch, self.options.fresh_events, |batch| self.number(batch));
     }
 
     /// Numbers all that wait.
     pub(super) fn catch_up(&self) {
-        let turn = self.coming.turn.lock();
-        while self.number_next(&turn) {}
-    }
-
-    /// Numbers the first that waits; false if there is none.
-    fn number_next(&self, turn: &Held<'_, ()>) -> bool {
-        let batch = self.coming.line().pop();
-        batch.map(|batch| self.number(batch, turn)).is_some()
+        self.coming.catch_up(|batch| self.number(batch));
     }
 
     /// Makes a batch rows, and shows them to questions.
-    fn number(&self, batch: Batch, _turn: &Held<'_, ()>) {
-        let _numbering = Numbering(&self.coming);
+    fn number(&self, batch: Batch) {
         let mut rows = Rows::with_room_for(batch.events());
         let mut first = batch.first;
         for block in batch.coded {
@@ -196,10 +216,7 @@ impl Drop for Numbering<'_> {
 
 /// Numbers what waits, until the store is closed.
 pub(super) fn run(shared: &Shared) {
-    while shared.coming.wait() {
-        let turn = shared.coming.turn.lock();
-        shared.number_next(&turn);
-    }
+    shared.coming.run(|batch| shared.number(batch));
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use chrono::{DateTime, TimeDelta};
@@ -17,6 +17,7 @@ use super::{
     files,
     locks::lock,
     memory::MemoryEngine,
+    sync::Mutex,
 };
 use crate::{
     error::Result,

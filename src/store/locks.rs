@@ -2,8 +2,10 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::PoisonError,
 };
+
+use super::sync::{Condvar, Mutex, MutexGuard};
 
 /// The order: whoever holds a lock takes later ones only. Those after `Tail` are held for a moment, and nothing is taken
 /// meanwhile.
@@ -37,7 +39,7 @@ pub(super) struct Held<'a, T> {
 }
 
 impl<T> Ordered<T> {
-    pub(super) const fn new(place: Place, value: T) -> Self {
+    pub(super) fn new(place: Place, value: T) -> Self {
         Self { place, mutex: Mutex::new(value) }
     }
 
@@ -84,15 +86,19 @@ struct Taken {
 mod held {
     use std::cell::RefCell;
 
+    #[cfg(all(test, shuttle))]
+    use shuttle::thread_local;
+
     use super::{Place, Taken};
 
     thread_local! {
-        static HELD: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
+        static HELD: RefCell<Vec<Place>> = RefCell::default();
     }
 
     impl Taken {
         pub(super) fn new(place: Place) -> Self {
-            HELD.with_borrow_mut(|held| {
+            HELD.with(|held| {
+                let mut held = held.borrow_mut();
                 debug_assert!(held.iter().all(|before| *before < place), "{place:?} is taken after {held:?}");
                 held.push(place);
             });

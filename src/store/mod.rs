@@ -24,6 +24,8 @@ pub(crate) mod fuzzing;
 mod id_run;
 mod ids;
 mod index;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod locks;
 mod log;
 mod log_folder;
@@ -60,6 +62,7 @@ mod step;
 mod store;
 mod sums;
 mod survey;
+mod sync;
 mod tail;
 mod tiers;
 mod verify;

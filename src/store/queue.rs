@@ -2,11 +2,15 @@
 
 use std::{
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
-use super::{Receipt, locks::lock};
+use super::{
+    Receipt,
+    locks::lock,
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+};
 use crate::{
     codec::LogEntry,
     error::{ErrorKind, Result},
@@ -120,6 +124,18 @@ impl Drop for Reply {
 }
 
 impl Queue {
+    #[cfg(all(test, shuttle))]
+    pub(super) fn without_patience() -> Self {
+        Self { line: Mutex::default(), patience: Duration::ZERO }
+    }
+
+    /// Whether nobody is in line, and nobody writes.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn is_at_rest(&self) -> bool {
+        let line = self.line();
+        !line.is_led && line.waiting.is_empty()
+    }
+
     /// Appends, together with others who do at this time: either waits until it is written, or writes all that wait with
     /// `write`, which gives an answer for each. With `gather`, it is worth to wait a moment for those who are likely to
     /// come.

@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -25,6 +25,7 @@ use super::{
     reopening::Reopening,
     replay::Replay,
     retention::Rules,
+    sync::{Condvar, Mutex},
     tail::Tail,
     witness::{Head, Witness},
     work::Work,

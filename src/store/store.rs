@@ -19,6 +19,7 @@ use super::{
     replay::Replay,
     shared::{Folder, OpenEngine, OpenedEngine, Shared},
     sled_engine::SledEngine,
+    sync::Mutex,
     witness::{Head, Witness},
 };
 use crate::{
@@ -56,7 +57,7 @@ pub struct Store(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     report: OpenReport,
 }
 
@@ -153,7 +154,7 @@ impl Store {
         let folder = Folder { dir: dir.to_owned(), mark, lock, open_engine: OpenEngine(Box::new(open_engine)) };
         let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, erasures, witness)?);
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
-        Ok(Self(Arc::new(Handle { shared, thread: std::sync::Mutex::new(Some(thread)), report })))
+        Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(Some(thread)), report })))
     }
 
     pub(super) fn shared(&self) -> &Shared {

@@ -3,14 +3,18 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        mpsc::{self, Sender},
-    },
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
-use super::{Backup, locks::lock};
+use super::{
+    Backup,
+    locks::lock,
+    sync::{
+        Condvar, Mutex, MutexGuard,
+        mpsc::{self, Sender},
+    },
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What was appended is synced and witnessed this long after.
