@@ -11,8 +11,8 @@ use std::{
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, Channel, Comparison, Condition, CustomerId, Error, Event, EventBuilder,
     EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Money, Names, Nth, Plan,
-    PropertyValue, Question, Scope, Seq, StageCounts, StageName, Store, Tables, Touchpoint, Transitions, Window,
-    export,
+    PropertyValue, Question, Retention, Scope, Seq, StageCounts, StageName, Store, Tables, Touchpoint, Transitions,
+    Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -252,8 +252,35 @@ fn stored(shown: &mut Shown, store: &Store, backup: &Path) {
     store.append(Event::at(chrono::Utc::now(), secret("gone"), "view")).unwrap();
     shown.value("Erasure", &store.erase(&secret("gone")).unwrap());
     shown.value("Backup", &store.backup(backup).unwrap());
+    damaged(shown, backup);
+    shown.value("Retention", &Retention::new().property("phone", chrono::TimeDelta::days(1)).unwrap());
     shown.value("Seq", &Seq(1));
     export::customer(&snapshot, &secret(1), Vec::new()).unwrap();
+}
+
+/// What is said of a store that is looked over, and that is damaged.
+fn damaged(shown: &mut Shown, folder: &Path) {
+    let store = Store::open(folder).unwrap();
+    store.settle().unwrap();
+    let index = fs::read_dir(folder.join("index")).unwrap().map(|file| file.unwrap().path());
+    index.for_each(|file| fs::write(file, secret("odd")).unwrap());
+    fs::write(folder.join("WITNESS"), secret("odd")).unwrap();
+    let found = store.verify_with_progress(Verify::Full, |progress| shown.value("Progress", &progress)).unwrap();
+    assert!(found.problems.len() > 2, "{found}");
+    shown.value("Verification", &found);
+    shown.value("Verify", &found.how);
+    shown.value("Problem", &found.problems[0]);
+    shown.value("StorePart", &found.problems[0].part);
+    store.close().unwrap();
+    let log = folder.join("log/db");
+    let mut bytes = fs::read(&log).unwrap();
+    let blocks: Vec<usize> = (0..bytes.len() - 4).filter(|at| &bytes[*at..at + 4] == b"JLBK").collect();
+    blocks.iter().for_each(|at| bytes[at + 60] ^= 1);
+    fs::write(&log, bytes).unwrap();
+    let salvage = Store::salvage(folder, folder.with_file_name("salvaged")).unwrap();
+    assert!(salvage.notes.len() > 1, "{salvage}");
+    shown.value("Salvage", &salvage);
+    assert!(![found.to_string(), salvage.to_string()].iter().any(|text| text.contains(MARK)), "{found} {salvage}");
 }
 
 fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
