@@ -13,8 +13,8 @@ pub(crate) fn carve(bytes: &[u8], mut from: usize, kinds: &[[u8; 4]]) -> Option<
         let framed = bytes.get(start..)?;
         let kind = *framed.first_chunk::<4>()?;
         let length = framed_length(framed)?;
-        let is_whole = |frame: &&[u8]| unframe("a record of the log", kind, u32::MAX, frame).is_ok();
-        if framed.get(..length).filter(is_whole).is_some() {
+        let is_whole = |frame: &[u8]| unframe("a record of the log", kind, u32::MAX, frame).is_ok();
+        if framed.get(..length).is_some_and(is_whole) {
             return Some((kind, start..start + length));
         }
         from = start + kind.len();

@@ -84,6 +84,8 @@ pub(crate) fn work(folder: &Path, kind: &str, durability: Durability, seed: u64,
 /// What the child said.
 pub(crate) struct Said {
     durability: Durability,
+    /// Events of others that were there before.
+    pub(crate) before: u64,
     pub(crate) next: u64,
     /// Batches by their first event: their size, and whether they were acknowledged.
     batches: BTreeMap<u64, (u64, bool)>,
@@ -95,7 +97,14 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn new(durability: Durability) -> Self {
-        Self { durability, next: 0, batches: BTreeMap::new(), erased: BTreeMap::new(), backups: BTreeMap::new() }
+        Self {
+            durability,
+            before: 0,
+            next: 0,
+            batches: BTreeMap::new(),
+            erased: BTreeMap::new(),
+            backups: BTreeMap::new(),
+        }
     }
 
     /// How many events were acknowledged.
@@ -164,7 +173,7 @@ impl Said {
                 assert!(there.insert(n), "event {n} is there twice {context}");
             }
         }
-        assert_eq!(store.len() as usize, there.len(), "{context}");
+        assert_eq!(store.len(), self.before + there.len() as u64, "{context}");
         for (first, (size, acknowledged)) in &self.batches {
             // Of customers whose erasure was begun, events may be there or not.
             let kept = (*first..first + size).filter(|n| !self.erased.contains_key(&customer(*n)));

@@ -18,7 +18,7 @@ mod full;
 mod plain;
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
@@ -32,7 +32,10 @@ use fastrand::Rng;
 use journeylog::Durability;
 
 /// What the child mostly does.
-const KINDS: [&str; 8] = ["append", "batch", "seal", "settle", "compact", "erase", "open", "backup"];
+const KINDS: [&str; 9] = ["append", "batch", "seal", "settle", "compact", "erase", "open", "backup", "upgrade"];
+
+#[path = "../golden/stores/unpack.rs"]
+mod unpack;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -72,8 +75,13 @@ fn supervise() {
         let (mut mended, mut replayed, mut appended, mut broken_off) = (0, 0, 0, 0);
         let (mut folder, mut said) = (tempfile::tempdir().unwrap(), Said::new(Durability::Flushed));
         for kill in 0..kills {
-            if kill % 10 == 9 {
+            if kill % 10 == 9 || kind == "upgrade" {
                 (folder, said) = (tempfile::tempdir().unwrap(), Said::new(Durability::Flushed));
+            }
+            if kind == "upgrade" {
+                // It is killed while it opens a store of an older format, or soon after.
+                unpack::unpack(unpack::FORMATS[kill as usize % unpack::FORMATS.len()], &folder.path().join("store"));
+                said.before = fs::read_to_string(unpack::golden("events.ndjson")).unwrap().lines().count() as u64;
             }
             let mut child = Command::new(env::current_exe().unwrap())
                 .args(["--child".as_ref(), folder.path().join("store").as_os_str(), kind.as_ref(), "flushed".as_ref()])
@@ -83,9 +91,9 @@ fn supervise() {
                 .spawn()
                 .unwrap();
             let out = BufReader::new(child.stdout.take().unwrap());
-            let wait = Duration::from_micros(random.u64(0..500_000));
+            let wait = Duration::from_micros(random.u64(0..if kind == "upgrade" { 150_000 } else { 500_000 }));
             let (opened, is_open) = mpsc::channel();
-            let while_opening = kill % 4 == 3;
+            let while_opening = kill % 4 == 3 || kind == "upgrade";
             let killer = thread::spawn(move || {
                 if !while_opening {
                     is_open.recv().unwrap();
@@ -106,7 +114,8 @@ fn supervise() {
             let store = open(&folder.path().join("store"), kind, Durability::Flushed);
             mended += store.open_report().mended.len();
             replayed += u64::from(store.open_report().replayed > 0);
-            assert_eq!(store.open_report().rebuilt, None, "{context}");
+            // Older forms of the index are made anew.
+            assert!(kind == "upgrade" || store.open_report().rebuilt.is_none(), "{context}");
             said.check(&store, &context);
             appended = appended.max(store.len());
             // What was not acknowledged may be there all the same; the next goes on after it.
