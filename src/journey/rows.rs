@@ -51,6 +51,11 @@ impl Rows {
         self.plain.is_empty()
     }
 
+    /// The customers of all of them, one after the other.
+    pub(crate) fn customers(&self) -> impl Iterator<Item = CustomerNo> {
+        self.plain.iter().map(|row| row.customer)
+    }
+
     /// The last time among them.
     pub(crate) fn last_time(&self) -> Option<Micros> {
         self.plain.iter().map(|row| row.time).max()

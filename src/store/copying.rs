@@ -92,10 +92,6 @@ impl Copying {
             entries.extend(more.inspect(|entry| bytes += entry.size().max(LEAST)));
         }
         entries.truncate(most);
-        let (retention, now) = &self.retention;
-        for entry in &mut entries {
-            self.is_changed |= retention.apply(entry, *now);
-        }
         if entries.is_empty() {
             return Ok(None);
         }
@@ -104,6 +100,10 @@ impl Copying {
             // Nobody is erased between these two: whoever is not left out has a name, and keeps the number.
             let erasures = shared.erasures();
             self.leave_out(&mut block.entries, &erasures, &shared.names);
+            let (retention, now) = &self.retention;
+            for entry in &mut block.entries {
+                self.is_changed |= retention.apply(entry, *now);
+            }
             see(&block)
         };
         let (changes, _, head) = Log::appending(self.head, &block.entries, &mut self.cutter);
@@ -158,9 +158,11 @@ impl Copying {
         Ok(left)
     }
 
-    /// The rules of retention as they are in the copy.
-    pub(super) fn rules(&self, rules: &Rules) -> Rules {
-        rules.applied(&self.retention.0, self.retention.1)
+    /// The rules of retention as they are in the copy; `None` if it lacks something by rules that do not hold any more.
+    pub(super) fn rules(&self, rules: &Rules) -> Option<Rules> {
+        let (retention, now) = &self.retention;
+        let is_right = !self.is_changed || rules.retention == *retention;
+        is_right.then(|| rules.applied(retention, *now))
     }
 
     /// The erasures as they are in the copy, and the changes that note them there.

@@ -261,7 +261,7 @@ impl Erasures {
         }
         for fingerprint in gone {
             if let Some(record) = records.get_mut(fingerprint) {
-                record.compacted_at = Some(now);
+                (record.compacted_at, record.pending) = (Some(now), 0);
             }
         }
         let copied = Self { secret: self.secret, records };

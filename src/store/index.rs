@@ -279,6 +279,11 @@ impl Index {
         if self.state.names_files.len() <= most {
             return Ok(false);
         }
+        self.write_names_anew(names).map(|()| true)
+    }
+
+    /// Writes all names into one file, which takes the place of those before: without names that were taken away since.
+    pub(crate) fn write_names_anew(&mut self, names: &Names) -> Result<()> {
         let before = self.next_file;
         let path = self.new_file(NAMES);
         let mut next = self.state.clone();
@@ -291,7 +296,7 @@ impl Index {
         match written {
             Ok(old) => {
                 old.names_files.iter().for_each(|path| drop(files::remove(path)));
-                Ok(true)
+                Ok(())
             }
             Err(error) => {
                 self.remove_made_after(before);

@@ -141,7 +141,7 @@ impl Worker<'_> {
         let is_due = erased.is_some_and(|since| self.is_idle || now.0.saturating_sub(since.0) > DAY);
         let may = self.rewrite_after.is_none_or(|after| Instant::now() > after) && self.rewriting.is_none();
         let rules = shared.rules().clone();
-        if may && (is_due || rules.are_due(|| shared.first_time(self.is_idle), now)) {
+        if may && (is_due || rules.are_due(self.is_idle, || shared.first_time(self.is_idle), now)) {
             (self.wants_rewriting, self.has_more) = (true, true);
         }
     }
@@ -188,7 +188,8 @@ impl Worker<'_> {
             if rewriting.step(shared)? {
                 self.rewriting = Some(rewriting);
             } else {
-                rewriting.finish(shared)?;
+                // If the rules of retention were changed meanwhile, it begins again.
+                self.wants_rewriting = !rewriting.finish(shared)?;
                 seal(shared)?;
             }
             return Ok(true);

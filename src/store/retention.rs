@@ -1,6 +1,6 @@
 //! How long a store keeps what it holds: rules that are applied each time the log is written anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,6 @@ use super::{
 use crate::{
     codec::{Content, LogEntry, frame, unframe},
     error::{Error, InvalidValue, Result},
-    journey::Needs,
     model::{Feedback, Micros},
 };
 
@@ -39,18 +38,22 @@ const DAY: i64 = 86_400_000_000;
 /// assert_eq!(rules.of_property("campaign"), None);
 /// # Ok::<(), journeylog::InvalidValue>(())
 /// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention(Ages);
+
+/// The same as it stands in the log: microseconds, each more than none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retention {
-    /// Microseconds; as all of them.
+struct Ages {
     events: Option<i64>,
     comments: Option<i64>,
     properties: BTreeMap<String, i64>,
 }
 
-/// The rules as they stand in the log, and when they were last applied.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// The rules, and when they were set and last applied.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
     pub(super) retention: Retention,
+    set_at: Option<Micros>,
     applied_at: Option<Micros>,
 }
 
@@ -65,7 +68,7 @@ impl Retention {
     /// # Errors
     /// [`InvalidValue`] if it is no positive length of time.
     pub fn events(mut self, age: TimeDelta) -> Result<Self, InvalidValue> {
-        self.events = Some(micros("events", age)?);
+        self.0.events = Some(micros("events", age)?);
         Ok(self)
     }
 
@@ -74,7 +77,7 @@ impl Retention {
     /// # Errors
     /// [`InvalidValue`] if it is no positive length of time.
     pub fn comments(mut self, age: TimeDelta) -> Result<Self, InvalidValue> {
-        self.comments = Some(micros("comments", age)?);
+        self.0.comments = Some(micros("comments", age)?);
         Ok(self)
     }
 
@@ -83,33 +86,28 @@ impl Retention {
     /// # Errors
     /// [`InvalidValue`] if it is no positive length of time.
     pub fn property(mut self, name: impl Into<String>, age: TimeDelta) -> Result<Self, InvalidValue> {
-        self.properties.insert(name.into(), micros("property", age)?);
+        self.0.properties.insert(name.into(), micros("property", age)?);
         Ok(self)
     }
 
     /// How long events are kept; `None` if for ever.
     pub fn of_events(&self) -> Option<TimeDelta> {
-        self.events.map(TimeDelta::microseconds)
+        self.0.events.map(TimeDelta::microseconds)
     }
 
     /// How long comments are kept; `None` if as long as their events.
     pub fn of_comments(&self) -> Option<TimeDelta> {
-        self.comments.map(TimeDelta::microseconds)
+        self.0.comments.map(TimeDelta::microseconds)
     }
 
     /// How long a property is kept; `None` if as long as its events.
     pub fn of_property(&self, name: &str) -> Option<TimeDelta> {
-        self.properties.get(name).copied().map(TimeDelta::microseconds)
+        self.0.properties.get(name).copied().map(TimeDelta::microseconds)
     }
 
     /// The least age at which anything is removed.
     fn least(&self) -> Option<i64> {
-        self.events.into_iter().chain(self.comments).chain(self.properties.values().copied()).min()
-    }
-
-    /// The time before which no event is kept.
-    fn events_since(&self, now: Micros) -> Option<Micros> {
-        self.events.map(|age| Micros(now.0.saturating_sub(age)))
+        self.0.events.into_iter().chain(self.0.comments).chain(self.0.properties.values().copied()).min()
     }
 
     /// Takes out of an entry what is not kept until now; true if there was anything.
@@ -117,19 +115,19 @@ impl Retention {
         let Content::Event(event) = &mut entry.content else { return false };
         let age = now.0.saturating_sub(event.occurred_at.0);
         let is_over = |limit: &i64| age > *limit;
-        if self.events.as_ref().is_some_and(is_over) {
+        if self.0.events.as_ref().is_some_and(is_over) {
             *entry = LogEntry::erased();
             return true;
         }
         let mut is_changed = false;
         let has_comment = event.feedback.as_ref().is_some_and(|answer| answer.comment().is_some());
-        if has_comment && self.comments.as_ref().is_some_and(is_over) {
+        if has_comment && self.0.comments.as_ref().is_some_and(is_over) {
             event.feedback = event.feedback.take().map(Feedback::without_comment);
             is_changed = true;
         }
-        if !self.properties.is_empty() {
+        if !self.0.properties.is_empty() {
             let before = event.properties.len();
-            event.properties.retain(|name, _| !self.properties.get(name).is_some_and(is_over));
+            event.properties.retain(|name, _| !self.0.properties.get(name).is_some_and(is_over));
             is_changed |= event.properties.len() < before;
         }
         is_changed
@@ -146,11 +144,18 @@ impl Rules {
     pub(super) fn read(engine: &dyn Engine) -> Result<Self> {
         let Some(bytes) = engine.get(&KEY)? else { return Ok(Self::default()) };
         let payload = unframe(WHAT, KIND, VERSION, &bytes)?;
-        postcard::from_bytes(payload).map_err(|error| Error::damaged(WHAT, error.to_string()))
+        let (ages, set_at, applied_at): (Ages, Option<Micros>, Option<Micros>) =
+            postcard::from_bytes(payload).map_err(|error| Error::damaged(WHAT, error.to_string()))?;
+        let all = ages.events.iter().chain(&ages.comments).chain(ages.properties.values());
+        if all.copied().any(|age| age <= 0) {
+            return Err(Error::damaged(WHAT, "one is for no length of time"));
+        }
+        Ok(Self { retention: Retention(ages), set_at, applied_at })
     }
 
     pub(super) fn put(&self) -> Change {
-        Change::Put(KEY.to_vec(), frame(KIND, VERSION, &postcard::to_stdvec(self).unwrap_or_default()))
+        let payload = postcard::to_stdvec(&(&self.retention.0, self.set_at, self.applied_at)).unwrap_or_default();
+        Change::Put(KEY.to_vec(), frame(KIND, VERSION, &payload))
     }
 
     /// The same in a copy of the log to which these rules were applied, if they are still the same.
@@ -162,55 +167,18 @@ impl Rules {
         Self { applied_at: Some(now), ..self.clone() }
     }
 
-    /// Whether they are to be applied: a day after the last time, if the store has an event of an age at which something is
-    /// removed.
-    pub(super) fn are_due(&self, first: impl FnOnce() -> Option<Micros>, now: Micros) -> bool {
+    /// Whether they are to be applied, if the store has an event of an age at which something is removed: a day after the last
+    /// time when it is left alone, after two days in any case.
+    pub(super) fn are_due(&self, is_idle: bool, first: impl FnOnce() -> Option<Micros>, now: Micros) -> bool {
         let Some(least) = self.retention.least() else { return false };
-        let may = self.applied_at.is_none_or(|applied| now.0.saturating_sub(applied.0) > DAY);
+        let wait = if is_idle { DAY } else { 2 * DAY };
+        let since = self.applied_at.or(self.set_at.filter(|_| !is_idle));
+        let may = since.is_none_or(|since| now.0.saturating_sub(since.0) > wait);
         may && first().is_some_and(|first| now.0.saturating_sub(first.0) > least)
     }
 }
 
 impl Shared {
-    /// Takes the names of those away of whom nothing is kept, since all of their events are too old: with the copy that is
-    /// made next they are gone.
-    pub(super) fn forget_the_old(&self, retention: &Retention, now: Micros) -> Result<()> {
-        let Some(since) = retention.events_since(now) else { return Ok(()) };
-        let snapshot = self.snapshot();
-        let scan = snapshot.scan();
-        let needs = Needs { times: true, ..Needs::default() };
-        let (mut kept, mut old) = (BTreeSet::new(), BTreeSet::new());
-        for chunk in 0..scan.chunks() {
-            for source in scan.load(chunk, &needs)? {
-                for (customer, rows) in
-                    source.columns.journeys().skip(source.journeys.start).take(source.journeys.len())
-                {
-                    // A journey is in the order of its times.
-                    let last = rows.end.checked_sub(1).and_then(|last| source.columns.times.get(last));
-                    if last < Some(since) {
-                        old.insert(customer)
-                    } else {
-                        kept.insert(customer)
-                    };
-                }
-            }
-            old.retain(|customer| !kept.contains(customer));
-            kept.clear();
-        }
-        let _writer = self.writer();
-        self.catch_up();
-        for columns in &self.tail().view().fresh {
-            for (customer, rows) in columns.journeys() {
-                let is_new = |row| columns.seqs.get(row).is_some_and(|seq| seq > snapshot.head().0);
-                if rows.clone().any(is_new) {
-                    old.remove(&customer);
-                }
-            }
-        }
-        self.names.write().forget_all(old);
-        Ok(())
-    }
-
     /// The time of the first event in files, and if all are to be looked at, of all.
     pub(super) fn first_time(&self, all: bool) -> Option<Micros> {
         let view = self.tail().view();
@@ -223,14 +191,16 @@ impl Shared {
 impl Store {
     /// Sets how long the store keeps what it holds. What is older is removed each time the store is
     /// [compacted](Self::compact): when that is called, and by itself once a day, as soon as no event was appended for ten
-    /// seconds, if the store has anything that old. Until then it is in the answers. Afterwards it is in none, and in no
-    /// file; other events keep their sequences. The rules are kept in the store, power-safe when this returns.
+    /// seconds, after two days in any case, if the store has anything that old. Until then it is in the answers. Afterwards it
+    /// is in none, and in no file, nor is the id of a customer of whom nothing is left; other events keep their sequences. The
+    /// rules are kept in the store, power-safe when this returns.
     ///
     /// What counts is when an event occurred: one that comes late may be removed at the next compaction. Event ids that were
     /// removed are forgotten too, so that an old event that comes again is stored again, until the next compaction.
     ///
     /// # Errors
-    /// `Poisoned`, `Full` or `Io` if the rules could not be written, and then those before hold.
+    /// `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold, and after the store was opened again
+    /// those or these.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -252,7 +222,7 @@ impl Store {
         let writer = shared.writer();
         writer.check()?;
         let mut rules = shared.rules();
-        let next = Rules { retention, applied_at: None };
+        let next = Rules { retention, set_at: Some(Utc::now().into()), applied_at: None };
         let engine = shared.log.engine();
         engine.apply(vec![next.put()])?;
         engine.sync()?;

@@ -16,7 +16,7 @@ use super::{
     shared::Shared,
     witness::Head,
 };
-use crate::{error::Result, model::Micros};
+use crate::{error::Result, journey::CustomerNo, model::Micros};
 
 /// So often the copy runs after what is appended meanwhile; then appending waits until it is there.
 const CHASES: u32 = 32;
@@ -29,12 +29,16 @@ const FEW: u64 = 4096;
 pub(super) struct Rewriting {
     copying: Copying,
     replay: Replay,
+    /// By their numbers, whether customers have an event in the copy.
+    seen: Vec<bool>,
     chases: u32,
     made: Made,
 }
 
 impl Rewriting {
     pub(super) fn begin(shared: &Shared) -> Result<Self> {
+        // After a mark of which it is not known whether it counts, its folders are left alone.
+        shared.writer().check()?;
         let mark = shared.mark().next(Head::default());
         let (log_dir, index_dir) = (mark.log(&shared.dir), mark.index(&shared.dir));
         // Names of folders that an earlier try left are free again.
@@ -46,9 +50,8 @@ impl Rewriting {
         let index = Index::begin_anew(&index_dir)?;
         let replay = Replay::begin(index, Head::default(), &shared.names, &shared.options);
         let (retention, now) = (shared.rules().retention.clone(), Micros::from(Utc::now()));
-        shared.forget_the_old(&retention, now)?;
         let copying = Copying::begin(shared, engine)?.keeping(retention, now);
-        Ok(Self { copying, replay, chases: 0, made })
+        Ok(Self { copying, replay, seen: Vec::new(), chases: 0, made })
     }
 
     /// Copies some more; false if it has come so far that [`finish`](Self::finish) takes but a moment.
@@ -71,19 +74,28 @@ impl Rewriting {
     fn copy(&mut self, shared: &Shared) -> Result<u64> {
         let copied = self.copying.step(shared, u64::MAX, |block| self.replay.number(block))?;
         let Some((block, rows)) = copied else { return Ok(0) };
+        for customer in rows.customers().map(CustomerNo::index) {
+            if customer >= self.seen.len() {
+                self.seen.resize(customer + 1, false);
+            }
+            if let Some(seen) = self.seen.get_mut(customer) {
+                *seen = true;
+            }
+        }
         self.replay.take_in(&block, rows)?;
         Ok(block.entries.len() as u64)
     }
 
-    /// Copies what is left while nobody appends, and takes the old one's place. If that fails, the store is as it was.
-    pub(super) fn finish(mut self, shared: &Shared) -> Result<()> {
+    /// Copies what is left while nobody appends, and takes the old one's place. If that fails, the store is as it was; so it is
+    /// if the copy lacks what is to be kept after all, which gives false.
+    pub(super) fn finish(mut self, shared: &Shared) -> Result<bool> {
         let mut index = shared.index();
         let mut writer = shared.writer();
         while self.copy(shared)? > 0 {}
         self.copying.check(writer.head)?;
         let mut erasures = shared.erasures();
         let mut rules = shared.rules();
-        let applied = self.copying.rules(&rules);
+        let Some(applied) = self.copying.rules(&rules) else { return Ok(false) };
         let (compacted, mut changes) = self.copying.erasures(&erasures, Micros::from(Utc::now()));
         changes.push(applied.put());
         let (log, head) = (self.copying.log(), self.copying.head());
@@ -92,8 +104,9 @@ impl Rewriting {
         let old = *shared.mark();
         let next = old.next(head);
         if let Err(error) = next.write(&shared.dir) {
-            // If it has its name already, a power cut may leave either: then nothing may be added to one of them.
-            if Mark::read(&shared.dir)? == Some(next) {
+            // If it has its name already, or that is not known, a power cut may leave either: then nothing may be added to one
+            // of them.
+            if !Mark::read(&shared.dir).is_ok_and(|mark| mark == Some(old)) {
                 self.made.0.clear();
                 writer.refuse(error.to_string());
             }
@@ -109,12 +122,47 @@ impl Rewriting {
         mem::swap(&mut *index, &mut self.replay.index);
         mem::swap(&mut *writer, &mut self.replay.writer);
         mem::swap(&mut *shared.tail(), &mut self.replay.tail);
-        drop((index, writer, erasures, rules));
+        // Of whom nothing is left, the id is not kept either.
+        let gone = shared.names.read().customers_not_seen(&self.seen);
+        shared.names.write().drop_names(&gone);
+        drop((writer, erasures, rules));
+        let named_anew = if gone.is_empty() { Ok(()) } else { index.write_names_anew(&shared.names) };
+        drop(index);
         shared.make_room();
         // Lets go of the old ones before their folders are removed.
         let Self { copying, replay, mut made, .. } = self;
         drop((copying, replay));
         shared.witness().set(head)?;
-        made.remove()
+        made.remove().and(named_anew).map(|()| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::{
+        model::Event,
+        store::{Retention, Store},
+    };
+
+    #[test]
+    fn a_copy_that_lacks_what_is_to_be_kept_after_all_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.append(Event::at(Utc::now() - TimeDelta::days(9), "ann", "view")).unwrap();
+        store.append(Event::at(Utc::now(), "bob", "view")).unwrap();
+        let rule = Retention::new().events(TimeDelta::days(5)).unwrap();
+        for (after, left) in [(Retention::new(), 2), (rule.clone(), 1)] {
+            store.set_retention(rule.clone()).unwrap();
+            let mut rewriting = Rewriting::begin(store.shared()).unwrap();
+            while rewriting.step(store.shared()).unwrap() {}
+            store.set_retention(after).unwrap();
+            assert_eq!(rewriting.finish(store.shared()).unwrap(), left == 1);
+            assert_eq!((store.len(), store.customer("ann").unwrap().is_some()), (left, left == 2));
+        }
+        let names = store.shared().names.read().starting_at(crate::journey::NameKind::Customer, 0).count();
+        assert_eq!((names, store.stats().unwrap().customers), (2, 1), "of ann the number is left");
     }
 }

@@ -19,6 +19,7 @@ use super::{
     log::Log,
     mark::{self, Mark},
     retention::Rules,
+    segment::UNSOUND,
     sled_engine::SledEngine,
     survey::{Found, survey},
     witness::{Head, Witness},
@@ -144,7 +145,14 @@ impl Sources {
             let reason = "it has neither a log nor an index".to_owned();
             return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason }.into());
         }
-        let witness = Witness::open(dir).map(|witness| witness.head().unwrap_or_default());
+        if mark.is_none() {
+            notes.push("the mark is lost: the newest log and index were taken".to_owned());
+        }
+        let witness = Witness::open(dir).map(|witness| witness.head());
+        if matches!(witness, Ok(None)) {
+            notes.push("the head witness is missing: whether the log had gone further is not known".to_owned());
+        }
+        let witness = witness.map(Option::unwrap_or_default);
         let indexed = index.as_deref().map_or(Ok(Head::default()), index::witnessed);
         let mut heads = vec![mark.unwrap_or_default().began];
         for head in [witness, indexed] {
@@ -184,6 +192,7 @@ impl Wreck {
             notes.push(error.to_string());
             None
         });
+        let is_unknown = erasures.is_none();
         let rules = engine.as_deref().map_or(Ok(Rules::default()), Rules::read).unwrap_or_else(|error| {
             notes.push(error.to_string());
             Rules::default()
@@ -198,7 +207,7 @@ impl Wreck {
             acknowledged: sources.acknowledged,
         };
         let mut lost = wreck.lost()?;
-        if !lost.is_empty() || wreck.engine.is_none() {
+        if !lost.is_empty() || is_unknown {
             // The list of the erased stands in the log, and is its end when somebody has just been erased.
             let unknown = "whether the list of those erased is whole is not known: whoever was erased since the log was last \
                            compacted may be back, look at your own list";
@@ -397,7 +406,9 @@ fn copy_folder(from: &Path, to: &Path) -> Result<PathBuf> {
     files::make_folder(to)?;
     for entry in fs::read_dir(from).map_err(|e| Error::io("listing", from, e))? {
         let path = entry.map_err(|e| Error::io("listing", from, e))?.path();
-        let Some(name) = path.file_name().filter(|_| path.is_file()) else { continue };
+        // That a question found the index damaged is no reason not to read the rest of it.
+        let is_copied = |name: &&std::ffi::OsStr| path.is_file() && *name != UNSOUND;
+        let Some(name) = path.file_name().filter(is_copied) else { continue };
         fs::copy(&path, to.join(name)).map_err(|e| Error::io("copying", &path, e))?;
     }
     Ok(to.to_owned())

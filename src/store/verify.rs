@@ -5,9 +5,11 @@ use std::fmt;
 use super::{
     Store,
     engine::Engine,
+    erasures::Erasures,
     ids::{self, IdSums},
     index::{self, Index},
     mark::Mark,
+    retention::Rules,
     segment::Segment,
     shared::Shared,
     snapshot::View,
@@ -23,7 +25,7 @@ use crate::{
 
 /// If customers are erased or the log is written anew meanwhile, what was compared may differ for that: it is looked at
 /// again, so often.
-const TRIES: u32 = 3;
+const TRIES: u32 = 20;
 
 /// How thoroughly a store is looked over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,6 +149,9 @@ fn look(shared: &Shared, how: Verify, progress: &mut dyn FnMut(Progress)) -> Res
     problems.note(StorePart::Mark, check_mark(shared))?;
     problems.note(StorePart::Witness, check_witness(shared))?;
     problems.note(StorePart::Log, shared.log.check(moment.synced).map(drop))?;
+    let engine = shared.log.engine();
+    problems.note(StorePart::Log, Erasures::read(&*engine).map(drop))?;
+    problems.note(StorePart::Log, Rules::read(&*engine).map(drop))?;
     let dir = shared.index_dir();
     problems.note(StorePart::Log, index::witnessed(&dir).and_then(|head| shared.log.check(head)).map(drop))?;
     for error in Index::look_over(&shared.index(), &shared.names) {

@@ -121,3 +121,67 @@ fn a_rule_is_a_positive_length_of_time() {
     let rules = Retention::new().events(days(2)).unwrap();
     assert_eq!((rules.of_events(), rules.of_comments()), (Some(days(2)), None));
 }
+
+/// Customers are erased and let back in, rules set and lifted, and the store is compacted, in any order.
+#[test]
+fn rules_and_erasures_together_leave_what_they_should() {
+    for seed in 0..12 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = small_seals(dir.path());
+        let mut random = fastrand::Rng::with_seed(seed);
+        // The events that are to be there, by their customers, as their ages in days.
+        let mut model: Vec<Vec<i64>> = vec![Vec::new(); 6];
+        let (mut erased, mut limit) = ([false; 6], None);
+        for step in 0..40 {
+            let customer = random.usize(..6);
+            let id = format!("c{customer}");
+            match random.u8(0..10) {
+                0..=4 => {
+                    let ages: Vec<i64> = (0..random.usize(1..9)).map(|_| random.i64(0..60)).collect();
+                    let receipt = store.append_batch(ages.iter().map(|age| old(&id, days(*age)))).unwrap();
+                    assert_eq!(receipt.erased().len(), if erased[customer] { ages.len() } else { 0 });
+                    if !erased[customer] {
+                        model[customer].extend(ages);
+                    }
+                }
+                5 => {
+                    assert!(store.erase(&id).unwrap().events >= model[customer].len() as u64);
+                    (model[customer], erased[customer]) = (Vec::new(), true);
+                }
+                6 => {
+                    // Whoever is still on the disk makes the store be compacted.
+                    let is_compacted = store.erasure(&id).is_some_and(|erasure| erasure.compacted_at.is_none());
+                    assert_eq!(store.readmit(&id).unwrap(), erased[customer]);
+                    erased[customer] = false;
+                    if let Some(limit) = limit.filter(|_| is_compacted) {
+                        model.iter_mut().for_each(|ages| ages.retain(|age| *age < limit));
+                    }
+                }
+                7 => {
+                    limit = random.bool().then(|| random.i64(10..50));
+                    let rules = limit.map_or(Retention::new(), |limit| Retention::new().events(days(limit)).unwrap());
+                    store.set_retention(rules).unwrap();
+                }
+                8 => {
+                    store.compact().unwrap();
+                    let limit = limit.unwrap_or(i64::MAX);
+                    model.iter_mut().for_each(|ages| ages.retain(|age| *age < limit));
+                }
+                _ => {
+                    store.close().unwrap();
+                    store = small_seals(dir.path());
+                }
+            }
+            let context = format!("seed {seed}, step {step}");
+            let found =
+                (0..6).map(|n| store.customer(&format!("c{n}")).unwrap().map_or(0, |found| found.journey().len()));
+            let found: Vec<usize> = found.collect();
+            assert_eq!(found, model.iter().map(Vec::len).collect::<Vec<_>>(), "{context}");
+            assert_eq!(store.len() as usize, found.iter().sum::<usize>(), "{context}");
+            let verified = store.verify(Verify::Full).unwrap();
+            assert!(verified.is_sound(), "{context}: {verified}");
+            let customers = model.iter().filter(|ages| !ages.is_empty()).count() as u64;
+            assert!(store.stats().unwrap().customers >= customers, "{context}");
+        }
+    }
+}
