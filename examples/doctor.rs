@@ -6,6 +6,9 @@
 //! cargo run --release --example doctor -- shop.journey --salvage new.journey
 //! ```
 //!
+//! If a store is known to be damaged, salvage it, or copy its folder, before anything opens it: what stands behind a damaged
+//! place may be overwritten by opening.
+//!
 //! It ends with success if the store is sound, or if all of it was salvaged.
 
 use std::{path::PathBuf, process::ExitCode};

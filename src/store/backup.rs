@@ -192,7 +192,7 @@ impl BackingUp {
         engine.apply(changes)?;
         engine.close()?;
         let head = self.copying.head();
-        self.target.finish(head)?;
+        self.target.finish(head, erasures.len())?;
         Ok(Backup {
             head: Seq(head.seq),
             checksum: head.chain.0,
@@ -239,8 +239,10 @@ impl Target {
     }
 
     /// Makes it a store that holds a log up to this head.
-    fn finish(&mut self, head: Head) -> Result<()> {
-        Witness::forgotten(&self.folder).set(head)?;
+    fn finish(&mut self, head: Head, erased: u64) -> Result<()> {
+        let mut witness = Witness::forgotten(&self.folder);
+        witness.set(head)?;
+        witness.note_erased(erased)?;
         for dir in &self.named {
             files::sync_folder_of(dir)?;
         }
@@ -256,7 +258,7 @@ fn first() -> Mark {
 }
 
 /// Whether a folder, which may be missing, lies in another.
-fn is_within(folder: &Path, outer: &Path) -> Result<bool> {
+pub(super) fn is_within(folder: &Path, outer: &Path) -> Result<bool> {
     let real = |path: &Path| path.canonicalize().map_err(|error| Error::io("looking up", path, error));
     let whole = path::absolute(folder).map_err(|error| Error::io("looking up", folder, error))?;
     let there = whole.ancestors().find(|dir| dir.exists()).unwrap_or(&whole);

@@ -99,6 +99,7 @@ impl Shared {
             self.names.write().forget(number);
         }
         self.tail().set_erased(erasures.pending_events());
+        self.witness().note_erased(erasures.len())?;
         // The store is compacted when it has been left alone for a while.
         self.work.appended(false);
         Ok(erasure)

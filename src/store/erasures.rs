@@ -164,6 +164,11 @@ impl Erasures {
         self.records.is_empty()
     }
 
+    /// How many customers were ever erased.
+    pub(super) fn len(&self) -> u64 {
+        self.records.len() as u64
+    }
+
     /// Events that are erased and may still be on the disk.
     pub(super) fn pending_events(&self) -> u64 {
         self.records.values().fold(0, |sum, record| sum.saturating_add(record.pending))

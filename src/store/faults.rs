@@ -446,3 +446,31 @@ fn a_backup_that_fails_at_any_call_leaves_nothing_and_is_no_store_before_its_end
     }
     assert!(failed > 6 && succeeded > 6, "{failed} {succeeded}");
 }
+
+#[test]
+fn erasures_that_are_lost_are_seen_at_open_and_by_verify() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new();
+    let store = open(dir.path(), Arc::new(engine.clone())).unwrap();
+    run(&store);
+    store.erase("c1").unwrap();
+    let (key, value) = engine.range(b"e", b"f", 2).unwrap().remove(0);
+    engine.apply(vec![Change::Remove(key.clone())]).unwrap();
+    assert_eq!(store.verify(crate::store::Verify::Quick).unwrap().problems.len(), 1);
+    store.close().unwrap();
+    let error = open(dir.path(), Arc::new(engine.clone())).unwrap_err();
+    assert_eq!(error.to_string(), "the list of erasures is damaged: it has 0 of 1 that had been acknowledged");
+    engine.apply(vec![Change::Put(key, value)]).unwrap();
+    assert!(open(dir.path(), Arc::new(engine.clone())).unwrap().erasure("c1").is_some());
+    let (key, _) = engine.range(b"e", b"f", 2).unwrap().remove(0);
+    engine.apply(vec![Change::Remove(key)]).unwrap();
+    let accepting = StoreOptions::new().accept_loss();
+    let opened = || {
+        Store::open_on(dir.path(), &accepting, {
+            let engine = engine.clone();
+            move |_| Ok((Arc::new(engine.clone()), Vec::new()))
+        })
+    };
+    assert_eq!(opened().unwrap().open_report().mended.len(), 1);
+    assert_eq!(opened().unwrap().open_report().mended.len(), 0, "once is enough");
+}

@@ -88,7 +88,7 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
         }),
         ("WITNESS", |dir| {
             raise_file(&dir.join("WITNESS"), newer);
-            2
+            3
         }),
         ("MANIFEST", |dir| {
             raise_file(&file_of(dir, "MANIFEST"), newer);

@@ -218,7 +218,7 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_retention(&self, retention: Retention) -> Result<()> {
-        let shared = self.shared();
+        let shared = self.go_on()?;
         let writer = shared.writer();
         writer.check()?;
         let mut rules = shared.rules();

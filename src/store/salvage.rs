@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Store, StoreOptions,
+    backup::is_within,
     carving::Carving,
     engine::Engine,
     erasures::Erasures,
@@ -55,13 +56,16 @@ impl Store {
     /// Reads all that can still be read of a damaged store, and writes it into a new one: for a store that cannot be opened,
     /// or whose [verification](Self::verify) shows that its log is damaged. The damaged store is not changed.
     ///
+    /// Salvage **before** the store is opened again, or from a copy: where its file is damaged, sled may go on writing at the
+    /// damaged place when it opens, over what stands behind it.
+    ///
     /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read there;
     /// else from the journey index. Customers who were erased are left out; but the list of them stands in the log: if
     /// any of that cannot be read, a note says that those erased since it was last compacted may be back. Entries keep their
     /// sequences. It needs room for the damaged store and the new one.
     ///
     /// # Errors
-    /// `NotAStore` if the folder to be made is not empty, or the other holds nothing of a store; `Locked` if the damaged
+    /// `NotAStore` if the folder to be made is not empty or lies in the other, or the other holds nothing of a store; `Locked` if the damaged
     /// store is open; `NewerFormat` if a later release wrote it; `Full` or `Io` if the new one could not be written, and
     /// then what there is of it does not open.
     ///
@@ -79,6 +83,10 @@ impl Store {
     /// ```
     pub fn salvage(damaged: impl AsRef<Path>, new: impl AsRef<Path>) -> Result<Salvage> {
         let (damaged, new) = (damaged.as_ref(), new.as_ref());
+        if damaged.is_dir() && is_within(new, damaged)? {
+            let reason = "it lies in the damaged store's folder, where nothing is changed".to_owned();
+            return Err(ErrorKind::NotAStore { path: new.to_owned(), reason }.into());
+        }
         let _lock = lock(damaged)?;
         let mut notes = Vec::new();
         let sources = Sources::find(damaged, &mut notes)?;

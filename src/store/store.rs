@@ -129,7 +129,7 @@ impl Store {
         let mut report = OpenReport { mended, ..OpenReport::default() };
         let log = Log::open(engine)?;
         let index_dir = mark.index(dir);
-        let (head, witness) = check_head(dir, mark, &log, options, &mut report)?;
+        let (head, mut witness) = check_head(dir, mark, &log, options, &mut report)?;
         // Only now is it sure that this generation is the one that counts.
         report.mended.extend(mark.remove_others(dir)?);
 
@@ -148,6 +148,16 @@ impl Store {
         };
         report.replayed = replay.replayed;
         let erasures = Erasures::read(&*log.engine())?;
+        if erasures.len() < witness.erased() {
+            let reason = format!("it has {} of {} that had been acknowledged", erasures.len(), witness.erased());
+            let lost = Error::damaged("the list of erasures", reason);
+            if !options.accept_loss {
+                return Err(lost);
+            }
+            report.mended.push(lost.to_string());
+            witness = Witness::forgotten(dir);
+            witness.set(head)?;
+        }
         erasures.forget_names(&mut names.write());
         replay.tail.set_erased(erasures.pending_events());
 
@@ -162,7 +172,7 @@ impl Store {
     }
 
     /// Before something that writes: if the disk was full and is not any more, the log can be written again.
-    fn go_on(&self) -> Result<&Shared> {
+    pub(super) fn go_on(&self) -> Result<&Shared> {
         let shared = self.shared();
         shared.reopen_if_full(&mut shared.writer())?;
         Ok(shared)

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use crate::{
-    codec::{Chain, frame, unframe},
+    codec::{Chain, frame, unframe, version_of},
     error::{Error, Result},
 };
 
 pub(super) const KIND: [u8; 4] = *b"JLWT";
-pub(super) const VERSION: u32 = 1;
+/// Version 1 knew nothing of erasures.
+pub(super) const VERSION: u32 = 2;
 pub(super) const FILE: &str = "WITNESS";
 
 /// The head of a log: its last sequence, and the chained checksum up to it.
@@ -24,12 +25,20 @@ pub(crate) struct Head {
     pub(crate) chain: Chain,
 }
 
+/// What the file says.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Content {
+    head: Head,
+    /// How many customers were erased.
+    erased: u64,
+}
+
 /// The file that holds it.
 #[derive(Debug)]
 pub(crate) struct Witness {
     path: PathBuf,
     /// What the file says; `None` if there is none.
-    written: Option<Head>,
+    written: Option<Content>,
 }
 
 impl Witness {
@@ -40,7 +49,11 @@ impl Witness {
             None => None,
             Some(bytes) => {
                 let payload = unframe("the head witness", KIND, VERSION, &bytes)?;
-                Some(postcard::from_bytes(payload).map_err(|e| Error::damaged("the head witness", e.to_string()))?)
+                let content = match version_of(&bytes) {
+                    Some(1) => postcard::from_bytes(payload).map(|head| Content { head, erased: 0 }),
+                    _ => postcard::from_bytes(payload),
+                };
+                Some(content.map_err(|e| Error::damaged("the head witness", e.to_string()))?)
             }
         };
         Ok(Self { path, written })
@@ -53,12 +66,23 @@ impl Witness {
 
     /// What the log must at least contain; `None` if there is no witness.
     pub(crate) fn head(&self) -> Option<Head> {
-        self.written
+        self.written.map(|written| written.head)
+    }
+
+    /// How many erasures the log must at least have.
+    pub(crate) fn erased(&self) -> u64 {
+        self.written.map_or(0, |written| written.erased)
+    }
+
+    /// Notes that so many customers were erased, which has been synced.
+    pub(crate) fn note_erased(&mut self, erased: u64) -> Result<()> {
+        let written = self.written.unwrap_or_default();
+        if written.erased >= erased { Ok(()) } else { self.write(Content { erased, ..written }) }
     }
 
     /// Notes a head that has been synced. It never goes back: what came late is left out.
     pub(crate) fn note(&mut self, head: Head) -> Result<()> {
-        if self.written.is_some_and(|written| written.seq >= head.seq) {
+        if self.written.is_some_and(|written| written.head.seq >= head.seq) {
             return Ok(());
         }
         self.set(head)
@@ -66,9 +90,13 @@ impl Witness {
 
     /// Sets the head, also back: a loss was accepted.
     pub(crate) fn set(&mut self, head: Head) -> Result<()> {
-        let payload = postcard::to_stdvec(&head).unwrap_or_default();
+        self.write(Content { head, erased: self.erased() })
+    }
+
+    fn write(&mut self, content: Content) -> Result<()> {
+        let payload = postcard::to_stdvec(&content).unwrap_or_default();
         files::replace(&self.path, &frame(KIND, VERSION, &payload))?;
-        self.written = Some(head);
+        self.written = Some(content);
         Ok(())
     }
 }

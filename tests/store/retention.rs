@@ -120,6 +120,7 @@ fn a_rule_is_a_positive_length_of_time() {
     }
     let rules = Retention::new().events(days(2)).unwrap();
     assert_eq!((rules.of_events(), rules.of_comments()), (Some(days(2)), None));
+    assert_eq!(rules.of_property("p"), None);
 }
 
 /// Customers are erased and let back in, rules set and lifted, and the store is compacted, in any order.
