@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::{
     engine::{Change, Engine, MAX_VALUE, Pair},
-    locks::lock,
+    locks::lock_plain,
     witness::Head,
 };
 use crate::{
@@ -113,7 +113,7 @@ impl Log {
 
     /// The same in an engine that this log has or had, when no fold is under way; `None` if there is none.
     pub(super) fn folded_block_of(&self, engine: &dyn Engine, seq: u64) -> Result<Option<Block>> {
-        let _still = lock(&self.folding);
+        let _still = lock_plain(&self.folding);
         block_in(engine, seq)
     }
 
@@ -194,7 +194,7 @@ impl Log {
         if is_end && wanted == Wanted::FullBlocks {
             return Ok(Folded::All(seq_of(first)));
         }
-        let _folding = lock(&self.folding);
+        let _folding = lock_plain(&self.folding);
         // What is still small is looked at again, together with what follows.
         Ok(match (fold_run(&*engine, run)?, is_end) {
             (Some(last), true) => Folded::All(if last.is_small { last.first } else { after }),

@@ -14,7 +14,7 @@ use fastrand::Rng;
 use super::{
     Durability, Store, StoreOptions,
     engine::Engine,
-    locks::lock,
+    locks::lock_plain,
     promises::{Promised, batches, event, folder},
     simulated_disk::{Disk, Done, Left, Moment, Recorder},
     watched::{Watch, watch},
@@ -57,7 +57,7 @@ impl Life {
     }
 
     fn promise(&self, change: impl FnOnce(&mut Promised)) {
-        change(&mut lock(&self.recorder.promised));
+        change(&mut lock_plain(&self.recorder.promised));
     }
 
     fn append(&mut self, count: usize) {

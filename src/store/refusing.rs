@@ -15,7 +15,7 @@ use super::{
     Store, StoreOptions,
     engine::{Change, Engine, Pair, Poison},
     files,
-    locks::lock,
+    locks::lock_plain,
     memory::MemoryEngine,
     promises::{Promised, batches, customer, event, folder},
     shared::OpenedEngine,
@@ -101,7 +101,7 @@ impl Refusing {
     fn open_engine(self: &Arc<Self>, folder: &Path) -> Result<OpenedEngine> {
         files::make_folder(folder)?;
         self.step().map_err(|e| Error::io("opening the log", folder, e))?;
-        let kept = lock(&self.engines).entry(folder.to_owned()).or_default().clone();
+        let kept = lock_plain(&self.engines).entry(folder.to_owned()).or_default().clone();
         let engine =
             RefusingEngine { inner: kept, dir: folder.to_owned(), system: self.clone(), poison: Poison::default() };
         Ok((Arc::new(engine), Vec::new()))

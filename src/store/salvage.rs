@@ -62,7 +62,8 @@ impl Store {
     /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read there;
     /// else from the journey index. Customers who were erased are left out; but the list of them stands in the log: if
     /// any of that cannot be read, a note says that those erased since it was last compacted may be back. Entries keep their
-    /// sequences. It needs room for the damaged store and the new one.
+    /// sequences. It needs room for the damaged store and the new one, and about a kilobyte of memory for each event that only the
+    /// index has.
     ///
     /// # Errors
     /// `NotAStore` if the folder to be made is not empty or lies in the other, or the other holds nothing of a store; `Locked` if the damaged

@@ -17,7 +17,7 @@ use fastrand::Rng;
 use super::{
     engine::{Change, Engine, Pair},
     files::{self, Output},
-    locks::lock,
+    locks::lock_plain,
     memory::MemoryEngine,
     shared::OpenedEngine,
     step::Step,
@@ -73,11 +73,12 @@ impl<P: Clone> Recorder<P> {
     }
 
     fn note(&self, step: Done) {
-        let mut moments = lock(&self.moments);
+        let mut moments = lock_plain(&self.moments);
         // What was promised is looked at first, so that what is looked at later must hold it.
-        let promised = lock(&self.promised).clone();
-        let states = |engine: &Arc<Remembering>| lock(&engine.states).clone();
-        let engines = lock(&self.engines).iter().map(|(folder, engine)| (folder.clone(), states(engine))).collect();
+        let promised = lock_plain(&self.promised).clone();
+        let states = |engine: &Arc<Remembering>| lock_plain(&engine.states).clone();
+        let engines =
+            lock_plain(&self.engines).iter().map(|(folder, engine)| (folder.clone(), states(engine))).collect();
         moments.push(Moment { step, promised, engines });
     }
 
@@ -89,12 +90,12 @@ impl<P: Clone> Recorder<P> {
         files::make_folder(folder)?;
         let (file, name) = (folder.join("db"), self.inside(folder));
         if !file.exists() {
-            lock(&self.engines).remove(&name);
+            lock_plain(&self.engines).remove(&name);
             Output::create(&file)?.sync().map_err(|e| crate::error::Error::io("syncing", &file, e))?;
             files::sync_folder(folder)?;
         }
         files::sync_folder(files::folder_of(folder))?;
-        let engine = Arc::clone(lock(&self.engines).entry(name).or_default());
+        let engine = Arc::clone(lock_plain(&self.engines).entry(name).or_default());
         Ok((Arc::new(Recorded { engine, recorder: Arc::clone(self) }), Vec::new()))
     }
 
@@ -103,7 +104,7 @@ impl<P: Clone> Recorder<P> {
     }
 
     pub(super) fn moments(&self) -> Vec<Moment<P>> {
-        std::mem::take(&mut *lock(&self.moments))
+        std::mem::take(&mut *lock_plain(&self.moments))
     }
 }
 
@@ -163,7 +164,7 @@ struct Recorded<P> {
 impl<P: Clone + Send + Sync + std::fmt::Debug> Engine for Recorded<P> {
     fn apply(&self, batch: Vec<Change>) -> Result<()> {
         {
-            let mut states = lock(&self.engine.states);
+            let mut states = lock_plain(&self.engine.states);
             self.engine.inner.apply(batch)?;
             states.push(self.engine.inner.as_it_is());
         }
@@ -177,7 +178,7 @@ impl<P: Clone + Send + Sync + std::fmt::Debug> Engine for Recorded<P> {
 
     fn sync(&self) -> Result<()> {
         {
-            let mut states = lock(&self.engine.states);
+            let mut states = lock_plain(&self.engine.states);
             self.engine.inner.sync()?;
             *states = vec![self.engine.inner.as_it_is()];
         }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{locks::lock, step::Step};
+use super::{locks::lock_plain, step::Step};
 
 /// Sees each step within a folder.
 pub(super) trait Watcher: Send + Sync {
@@ -21,13 +21,13 @@ pub(super) struct Watch(Arc<dyn Watcher>);
 
 /// Watches all steps on a folder and on what is in it.
 pub(super) fn watch(dir: &Path, watcher: Arc<dyn Watcher>) -> Watch {
-    lock(&WATCHED).push((dir.to_owned(), Arc::clone(&watcher)));
+    lock_plain(&WATCHED).push((dir.to_owned(), Arc::clone(&watcher)));
     Watch(watcher)
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        lock(&WATCHED).retain(|(_, watcher)| !Arc::ptr_eq(watcher, &self.0));
+        lock_plain(&WATCHED).retain(|(_, watcher)| !Arc::ptr_eq(watcher, &self.0));
     }
 }
 
@@ -57,7 +57,7 @@ impl<'a> Step<'a> {
 /// Does a step, with whoever watches.
 pub(super) fn take<T>(step: Step<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let watcher = {
-        let watched = lock(&WATCHED);
+        let watched = lock_plain(&WATCHED);
         watched.iter().find(|(dir, _)| step.path().starts_with(dir)).map(|(_, watcher)| Arc::clone(watcher))
     };
     let Some(watcher) = watcher else { return run() };
