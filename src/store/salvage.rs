@@ -66,8 +66,8 @@ impl Store {
     /// index has.
     ///
     /// # Errors
-    /// `NotAStore` if the folder to be made is not empty or lies in the other, or the other holds nothing of a store; `Locked` if the damaged
-    /// store is open; `NewerFormat` if a later release wrote it; `Full` or `Io` if the new one could not be written, and
+    /// `NotAStore` if the folder to be made is not empty or lies in the other, or the other holds nothing of a store; `Locked`
+    /// if the damaged store is open; `NewerFormat` if a later release wrote it; `Full` or `Io` if the new one could not be written, and
     /// then what there is of it does not open.
     ///
     /// ```
@@ -133,6 +133,8 @@ struct Sources {
     index: Option<PathBuf>,
     /// The last sequence that is known to have been acknowledged.
     acknowledged: u64,
+    /// How many customers are known to have been erased.
+    erased: u64,
 }
 
 impl Sources {
@@ -157,7 +159,9 @@ impl Sources {
         if mark.is_none() {
             notes.push("the mark is lost: the newest log and index were taken".to_owned());
         }
-        let witness = Witness::open(dir).map(|witness| witness.head());
+        let witness = Witness::open(dir);
+        let erased = witness.as_ref().map_or(0, Witness::erased);
+        let witness = witness.map(|witness| witness.head());
         if matches!(witness, Ok(None)) {
             notes.push("the head witness is missing: whether the log had gone further is not known".to_owned());
         }
@@ -170,7 +174,7 @@ impl Sources {
                 Err(error) => notes.push(error.to_string()),
             }
         }
-        Ok(Self { logs, index, acknowledged: heads.iter().map(|head| head.seq).max().unwrap_or_default() })
+        Ok(Self { logs, index, acknowledged: heads.iter().map(|head| head.seq).max().unwrap_or_default(), erased })
     }
 }
 
@@ -201,7 +205,7 @@ impl Wreck {
             notes.push(error.to_string());
             None
         });
-        let is_unknown = erasures.is_none();
+        let is_unknown = erasures.as_ref().is_none_or(|erasures| erasures.len() < sources.erased);
         let rules = engine.as_deref().map_or(Ok(Rules::default()), Rules::read).unwrap_or_else(|error| {
             notes.push(error.to_string());
             Rules::default()
@@ -434,5 +438,41 @@ impl fmt::Display for Salvage {
             }
         }
         self.notes.iter().try_for_each(|note| write!(f, "\n  {note}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::store::engine::Change;
+
+    /// All entries can be read, and it is the record of an erasure alone that is lost. Its bytes still stand in sled's file.
+    #[test]
+    fn who_was_erased_stays_out_also_if_only_the_record_of_that_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let (damaged, new) = (dir.path().join("damaged"), dir.path().join("new"));
+        let store = Store::open(&damaged).unwrap();
+        for (second, customer) in [(1, "ann"), (2, "bob"), (3, "ann")] {
+            let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+            store.append(Event::at(at, customer, "view")).unwrap();
+        }
+        store.erase("ann").unwrap();
+        store.close().unwrap();
+        let (engine, _) = SledEngine::open(&damaged.join("log")).unwrap();
+        let (key, _) = engine.range(b"e", b"f", 1).unwrap().remove(0);
+        engine.apply(vec![Change::Remove(key)]).unwrap();
+        engine.close().unwrap();
+        assert!(Store::open(&damaged).unwrap_err().is_corrupt());
+
+        let salvage = Store::salvage(&damaged, &new).unwrap();
+        assert_eq!((salvage.events, salvage.missing.len(), salvage.notes.len()), (1, 0, 1), "{salvage}");
+        let store = Store::open(&new).unwrap();
+        assert!(store.customer("ann").unwrap().is_none() && store.customer("bob").unwrap().is_some());
+        assert!(store.erasure("ann").is_some());
+        store.close().unwrap();
+        let within = Store::salvage(&damaged, damaged.join("log-9")).unwrap_err();
+        assert!(matches!(within.kind(), ErrorKind::NotAStore { .. }), "{within}");
     }
 }
