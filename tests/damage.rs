@@ -205,14 +205,37 @@ fn look(dir: &Path, truth_file: &Path) -> String {
             }
         }
     };
-    match salvage(&copied, &text) {
-        Ok(salvaged) => format!("{outcome}{}", if is_whole { String::new() } else { format!(", {salvaged}") }),
-        Err(wrong) => format!("WRONG salvage after {outcome}: {wrong}"),
+    match (salvage(&copied, &text), is_whole) {
+        (Err(wrong), _) => format!("WRONG salvage after {outcome}: {wrong}"),
+        (Ok(_), true) => outcome,
+        // Opening it has destroyed nothing.
+        (Ok(salvaged), false) => match salvage(dir, &text) {
+            Ok(afterwards) if afterwards <= salvaged => format!("{outcome}, {salvaged}"),
+            Ok(afterwards) => format!("WRONG after {outcome}: {salvaged:?}, and {afterwards:?} once it was opened"),
+            Err(wrong) => format!("WRONG salvage once it was opened, {outcome}: {wrong}"),
+        },
+    }
+}
+
+/// What a salvage did not bring back: the fewer, the better.
+#[derive(Debug, PartialEq, PartialOrd)]
+struct Salvaged {
+    missing: usize,
+    from_index: usize,
+}
+
+impl std::fmt::Display for Salvaged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self { missing: 0, from_index: 0 } => "salvaged whole",
+            Self { missing: 0, .. } => "salvaged in part from the index",
+            _ => "salvaged in part, and said so",
+        })
     }
 }
 
 /// Salvages what is left, and checks that it is right and that what is missing is told.
-fn salvage(dir: &Path, text: &str) -> Result<String, String> {
+fn salvage(dir: &Path, text: &str) -> Result<Salvaged, String> {
     let new = dir.with_extension("salvaged");
     let salvage = Store::salvage(dir, &new).map_err(|error| format!("{error:?}"))?;
     let store = Store::open(&new).map_err(|error| format!("{error:?}"))?;
@@ -259,12 +282,7 @@ fn salvage(dir: &Path, text: &str) -> Result<String, String> {
         }
     }
     let _ = fs::remove_dir_all(&new);
-    Ok(match (missing, poorer) {
-        (0, 0) => "salvaged whole".to_owned(),
-        (0, _) => "salvaged in part from the index".to_owned(),
-        (missing, _) if missing == expected.len() => "nothing salvaged, and said so".to_owned(),
-        _ => "salvaged in part, and said so".to_owned(),
-    })
+    Ok(Salvaged { missing, from_index: poorer })
 }
 
 fn said(error: &Error) -> String {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     copying::{Copying, Made},
+    cut::Cut,
     erasures::Erasures,
     files,
     log::Log,
@@ -96,10 +97,20 @@ impl Backup {
     /// `NotAStore` if the folder holds none, as after a backup that was broken off; `Damaged` or `Lost` if it does not hold
     /// what was written; `NewerFormat` if a later release wrote it; `Locked` if it is open; `Io` if it cannot be read.
     pub fn check(folder: impl AsRef<Path>) -> Result<Self> {
-        let (_lock, mark) = mark::claim(folder.as_ref(), true)?;
-        let (engine, _) = SledEngine::open(&mark.log(folder.as_ref()))?;
+        let folder = folder.as_ref();
+        let (_lock, mark) = mark::claim(folder, true)?;
+        let cut = Cut::before_opening(&mark.log(folder));
+        let checked = Self::check_claimed(folder, mark);
+        if checked.is_err() {
+            let _ = cut.keep_after(0);
+        }
+        checked
+    }
+
+    fn check_claimed(folder: &Path, mark: Mark) -> Result<Self> {
+        let (engine, _) = SledEngine::open(&mark.log(folder))?;
         let log = Log::open(Arc::new(engine))?;
-        let witnessed = Witness::open(folder.as_ref())?.head().filter(|head| head.seq > mark.began.seq);
+        let witnessed = Witness::open(folder)?.head().filter(|head| head.seq > mark.began.seq);
         log.check(witnessed.unwrap_or(mark.began))?;
         let backup = Self::of(&log, &Erasures::read(&*log.engine())?)?;
         log.engine().close()?;

@@ -6,6 +6,7 @@ mod carving;
 mod coming;
 mod copying;
 mod customer;
+mod cut;
 mod engine;
 mod erase;
 mod erasures;

@@ -13,6 +13,7 @@ use super::{
     Store, StoreOptions,
     backup::is_within,
     carving::Carving,
+    cut,
     engine::Engine,
     erasures::Erasures,
     files, from_index,
@@ -56,8 +57,8 @@ impl Store {
     /// Reads all that can still be read of a damaged store, and writes it into a new one: for a store that cannot be opened,
     /// or whose [verification](Self::verify) shows that its log is damaged. The damaged store is not changed.
     ///
-    /// Salvage **before** the store is opened again, or from a copy: where its file is damaged, sled may go on writing at the
-    /// damaged place when it opens, over what stands behind it.
+    /// It may have been opened since the damage: where sled cannot read its file it cuts off what stands behind, and opening
+    /// the store keeps that in a file `cut` beside it.
     ///
     /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read there;
     /// else from the journey index. Customers who were erased are left out; but the list of them stands in the log: if
@@ -210,7 +211,7 @@ impl Wreck {
             notes.push(error.to_string());
             Rules::default()
         });
-        let files: Vec<PathBuf> = sources.logs.iter().map(|log| log.join("db")).collect();
+        let files: Vec<PathBuf> = sources.logs.iter().flat_map(|log| [log.join("db"), log.join(cut::FILE)]).collect();
         let mut wreck = Self {
             engine,
             erasures: erasures.unwrap_or_default(),

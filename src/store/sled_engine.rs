@@ -31,7 +31,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 
 /// sled's segment: the largest page that stays out of a blob file is a quarter of it. Fixed for the life of a folder.
-const SEGMENT: usize = 2 << 20;
+pub(super) const SEGMENT: usize = 2 << 20;
 
 /// sled's page cache; a hint, not a limit.
 const CACHE: u64 = 64 << 20;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
@@ -9,6 +10,7 @@ use std::{
 
 use super::{
     Customer, Snapshot, StoreOptions,
+    cut::Cut,
     erasures::Erasures,
     files,
     index::{self, Index},
@@ -125,11 +127,27 @@ impl Store {
         open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
     ) -> Result<Self> {
         let (lock, mark) = mark::claim(dir, options.must_exist)?;
+        let cut = Cut::before_opening(&mark.log(dir));
+        let opened = Self::open_claimed(dir, options, (lock, mark), &cut, open_engine);
+        if opened.is_err() {
+            let _ = cut.keep_after(0);
+        }
+        opened
+    }
+
+    fn open_claimed(
+        dir: &Path,
+        options: &StoreOptions,
+        (lock, mark): (File, Mark),
+        cut: &Cut,
+        open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
+    ) -> Result<Self> {
         let (engine, mended) = open_engine(&mark.log(dir))?;
         let mut report = OpenReport { mended, ..OpenReport::default() };
         let log = Log::open(engine)?;
         let index_dir = mark.index(dir);
         let (head, mut witness) = check_head(dir, mark, &log, options, &mut report)?;
+        report.mended.extend(cut.keep_after(head.seq));
         // Only now is it sure that this generation is the one that counts.
         report.mended.extend(mark.remove_others(dir)?);
 

@@ -1,0 +1,181 @@
+//! What sled cuts off when it opens its file: all that stands behind a place that it cannot read, as if it had never been
+//! written. It overwrites that with zeros at once, so it is read before.
+//!
+//! sled's file is a row of segments, each with a header of 20 bytes: the CRC-32 of the rest of it, where the segment stands
+//! in sled's log, and up to where that was stable when the segment was begun. sled looks for the end of its log from the
+//! segment in which the highest of these ends lies; what stands before is not touched.
+
+use std::{
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use super::{erasures, files, sled_engine::SEGMENT};
+use crate::codec::{Block, carve};
+
+/// In the folder of a log: what was cut off when that was last opened and could not be put back.
+pub(super) const FILE: &str = "cut";
+
+const HEADER: usize = 20;
+/// At most so many segments are kept, the newest; usually there are one to three.
+const MOST: usize = 32;
+
+/// The end of sled's file, as it was before sled opened it.
+#[derive(Default)]
+pub(crate) struct Cut {
+    dir: PathBuf,
+    segments: Vec<(u64, Vec<u8>)>,
+}
+
+impl Cut {
+    /// Reads the end of the file in a folder. What cannot be read is not kept: it is nothing that sled could read either.
+    pub(super) fn before_opening(dir: &Path) -> Self {
+        let mut cut = Self { dir: dir.to_owned(), segments: Vec::new() };
+        let Ok(file) = File::open(dir.join("db")) else { return cut };
+        let length = file.metadata().map_or(0, |file| file.len());
+        for (offset, size) in last_segments(&file, length, SEGMENT as u64) {
+            if let Some(bytes) = usize::try_from(size).ok().and_then(|size| files::read_at(&file, offset, size).ok()) {
+                cut.segments.push((offset, bytes));
+            }
+        }
+        cut
+    }
+
+    /// Keeps what was cut off, in a file of its own, if there are entries after this sequence in it, or if nothing is known
+    /// of the log (0); says so in a sentence.
+    pub(super) fn keep_after(&self, seq: u64) -> Option<String> {
+        let now = File::open(self.dir.join("db")).ok();
+        let is_overwritten = |(offset, bytes): &&(u64, Vec<u8>)| {
+            let now = now.as_ref().and_then(|now| files::read_at(now, *offset, bytes.len()).ok());
+            now.as_ref() != Some(bytes)
+        };
+        let overwritten = self.segments.iter().filter(is_overwritten);
+        let lost: Vec<&[u8]> =
+            overwritten.map(|(_, bytes)| bytes.as_slice()).filter(|bytes| goes_on_after(bytes, seq)).collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let path = self.dir.join(FILE);
+        Some(match files::replace(&path, &lost.concat()) {
+            Ok(()) => format!(
+                "the log's file ended in bytes that cannot be read, with events behind them: Store::salvage looks for them in {}",
+                path.display()
+            ),
+            Err(error) => format!(
+                "the log's file ended in bytes that cannot be read, and the events behind them could not be kept: {error}"
+            ),
+        })
+    }
+}
+
+// Written by hand: the bytes are personal.
+impl fmt::Debug for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cut").field("segments", &self.segments.len()).finish_non_exhaustive()
+    }
+}
+
+/// Where the segments begin that sled may cut off, and how long they are. Those whose header is damaged are among them.
+fn last_segments(file: &File, length: u64, segment: u64) -> Vec<(u64, u64)> {
+    let offsets = (0..length.div_ceil(segment)).map(|number| number * segment);
+    let headers: Vec<(u64, Header)> = offsets
+        .filter_map(|offset| Some((offset, Header::read(&files::read_at(file, offset, HEADER).ok()?))))
+        .collect();
+    let stable = headers.iter().filter_map(|(_, header)| header.sound()).map(|(_, stable)| stable).max().unwrap_or(0);
+    let mut last: Vec<(i64, u64)> = headers
+        .iter()
+        .filter_map(|(offset, header)| match *header {
+            Header::Sound { lsn, .. } => (lsn.saturating_add_unsigned(segment) > stable).then_some((lsn, *offset)),
+            Header::Odd => Some((i64::MAX, *offset)),
+            Header::Blank => None,
+        })
+        .collect();
+    last.sort_unstable();
+    let newest = last.len().saturating_sub(MOST);
+    last.drain(..newest);
+    last.into_iter().map(|(_, offset)| (offset, segment.min(length - offset))).collect()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Header {
+    /// The end may be -1: nothing.
+    Sound {
+        lsn: i64,
+        stable: i64,
+    },
+    Blank,
+    Odd,
+}
+
+impl Header {
+    fn read(bytes: &[u8]) -> Self {
+        /// Numbers are stored with all their bits turned, but for the sign.
+        const TURNED: i64 = i64::MAX;
+        let Some((crc, rest)) = bytes.split_first_chunk::<4>() else { return Self::Odd };
+        let numbers = rest.first_chunk::<8>().zip(rest.last_chunk::<8>());
+        let number = |bytes: &[u8; 8]| i64::from_le_bytes(*bytes) ^ TURNED;
+        match numbers {
+            _ if bytes.iter().all(|&byte| byte == 0) => Self::Blank,
+            Some((lsn, stable)) if !crc32fast::hash(rest) == u32::from_le_bytes(*crc) => {
+                Self::Sound { lsn: number(lsn), stable: number(stable) }
+            }
+            _ => Self::Odd,
+        }
+    }
+
+    fn sound(self) -> Option<(i64, i64)> {
+        match self {
+            Self::Sound { lsn, stable } => Some((lsn, stable)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether there is an entry after a sequence in these bytes. Without a sequence a record of an erasure counts too.
+fn goes_on_after(bytes: &[u8], seq: u64) -> bool {
+    let kinds = [Block::KIND, erasures::KIND];
+    let frames = std::iter::successors(carve(bytes, 0, &kinds), |(_, place)| carve(bytes, place.end, &kinds));
+    frames.into_iter().any(|(kind, place)| {
+        let block = bytes.get(place).and_then(|frame| Block::decode(frame).ok());
+        if kind == Block::KIND { block.is_some_and(|block| block.next() > seq.saturating_add(1)) } else { seq == 0 }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::{Event, Store};
+
+    fn store_of(dir: &Path, events: i64) -> Store {
+        let store = Store::open(dir).unwrap();
+        for second in 0..events {
+            let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+            store.append(Event::at(at, format!("c{}", second % 9), "view").id(second.to_string())).unwrap();
+        }
+        store
+    }
+
+    #[test]
+    fn what_stands_behind_a_damaged_place_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("store");
+        store_of(&folder, 300).close().unwrap();
+        assert!(!folder.join("log").join(FILE).exists());
+        let db = folder.join("log/db");
+        let mut bytes = fs::read(&db).unwrap();
+        let used = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+        bytes[used / 2] ^= 1;
+        fs::write(&db, &bytes).unwrap();
+        for _ in 0..2 {
+            assert!(Store::open(&folder).unwrap_err().is_corrupt());
+            assert!(fs::read(folder.join("log").join(FILE)).unwrap() == bytes);
+        }
+        let salvage = Store::salvage(&folder, dir.path().join("new")).unwrap();
+        assert!(salvage.events >= 299, "{salvage}");
+    }
+}
