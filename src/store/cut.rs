@@ -79,16 +79,18 @@ impl fmt::Debug for Cut {
 /// Where the segments begin that sled may cut off, and how long they are. Those whose header is damaged are among them.
 fn last_segments(file: &File, length: u64, segment: u64) -> Vec<(u64, u64)> {
     let offsets = (0..length.div_ceil(segment)).map(|number| number * segment);
-    let headers: Vec<(u64, Header)> = offsets
+    let headers: Vec<(u64, Option<Header>)> = offsets
         .filter_map(|offset| Some((offset, Header::read(&files::read_at(file, offset, HEADER).ok()?))))
         .collect();
-    let stable = headers.iter().filter_map(|(_, header)| header.sound()).map(|(_, stable)| stable).max().unwrap_or(0);
+    let stable = headers.iter().filter_map(|(_, header)| header.as_ref()).map(|header| header.stable).max();
     let mut last: Vec<(i64, u64)> = headers
         .iter()
-        .filter_map(|(offset, header)| match *header {
-            Header::Sound { lsn, .. } => (lsn.saturating_add_unsigned(segment) > stable).then_some((lsn, *offset)),
-            Header::Odd => Some((i64::MAX, *offset)),
-            Header::Blank => None,
+        .filter_map(|(offset, header)| {
+            let (from, may_be_cut) = match header {
+                Some(header) => (header.from, Some(header.from.saturating_add_unsigned(segment)) > stable),
+                None => (i64::MAX, !is_blank(file, *offset, segment.min(length - offset))),
+            };
+            may_be_cut.then_some((from, *offset))
         })
         .collect();
     last.sort_unstable();
@@ -97,38 +99,26 @@ fn last_segments(file: &File, length: u64, segment: u64) -> Vec<(u64, u64)> {
     last.into_iter().map(|(_, offset)| (offset, segment.min(length - offset))).collect()
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Header {
-    /// The end may be -1: nothing.
-    Sound {
-        lsn: i64,
-        stable: i64,
-    },
-    Blank,
-    Odd,
+fn is_blank(file: &File, offset: u64, length: u64) -> bool {
+    let bytes = usize::try_from(length).ok().and_then(|length| files::read_at(file, offset, length).ok());
+    bytes.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0))
+}
+
+/// Where a segment stands in sled's log, and up to where that was stable when it was begun; -1 if nothing was.
+struct Header {
+    from: i64,
+    stable: i64,
 }
 
 impl Header {
-    fn read(bytes: &[u8]) -> Self {
+    /// `None` if it is damaged or was never written.
+    fn read(bytes: &[u8]) -> Option<Self> {
         /// Numbers are stored with all their bits turned, but for the sign.
         const TURNED: i64 = i64::MAX;
-        let Some((crc, rest)) = bytes.split_first_chunk::<4>() else { return Self::Odd };
-        let numbers = rest.first_chunk::<8>().zip(rest.last_chunk::<8>());
+        let (crc, rest) = bytes.split_first_chunk::<4>()?;
         let number = |bytes: &[u8; 8]| i64::from_le_bytes(*bytes) ^ TURNED;
-        match numbers {
-            _ if bytes.iter().all(|&byte| byte == 0) => Self::Blank,
-            Some((lsn, stable)) if !crc32fast::hash(rest) == u32::from_le_bytes(*crc) => {
-                Self::Sound { lsn: number(lsn), stable: number(stable) }
-            }
-            _ => Self::Odd,
-        }
-    }
-
-    fn sound(self) -> Option<(i64, i64)> {
-        match self {
-            Self::Sound { lsn, stable } => Some((lsn, stable)),
-            _ => None,
-        }
+        let header = Self { from: number(rest.first_chunk()?), stable: number(rest.last_chunk()?) };
+        (!crc32fast::hash(rest) == u32::from_le_bytes(*crc)).then_some(header)
     }
 }
 
@@ -166,16 +156,23 @@ mod tests {
         let folder = dir.path().join("store");
         store_of(&folder, 300).close().unwrap();
         assert!(!folder.join("log").join(FILE).exists());
-        let db = folder.join("log/db");
-        let mut bytes = fs::read(&db).unwrap();
-        let used = bytes.iter().rposition(|&byte| byte != 0).unwrap();
-        bytes[used / 2] ^= 1;
-        fs::write(&db, &bytes).unwrap();
-        for _ in 0..2 {
-            assert!(Store::open(&folder).unwrap_err().is_corrupt());
-            assert!(fs::read(folder.join("log").join(FILE)).unwrap() == bytes);
+        let whole = fs::read(folder.join("log/db")).unwrap();
+        let used = whole.iter().rposition(|&byte| byte != 0).unwrap();
+        for (number, (from, to)) in [(used / 2, used / 2 + 1), (0, 4096), (2, 3)].into_iter().enumerate() {
+            let damaged = dir.path().join(format!("damaged {number}"));
+            fs::create_dir_all(damaged.join("log")).unwrap();
+            for name in ["JOURNEYLOG", "WITNESS", "log/conf"] {
+                fs::copy(folder.join(name), damaged.join(name)).unwrap();
+            }
+            let mut bytes = whole.clone();
+            bytes[from..to].iter_mut().for_each(|byte| *byte = if to > from + 1 { 0 } else { *byte ^ 1 });
+            fs::write(damaged.join("log/db"), &bytes).unwrap();
+            for _ in 0..2 {
+                assert!(Store::open(&damaged).unwrap_err().is_corrupt());
+                assert!(fs::read(damaged.join("log").join(FILE)).unwrap() == bytes, "{number}");
+            }
+            let salvage = Store::salvage(&damaged, dir.path().join(format!("new {number}"))).unwrap();
+            assert!(salvage.events >= 270, "{number}: {salvage}");
         }
-        let salvage = Store::salvage(&folder, dir.path().join("new")).unwrap();
-        assert!(salvage.events >= 299, "{salvage}");
     }
 }

@@ -146,10 +146,14 @@ impl Erasures {
         }
     }
 
-    /// Takes in what others know of the same store.
+    /// Takes in what others know of the same store. Without the key of the fingerprints nobody is told again by them, and no
+    /// store can be opened: then there are none.
     pub(super) fn take_all(&mut self, others: &Self) {
         self.secret = self.secret.or(others.secret);
         others.records.iter().for_each(|(fingerprint, record)| self.take_newer(*fingerprint, *record));
+        if self.secret.is_none() {
+            self.records.clear();
+        }
     }
 
     fn take_newer(&mut self, fingerprint: u128, record: Record) {
@@ -360,16 +364,27 @@ mod tests {
     use super::*;
     use crate::store::memory::MemoryEngine;
 
+    const ERASED: Record =
+        Record { events: 1, pending: 1, erased_at: Micros(0), compacted_at: None, readmitted_at: None };
+
+    /// A store with records and no key would not open.
+    #[test]
+    fn records_that_are_found_without_their_key_are_let_go() {
+        let record = |fingerprint| frame(KIND, VERSION, &postcard::to_stdvec(&(fingerprint, ERASED)).unwrap());
+        let mut found = Erasures::default();
+        found.take_found(KIND, &record(7_u128));
+        let mut salvaged = Erasures::default();
+        salvaged.take_all(&found);
+        assert!(salvaged.is_empty());
+        found.secret = Some(Secret(1, 2));
+        salvaged.take_all(&found);
+        assert_eq!(salvaged.len(), 1);
+    }
+
     #[test]
     fn odd_counts_do_not_overflow() {
         let engine = MemoryEngine::new();
-        let record = Record {
-            events: u64::MAX,
-            pending: u64::MAX,
-            erased_at: Micros(0),
-            compacted_at: None,
-            readmitted_at: None,
-        };
+        let record = Record { events: u64::MAX, pending: u64::MAX, ..ERASED };
         engine.apply(vec![Secret(1, 2).put(), put(7, record), put(8, record)]).unwrap();
         assert_eq!(Erasures::read(&engine).unwrap().pending_events(), u64::MAX);
     }
