@@ -1,5 +1,6 @@
 //! A snapshot is what the store held at one moment, and nothing later changes it.
 
+use chrono::TimeDelta;
 use journeylog::{Funnel, JourneyModel, Seq, StageCounts};
 
 use crate::{built, small_seals};
@@ -8,13 +9,15 @@ use crate::{built, small_seals};
 fn appends_seals_and_merges_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let store = small_seals(dir.path());
-    let funnel = Funnel::ordered(["view", "pay"]).list_customers().build().unwrap();
+    // Whose window is open is judged by the last event there was.
+    let funnel = Funnel::ordered(["view", "pay"]).within(TimeDelta::minutes(5)).list_customers().build().unwrap();
     let counts = StageCounts::of(JourneyModel::standard());
     let mut taken = Vec::new();
     for i in 0..900 {
         let touchpoint = if i % 3 == 2 { "pay" } else { "view" };
-        // Late events, over and over the same customers.
-        store.append_batch([built(i % 37, touchpoint, 10_000 - i)]).unwrap();
+        // Late events and new ones, over and over the same customers.
+        let second = if i % 2 == 0 { 10_000 - i } else { 10_000 + i };
+        store.append_batch([built(i % 37, touchpoint, second)]).unwrap();
         if i % 83 == 0 {
             let snapshot = store.snapshot();
             let report = snapshot.query().run((&funnel, &counts)).unwrap();
@@ -43,11 +46,8 @@ fn one_customers_questions_have_the_sequences_of_the_log() {
     store.append(built("ann", "purchase", 101)).unwrap();
     store.append(built("other", "ad_click", 9_000_000)).unwrap();
     let ann = store.customer("ann").unwrap().unwrap();
-    let funnel = Funnel::ordered(["product_view", "purchase"])
-        .within(chrono::TimeDelta::days(7))
-        .list_customers()
-        .build()
-        .unwrap();
+    let funnel =
+        Funnel::ordered(["product_view", "purchase"]).within(TimeDelta::days(7)).list_customers().build().unwrap();
     let known = |seq| ann.query().known_at(Seq(seq)).run(&funnel).unwrap();
     assert_eq!([known(2).entered, known(11).entered, known(11).converted, known(12).converted], [0, 1, 0, 1]);
     let served: Vec<Seq> = known(12).customers.unwrap()[0].events.iter().map(|event| event.seq).collect();
