@@ -43,6 +43,7 @@ fn shop() -> Journeys {
         event(2, "ann", "pay"),
         event(2, "bob", "pay"),
         consent(3, "bob", "consent_withdrawn", "analytics"),
+        event(5, "dan", "leave"),
     ])
     .unwrap()
 }
@@ -69,7 +70,9 @@ fn a_question_is_asked_of_those_who_consent() {
     };
     assert_eq!(converted(Scope::all()), (4, 2), "the control: everybody");
     assert_eq!(converted(those_who_consent(&journeys, "analytics", day(2))), (2, 2), "ann and bob then");
+    assert_eq!(converted(those_who_consent(&journeys, "analytics", day(3))), (1, 1), "from that moment on ann alone");
     assert_eq!(converted(those_who_consent(&journeys, "analytics", day(4))), (1, 1), "ann alone now");
+    assert_eq!(converted(those_who_consent(&journeys, "profiling", day(4))), (0, 0), "nobody, and not everybody");
     assert_eq!(converted(those_who_consent(&journeys, "newsletter", day(4))), (1, 0), "cid");
 }
 
@@ -80,7 +83,7 @@ fn a_filter_keeps_events_that_were_taken_with_consent() {
         event(on, customer, touchpoint).property("consent", consent)
     };
     let journeys = Journeys::of([
-        with(1, "ann", "view", "analytics newsletter"),
+        with(1, "ann", "view", "newsletter analytics"),
         with(2, "ann", "pay", "analytics"),
         with(1, "bob", "view", "analytics"),
         with(2, "bob", "pay", ""),
