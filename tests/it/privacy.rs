@@ -168,6 +168,7 @@ fn nothing_that_can_be_printed_shows_a_person() {
         choices(shown);
     }
     plans_and_reports(shown, &store);
+    closed(&mut shown.lock().unwrap(), store);
     let shown = &*shown.lock().unwrap();
     assert!(shown.leaks.is_empty(), "{:#?}", shown.leaks);
     let missing: Vec<String> =
@@ -318,6 +319,24 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.value("Window", &Window::try_from(chrono::TimeDelta::days(1)).ok());
 }
 
+/// What a store says to whoever comes too late.
+fn closed(shown: &mut Shown, store: Store) {
+    let (id, snapshot, customer) = (secret(1), store.snapshot(), store.customer(&secret(1)).unwrap().unwrap());
+    store.clone().close().unwrap();
+    let refusals = [
+        store.append(personal(99, "view")).err(),
+        store.append_batch([personal(98, "view").build().unwrap()]).err(),
+        store.erase(&id).err(),
+        store.readmit(&secret("gone")).err(),
+        customer.events().err(),
+        export::customer(&snapshot, &id, Vec::new()).err(),
+        export::all(&snapshot, Vec::new()).err(),
+    ];
+    for refusal in refusals {
+        shown.error("Error", &refusal.unwrap());
+    }
+}
+
 /// Refusals of every kind of bad input, with the marked text where the value stands.
 fn refused(shown: &mut Shown, store: &Store) {
     let value = |shown: &mut Shown, error: InvalidValue| shown.error("InvalidValue", &error);
@@ -340,6 +359,12 @@ fn refused(shown: &mut Shown, store: &Store) {
         shown.error("Error", &refused);
         shown.value("ErrorKind", refused.kind());
         shown.error("Error", &store.erase(text).unwrap_err());
+    }
+    // The digits of an amount are somebody's too.
+    for amount in ["7319.4273194273", "7319427319427319427.5", "73194273194273194273194273194273"] {
+        let refused = Money::new(amount, "EUR").unwrap_err();
+        assert!(!refused.to_string().contains("7319"), "{refused}");
+        value(shown, refused);
     }
     value(shown, Feedback::nps(3).unwrap().with_comment(secret("y".repeat(100_000))).unwrap_err());
     let lines = [

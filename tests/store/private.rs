@@ -33,6 +33,14 @@ fn open_to_others(dir: &Path, look_into_closed: bool) -> Vec<PathBuf> {
     found
 }
 
+/// Changes a byte in the middle of what is used of a file.
+fn damage(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[used / 2] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
 fn live(dir: &Path) {
     let (folder, backup) = (dir.join("store"), dir.join("backup"));
     // The folder itself was made by somebody else.
@@ -69,10 +77,23 @@ fn live(dir: &Path) {
         done.store(true, Ordering::Relaxed);
         assert_eq!(watch.join().unwrap(), [] as [PathBuf; 0]);
     });
-    for folder in [&folder, &backup] {
+    // What is kept of a damaged store, and what is salvaged of it, is as personal.
+    let (damaged, salvaged) = (dir.join("damaged"), dir.join("salvaged"));
+    let store = small_seals(&damaged);
+    for i in 0..300 {
+        store.append(built(i % 7, "view", i)).unwrap();
+    }
+    store.close().unwrap();
+    damage(&damaged.join("log/db"));
+    assert!(Store::open(&damaged).unwrap_err().is_corrupt());
+    assert!(damaged.join("log/cut").exists(), "the control: something was cut off and kept");
+    Store::salvage(&damaged, &salvaged).unwrap();
+    for folder in [&folder, &backup, &damaged, &salvaged] {
         assert_eq!(open_to_others(folder, true), [] as [PathBuf; 0]);
     }
-    assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o700);
+    for made in [backup, damaged, salvaged] {
+        assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700, "{}", made.display());
+    }
 }
 
 #[test]
