@@ -261,7 +261,25 @@ mod tests {
         drop(claim(dir.path(), false).unwrap());
         fs::write(dir.path().join(MARK), r#"{"journeylog":5}"#).unwrap();
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 5, .. }));
-        fs::write(dir.path().join(MARK), r#"{"journeylog":1}"#).unwrap();
+        let later = Mark { journeylog: 5, check: None, ..Mark::first() };
+        let later = Mark { check: Some(later.checksum()), ..later };
+        fs::write(dir.path().join(MARK), serde_json::to_vec(&later).unwrap()).unwrap();
+        let refused = claim(dir.path(), false).unwrap_err();
+        assert!(
+            matches!(refused.kind(), ErrorKind::NewerFormat { found: 5, .. }),
+            "one whose checksum fits: {refused}"
+        );
+        let earlier = r#"{"journeylog":1}"#;
+        fs::write(dir.path().join(MARK), earlier).unwrap();
+        let open_elsewhere = File::open(dir.path().join(LOCK)).unwrap();
+        open_elsewhere.lock().unwrap();
+        assert!(claim(dir.path(), false).unwrap_err().is_locked());
+        assert_eq!(
+            fs::read_to_string(dir.path().join(MARK)).unwrap(),
+            earlier,
+            "whoever has it open may not know more"
+        );
+        drop(open_elsewhere);
         drop(claim(dir.path(), false).unwrap());
         let raised = fs::read_to_string(dir.path().join(MARK)).unwrap();
         assert!(raised.starts_with("{\"journeylog\":4,\"generation\":0,"), "{raised}");
