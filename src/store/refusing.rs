@@ -222,7 +222,8 @@ impl Life {
 
     /// What was acknowledged is there, whatever was refused.
     fn ask(&self, store: &Store) {
-        for id in (0..7).map(customer).filter(|id| !self.promised.erasing.contains(id)) {
+        // So is whoever was to be erased, and is not.
+        for id in (0..7).map(customer).filter(|id| store.erasure(id).is_none()) {
             let expected = (0..self.promised.events).filter(|i| customer(*i) == id).count();
             let found = store.customer(&id).unwrap().map_or(0, |customer| customer.journey().len());
             assert!(found >= expected, "{found} of {expected} events of {id}");
