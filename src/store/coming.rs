@@ -221,6 +221,8 @@ pub(super) fn run(shared: &Shared) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         model::Event,
@@ -279,15 +281,19 @@ mod tests {
         };
         let shared = store.shared();
         for (customer, before) in [("ann", 0), ("bob", 100)] {
-            {
-                let _turn = shared.coming.turn.lock();
+            thread::scope(|scope| {
+                let turn = shared.coming.turn.lock();
                 append_elsewhere(&store, batch(customer));
                 assert_eq!((shared.coming.line().events, shared.tail_as_it_is().fresh.events()), (100, before));
-            }
-            match customer {
-                "ann" => assert_eq!(store.customer("ann").unwrap().unwrap().journey().len(), 100),
-                _ => assert_eq!(store.erase("bob").unwrap().events, 100, "a name that was not numbered yet"),
-            }
+                let looks = scope.spawn(|| match customer {
+                    "ann" => assert_eq!(store.customer("ann").unwrap().unwrap().journey().len(), 100),
+                    _ => assert_eq!(store.erase("bob").unwrap().events, 100, "a name that was not numbered yet"),
+                });
+                // Whoever does not wait for it has looked by then.
+                thread::sleep(Duration::from_millis(100));
+                drop(turn);
+                looks.join().unwrap();
+            });
         }
         assert_eq!(store.len(), 100);
         // Few events are numbered at once.
