@@ -323,6 +323,7 @@ mod tests {
         });
         assert_eq!((made.head, made.events, made.erased_on_disk), (Seq(30), 10, 1), "bob is in the copy");
         assert_eq!(Backup::check(&folder).unwrap(), made);
+        assert_eq!(Witness::open(&folder).unwrap().erased(), 4, "so that none is lost unseen");
         let restored = Store::open(&folder).unwrap();
         for compacted in [false, true] {
             assert_eq!((restored.len(), restored.stats().unwrap().customers), (10, 1));
