@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Breakdown, Comparison, Condition, Currency, CustomerId, Decimal, Event, EventBuilder, EventId, Feedback, Funnel,
-    JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS,
-    LIMIT_STEPS, Period, PropertyValue, Question, StageCounts, StageName, Touchpoint,
+    Analysis, Binder, Breakdown, Comparison, Condition, Currency, CustomerId, Decimal, Event, EventBuilder, EventId,
+    Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS, LIMIT_PROPERTIES,
+    LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_STEPS, Period, PropertyValue, Question, StageCounts, StageName,
+    Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -111,6 +112,25 @@ fn plans_have_limits() {
         Question::read(&format!("{plan}{}", " ".repeat(n - plan.len())))
     };
     edge(LIMIT_QUESTION_BYTES, text, "JSON: has 16777217 bytes, the limit is 16777216");
+}
+
+/// An analysis of one's own that registers so many conditions at once.
+#[derive(Debug)]
+struct Registering(usize);
+
+impl Analysis for Registering {
+    type Bound = <Transitions as Analysis>::Bound;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<Self::Bound, InvalidPlan> {
+        binder.matches(&vec![at("t"); self.0])?;
+        Transitions::of_question().bind(binder)
+    }
+}
+
+#[test]
+fn an_analysis_registers_64_conditions_at_once() {
+    let journeys = Journeys::of([event()]).unwrap();
+    shown(64, |n| journeys.query().run(&Registering(n)), "conditions: there are 65, the limit is 64");
 }
 
 #[test]
