@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Breakdown, CustomerId, Event, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
-    FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, Rate, Scope, Seq, ServedEvent, Ties,
+    FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, Rate, Scope, Seq, ServedEvent, Ties, Window,
 };
 
 /// What a funnel's report must say.
@@ -92,7 +92,10 @@ impl Case<'_> {
         let level = chain.len();
         let at = |position: usize| self.story[order[position]].at;
         let (entry, last) = (at(chain[0]), chain[level - 1]);
-        let in_window = |at: i64| self.window.is_none_or(|window| i128::from(at) - i128::from(entry) <= window);
+        let last_at = at(last);
+        let until = self.until(level, entry, last_at);
+        let in_window = |at: i64| until.is_none_or(|until| i128::from(at) <= until);
+        let min_gap = self.gap(level).map_or(0, |(min, _)| min);
         let mut free = true;
         let mut further = Vec::new();
         for (position, &event) in order.iter().enumerate().skip(last + 1) {
@@ -100,6 +103,7 @@ impl Case<'_> {
                 && free
                 && self.steps[level][event]
                 && in_window(at(position))
+                && i128::from(at(position)) - i128::from(last_at) >= min_gap
                 && (self.plan.ties == Ties::Either || at(position) > at(last))
                 && !self.excludes_as_step(event, level + 1)
             {
@@ -128,8 +132,22 @@ impl Case<'_> {
         excluded.any(|((_, after, before), met)| met[event] && *after < step && step < *before)
     }
 
-    fn is_open(&self, entry: i64) -> bool {
-        self.window.is_some_and(|window| i128::from(entry) + window > i128::from(self.stories.end))
+    /// The least and the most time before the step that follows a level, if the plan says.
+    fn gap(&self, level: usize) -> Option<(i128, Option<i128>)> {
+        let micros = |window: Window| i128::from(window.micros());
+        let gap = self.plan.gaps.iter().find(|gap| gap.step == level + 1)?;
+        Some((gap.min.map_or(0, micros), gap.max.map(micros)))
+    }
+
+    /// Until when a chain may go on, if there is an end to that.
+    fn until(&self, level: usize, entry: i64, last: i64) -> Option<i128> {
+        let by_window = self.window.map(|window| i128::from(entry) + window);
+        let by_gap = self.gap(level).and_then(|(_, max)| max).map(|max| i128::from(last) + max);
+        by_window.into_iter().chain(by_gap).min()
+    }
+
+    fn is_open(&self, until: Option<i128>) -> bool {
+        until.is_some_and(|until| until > i128::from(self.stories.end))
     }
 
     fn fate(&self) -> Option<Fate> {
@@ -145,17 +163,19 @@ impl Case<'_> {
         let last_attempt = of_level(level).map(|(chain, _)| entry(chain)).max()?;
         let outcome = if level == self.steps.len() {
             FunnelOutcome::Converted
-        } else if chains.iter().any(|(chain, free)| *free && self.is_open(entry(chain))) {
+        } else if chains
+            .iter()
+            .any(|(chain, free)| *free && self.is_open(self.until(chain.len(), entry(chain), done(chain)))) {
             FunnelOutcome::Pending
         } else if of_level(level).all(|(chain, free)| entry(chain) < last_attempt || !free) {
             FunnelOutcome::Stopped
-        } else if self.window.is_some() {
+        } else if self.window.is_some() || self.gap(level).is_some_and(|(_, max)| max.is_some()) {
             FunnelOutcome::WindowOver
         } else {
             FunnelOutcome::NextStepMissing
         };
         let settled = match outcome {
-            FunnelOutcome::Converted => !self.is_open(best_entry),
+            FunnelOutcome::Converted => !self.is_open(self.window.map(|window| i128::from(best_entry) + window)),
             outcome => outcome != FunnelOutcome::Pending,
         };
         let may_enter = |(event, told): &(usize, &Told<'_>)| self.steps[0][*event] && self.stories.counts(told.at);

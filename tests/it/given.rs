@@ -207,6 +207,17 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
         let window = TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
         funnel = funnel.within(window.max(TimeDelta::zero()));
     }
+    if count > 1 && rng.bool() {
+        let span = |rng: &mut Rng, days| TimeDelta::days(rng.i64(0..days)) + TimeDelta::microseconds(rng.i64(0..2));
+        let (step, min) = (rng.usize(2..=count), span(&mut rng, 3));
+        let max = min + span(&mut rng, 4);
+        funnel = match rng.u8(..4) {
+            0 => funnel.step_after(step, min),
+            1 => funnel.step_after(step, min).step_within(step, max),
+            2 => funnel.step_within(step, max).step_after(2, TimeDelta::zero()),
+            _ => (2..=count).fold(funnel, |funnel, step| funnel.step_within(step, span(&mut rng, 4))),
+        };
+    }
     if !strict && count > 1 {
         for _ in 0..rng.usize(..3) {
             let after = rng.usize(1..count);

@@ -1,10 +1,12 @@
-//! How far one journey comes: for each level, the chain that began last is kept, and nothing else can do better.
+//! How far one journey comes: for each level the chains are kept that may do best, which without gaps is the one that
+//! began last.
 
 use arrayvec::ArrayVec;
 
 use super::{
     LIMIT_STEPS, Order, Ties,
     tied::{Seen, assign, levels, thin_out},
+    waiting::{Chain, Gap, Waiting},
 };
 use crate::model::{Micros, Window};
 
@@ -15,6 +17,8 @@ pub(super) struct Rules {
     pub(super) order: Order,
     pub(super) ties: Ties,
     pub(super) window: Option<Window>,
+    /// For each step the time that may lie between it and the one before; empty if any may.
+    pub(super) gaps: Vec<Gap>,
     /// For each exclusion the two steps it lies between, from 1.
     pub(super) exclusions: Vec<(usize, usize)>,
 }
@@ -34,13 +38,6 @@ impl Trail for Vec<usize> {
     }
 }
 
-/// A chain that can still go on.
-#[derive(Debug, Clone)]
-struct Chain<T> {
-    entry: Micros,
-    trail: T,
-}
-
 /// How a level was first reached.
 #[derive(Debug, Clone)]
 pub(super) struct Reached<T> {
@@ -54,8 +51,8 @@ pub(super) struct Reached<T> {
 pub(super) struct Walk<T> {
     /// For each step that was reached, how.
     pub(super) reached: ArrayVec<Reached<T>, LIMIT_STEPS>,
-    /// The entry of the latest chain that can still go on.
-    pub(super) open: Option<Micros>,
+    /// Until when some chain can still go on, if there is an end to that.
+    pub(super) open_until: Option<Micros>,
     /// The first event that may serve the first step.
     pub(super) first_entry: Option<Micros>,
     /// Whether the latest of the furthest chains was stopped by an exclusion, or broken in a strict funnel.
@@ -64,11 +61,16 @@ pub(super) struct Walk<T> {
 
 impl<T> Default for Walk<T> {
     fn default() -> Self {
-        Self { reached: ArrayVec::new(), open: None, first_entry: None, stopped: false }
+        Self { reached: ArrayVec::new(), open_until: None, first_entry: None, stopped: false }
     }
 }
 
 impl Rules {
+    /// Whether it is the common case: in order, and nothing stops a chain but its window.
+    pub(super) fn is_plain(&self) -> bool {
+        self.order == Order::Ordered && self.exclusions.is_empty() && self.gaps.is_empty()
+    }
+
     /// What an event may do, by its word of conditions, if it may serve these steps only; `None` if it cannot matter.
     fn seen(&self, event: usize, word: u64, may: u64) -> Option<Seen> {
         let mut serves = word & may & levels(0, self.steps - 1);
@@ -85,6 +87,26 @@ impl Rules {
             rests = 1 | (word & levels(0, self.steps - 1)) << 1;
         }
         (serves != 0 || rests != u64::MAX).then_some(Seen { event, serves, rests })
+    }
+
+    /// The gap before the step that takes a chain on from this level.
+    pub(super) fn gap(&self, level: usize) -> Gap {
+        self.gaps.get(level).copied().unwrap_or_default()
+    }
+
+    /// The last moment at which a chain of this level can go on; `None` if it can for ever.
+    pub(super) fn until(&self, level: usize, entry: Micros, last: Micros) -> Option<Micros> {
+        let by_window = self.window.map(|window| entry.plus(window));
+        let by_gap = self.gap(level).max.map(|gap| last.plus(gap));
+        by_window.into_iter().chain(by_gap).min()
+    }
+
+    /// The highest level to which events of one instant can take a chain of this one.
+    fn furthest_at_once(&self, level: usize) -> usize {
+        if self.ties == Ties::LaterOnly {
+            return level + 1;
+        }
+        (level + 1..self.steps).find(|&level| self.gap(level).waits()).unwrap_or(self.steps)
     }
 
     fn in_window(&self, entry: Micros, at: Micros) -> bool {
@@ -105,7 +127,7 @@ impl Rules {
     ) -> Walk<T> {
         let mut walker = Walker {
             rules: self,
-            alive: (0..self.steps).map(|_| None).collect(),
+            waiting: (0..self.steps).map(|_| Waiting::default()).collect(),
             reached: ArrayVec::new(),
             attempts: (0..self.steps).map(|_| None).collect(),
         };
@@ -130,18 +152,21 @@ impl Rules {
 
 struct Walker<'a, T> {
     rules: &'a Rules,
-    /// For each level below the last: the chain that began last and can go on from there. Level 0 is not begun.
-    alive: ArrayVec<Option<Chain<T>>, LIMIT_STEPS>,
+    /// For each level below the last: the chains that can go on from there. Level 0 is not begun.
+    waiting: ArrayVec<Waiting<T>, LIMIT_STEPS>,
     reached: ArrayVec<Reached<T>, LIMIT_STEPS>,
-    /// For each level below the last: the latest entry of all chains that came this far, and whether one of these can
-    /// still go on, or was only ended by its window.
+    /// For each level below the last: those chains of all that came this far that began last.
     attempts: ArrayVec<Option<Attempt>, LIMIT_STEPS>,
 }
 
+/// The chains of one level and one entry.
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     entry: Micros,
-    free: bool,
+    /// Whether one of them was ended by its window, and not stopped.
+    ended: bool,
+    /// The last event of the oldest of them that has not been stopped.
+    going: Option<Micros>,
 }
 
 impl<T: Trail> Walker<'_, T> {
@@ -179,15 +204,14 @@ impl<T: Trail> Walker<'_, T> {
         let mut reached: Vec<Option<Chain<T>>> = vec![None; steps + 1];
         let mut rests = vec![true; steps];
         for from in 0..steps {
-            if from > 0 && self.alive.get(from).is_none_or(Option::is_none) {
+            if from > 0 && self.waiting.get(from).is_none_or(Waiting::is_empty) {
                 continue;
             }
             let must_serve = |seen: &Seen, to: usize| seen.rests & levels(from, to) == 0;
             if let Some(rests) = rests.get_mut(from) {
                 *rests = !group.iter().any(|seen| must_serve(seen, from));
             }
-            let furthest = if self.rules.ties == Ties::LaterOnly { from + 1 } else { steps };
-            for to in from + 1..=furthest {
+            for to in from + 1..=self.rules.furthest_at_once(from) {
                 let Some(chosen) = assign(group, from, to, |_| false) else { break };
                 let events =
                     |chosen: Vec<usize>| chosen.into_iter().filter_map(|i| group.get(i)).map(|seen| seen.event);
@@ -213,12 +237,13 @@ impl<T: Trail> Walker<'_, T> {
     }
 
     /// The chain at a level with these events after it, if it is there and its window allows it.
-    fn extended(&self, from: usize, at: Micros, events: impl Iterator<Item = usize>) -> Option<Chain<T>> {
+    fn extended(&mut self, from: usize, at: Micros, events: impl Iterator<Item = usize>) -> Option<Chain<T>> {
         if from == 0 {
-            return Some(Chain { entry: at, trail: T::default().extended(events) });
+            return Some(Chain { entry: at, last: at, trail: T::default().extended(events) });
         }
-        let chain = self.alive.get(from)?.as_ref().filter(|chain| self.rules.in_window(chain.entry, at))?;
-        Some(Chain { entry: chain.entry, trail: chain.trail.extended(events) })
+        let best = self.waiting.get_mut(from)?.best_at(at, self.rules.gap(from));
+        let chain = best.filter(|chain| self.rules.in_window(chain.entry, at))?;
+        Some(Chain { entry: chain.entry, last: at, trail: chain.trail.extended(events) })
     }
 
     /// Notes that a level is reached, if it is for the first time. The levels below are noted by then.
@@ -228,37 +253,43 @@ impl<T: Trail> Walker<'_, T> {
         }
     }
 
-    /// Decides which chain stays at a level: the one that came, or the one that was there if the events let it rest.
+    /// Decides which chains wait at a level: those that were there, if the events let them rest, and the one that came.
     /// `reached` is the entry of a chain that came this far, whether or not the events let it go on.
     fn settle(&mut self, level: usize, at: Micros, reached: Option<Micros>, came: Option<Chain<T>>, rests: bool) {
-        let (Some(there), Some(attempt)) = (self.alive.get_mut(level), self.attempts.get_mut(level)) else { return };
-        if !rests
-            && let Some(chain) = there.take()
-            && let Some(attempt) = attempt
-            && self.rules.in_window(chain.entry, at)
-        {
-            attempt.free = false;
-        }
-        if let Some(entry) = reached {
-            let free = came.as_ref().is_some_and(|chain| chain.entry == entry);
-            match attempt {
-                Some(last) if last.entry > entry => {}
-                Some(last) if last.entry == entry => last.free |= free,
-                _ => *attempt = Some(Attempt { entry, free }),
+        let (Some(there), Some(attempt)) = (self.waiting.get_mut(level), self.attempts.get_mut(level)) else { return };
+        if !rests {
+            there.clear();
+            if let Some(attempt) = attempt
+                && let Some(last) = attempt.going.take()
+            {
+                attempt.ended |= self.rules.until(level, attempt.entry, last).is_some_and(|until| until < at);
             }
         }
-        if let Some(came) = came
-            && there.as_ref().is_none_or(|chain| chain.entry < came.entry)
-        {
-            *there = Some(came);
+        if let Some(entry) = reached {
+            if attempt.is_none_or(|attempt| attempt.entry < entry) {
+                *attempt = Some(Attempt { entry, ended: false, going: None });
+            }
+            if let Some(attempt) = attempt
+                && came.as_ref().is_some_and(|chain| chain.entry == attempt.entry)
+            {
+                attempt.going.get_or_insert(at);
+            }
+        }
+        if let Some(came) = came {
+            there.take_in(came, self.rules.gap(level));
         }
     }
 
     fn finish(self, first_entry: Option<Micros>) -> Walk<T> {
-        let open = self.alive.iter().skip(1).flatten().map(|chain| chain.entry).max();
+        let levels = self.waiting.iter().enumerate().skip(1);
+        let open_until = levels.filter_map(|(level, waiting)| {
+            let until = |chain: &Chain<T>| self.rules.until(level, chain.entry, chain.last);
+            waiting.chains().filter_map(until).max()
+        });
+        let open_until = open_until.max();
         let last = self.attempts.get(self.reached.len()).copied().flatten();
-        let stopped = last.is_some_and(|attempt| !attempt.free);
-        Walk { reached: self.reached, open, first_entry, stopped }
+        let stopped = last.is_some_and(|attempt| !attempt.ended && attempt.going.is_none());
+        Walk { reached: self.reached, open_until, first_entry, stopped }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use super::{
-    Order,
     breakdown::BreakdownFrom,
     chain::{Reached, Rules},
 };
@@ -39,8 +38,7 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
         let first = events.times.partition_point(|time| *time < entry);
         let range = first..events.times.partition_point(|time| *time <= at);
         let times = events.times.get(range.clone()).unwrap_or_default();
-        let is_untied =
-            rules.order == Order::Ordered && rules.exclusions.is_empty() && times.is_sorted_by(|a, b| a < b);
+        let is_untied = rules.is_plain() && times.is_sorted_by(|a, b| a < b);
         Self {
             rules,
             times,

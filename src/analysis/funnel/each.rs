@@ -4,7 +4,6 @@
 use std::hint::select_unpredictable;
 
 use super::{
-    Order,
     chain::{Reached, Rules},
     untied::FEW,
 };
@@ -111,7 +110,7 @@ impl Walks {
 impl Rules {
     /// Walks a journey once for each value; false if it takes the general way, from the start.
     pub(super) fn walk_each(&self, events: &Matched<'_>, enters: impl Fn(Micros) -> bool, walks: &mut Walks) -> bool {
-        if self.order != Order::Ordered || !self.exclusions.is_empty() || self.steps >= FEW {
+        if !self.is_plain() || self.steps >= FEW {
             return false;
         }
         walks.begin();

@@ -11,6 +11,7 @@ mod report;
 mod state;
 mod tied;
 mod untied;
+mod waiting;
 
 pub use breakdown::{Breakdown, BreakdownBy, BreakdownFrom, LIMIT_GROUPS, Touch, ValueBands};
 pub use plan::{Exclusion, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};

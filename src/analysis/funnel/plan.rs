@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::Breakdown;
+use super::{Breakdown, waiting::Gap};
 use crate::{
     error::{InvalidPlan, InvalidValue},
     model::{Condition, Window},
@@ -45,6 +45,20 @@ pub struct Exclusion {
     /// The steps it lies between, counted from 1. Default: the first and the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) between: Option<(usize, usize)>,
+}
+
+/// How much time may lie between a step and the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepGap {
+    /// The later of the two steps, counted from 1.
+    pub(crate) step: usize,
+    /// At least so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) min: Option<Window>,
+    /// At most so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max: Option<Window>,
 }
 
 /// A funnel: a list of 1 to 32 steps, each a condition.
@@ -111,6 +125,8 @@ pub struct Funnel {
     pub(crate) order: Order,
     pub(crate) ties: Ties,
     pub(crate) window: Option<Window>,
+    /// At most one for each step.
+    pub(crate) gaps: Vec<StepGap>,
     /// With both steps given.
     pub(crate) exclusions: Vec<(Condition, usize, usize)>,
     pub(crate) breakdown: Option<Breakdown>,
@@ -142,6 +158,16 @@ impl Funnel {
         FunnelBuilder { order: Order::Strict, ..Self::ordered(steps) }
     }
 
+    /// For each step the gap before it; nothing if there are none.
+    pub(super) fn gaps_by_step(&self) -> Vec<Gap> {
+        if self.gaps.is_empty() {
+            return Vec::new();
+        }
+        let gap = |step| self.gaps.iter().find(|gap| gap.step == step);
+        let of_step = |step| gap(step).map_or_else(Gap::default, |gap| Gap { min: gap.min, max: gap.max });
+        (1..=self.steps.len()).map(of_step).collect()
+    }
+
     /// The steps.
     pub fn steps(&self) -> &[Condition] {
         &self.steps
@@ -158,6 +184,8 @@ pub struct FunnelBuilder {
     steps: Vec<Condition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window: Option<Window>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<StepGap>,
     #[serde(default)]
     order: Order,
     #[serde(default)]
@@ -178,6 +206,30 @@ impl FunnelBuilder {
         match Window::try_from(window) {
             Ok(window) => self.window = Some(window),
             Err(refused) => self.refused = Some(InvalidValue::new("window", refused.reason())),
+        }
+        self
+    }
+
+    /// Sets how long after the step before this step, counted from 1, may come at most. The default is any time within the
+    /// window.
+    pub fn step_within(self, step: usize, max: TimeDelta) -> Self {
+        self.gap(step, max, |gap, max| gap.max = Some(max))
+    }
+
+    /// Sets how long after the step before this step, counted from 1, must come at least. The default is at once.
+    pub fn step_after(self, step: usize, min: TimeDelta) -> Self {
+        self.gap(step, min, |gap, min| gap.min = Some(min))
+    }
+
+    fn gap(mut self, step: usize, span: TimeDelta, set: impl Fn(&mut StepGap, Window)) -> Self {
+        let place = self.gaps.iter().position(|gap| gap.step == step).unwrap_or_else(|| {
+            self.gaps.push(StepGap { step, min: None, max: None });
+            self.gaps.len() - 1
+        });
+        match (Window::try_from(span), self.gaps.get_mut(place)) {
+            (Ok(span), Some(gap)) => set(gap, span),
+            (Err(refused), _) => self.refused = Some(InvalidValue::new("gaps", refused.reason())),
+            _ => {}
         }
         self
     }
@@ -220,7 +272,7 @@ impl FunnelBuilder {
     /// breaks the chain anyway; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
     /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
     pub fn build(self) -> Result<Funnel, InvalidPlan> {
-        let Self { steps, window, order, ties, exclusions, breakdown, customers, refused } = self;
+        let Self { steps, window, gaps, order, ties, exclusions, breakdown, customers, refused } = self;
         if let Some(refused) = refused {
             return Err(refused.within("funnel").into());
         }
@@ -230,6 +282,18 @@ impl FunnelBuilder {
         }
         for (i, step) in steps.iter().enumerate() {
             step.check().map_err(|e| e.within(&format!("funnel.steps[{i}]")))?;
+        }
+        for (i, StepGap { step, min, max }) in gaps.iter().enumerate() {
+            let at = || format!("funnel.gaps[{i}]");
+            if !(2..=steps.len()).contains(step) {
+                return refuse(at(), format!("step {step} has none before it among {} steps", steps.len()));
+            }
+            if min.is_none() && max.is_none() || min.zip(*max).is_some_and(|(min, max)| min > max) {
+                return refuse(at(), "needs a min or a max, and the min not above the max".into());
+            }
+            if gaps.iter().take(i).any(|other| other.step == *step) {
+                return refuse(at(), format!("step {step} has one already"));
+            }
         }
         if exclusions.len() > LIMIT_STEPS {
             return refuse(
@@ -254,7 +318,7 @@ impl FunnelBuilder {
             checked.push((when, after, before));
         }
         breakdown.as_ref().map_or(Ok(()), |breakdown| breakdown.check(steps.len()))?;
-        Ok(Funnel { steps, order, ties, window, exclusions: checked, breakdown, customers })
+        Ok(Funnel { steps, order, ties, window, gaps, exclusions: checked, breakdown, customers })
     }
 }
 
@@ -267,12 +331,12 @@ impl TryFrom<FunnelBuilder> for Funnel {
 
 impl From<Funnel> for FunnelBuilder {
     fn from(funnel: Funnel) -> Self {
-        let Funnel { steps, order, ties, window, exclusions, breakdown, customers } = funnel;
+        let Funnel { steps, order, ties, window, gaps, exclusions, breakdown, customers } = funnel;
         let exclusions = exclusions
             .into_iter()
             .map(|(when, after, before)| Exclusion { when, between: Some((after, before)) })
             .collect();
-        Self { steps, window, order, ties, exclusions, breakdown, customers, refused: None }
+        Self { steps, window, gaps, order, ties, exclusions, breakdown, customers, refused: None }
     }
 }
 
@@ -293,11 +357,18 @@ mod tests {
         assert!(refused(Funnel::ordered(["a"]).exclude(x())).contains("not between two"));
         assert!(refused(Funnel::strict(["a", "b"]).exclude(x())).contains("strict"));
         assert!(Funnel::ordered(vec!["a"; 32]).build().is_ok());
+        let day = TimeDelta::days;
+        assert!(refused(Funnel::ordered(["a", "b"]).step_within(1, day(1))).starts_with("funnel.gaps[0]: step 1 has none"));
+        assert!(refused(Funnel::ordered(["a", "b"]).step_after(3, day(1))).contains("step 3"));
+        assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(1)).step_after(2, day(2))).contains("above"));
+        assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(-1))).starts_with("funnel.gaps"));
+        let twice = r#"{"steps":[{"touchpoint":"a"},{"touchpoint":"b"}],"gaps":[{"step":2,"max":"1d"},{"step":2,"min":"1h"}]}"#;
+        assert!(serde_json::from_str::<Funnel>(twice).unwrap_err().to_string().contains("step 2 has one already"));
     }
 
     #[test]
     fn json_is_itself_again() {
-        let text = r#"{"steps":[{"touchpoint":"a"},{"stage":"purchase"}],"window":"7d","order":"ordered","ties":"later_only","exclude":[{"when":{"touchpoint":"x"},"between":[1,2]}],"breakdown":{"by":{"property":"plan"},"from":"each"},"customers":true}"#;
+        let text = r#"{"steps":[{"touchpoint":"a"},{"stage":"purchase"}],"window":"7d","gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"later_only","exclude":[{"when":{"touchpoint":"x"},"between":[1,2]}],"breakdown":{"by":{"property":"plan"},"from":"each"},"customers":true}"#;
         let funnel: Funnel = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&funnel).unwrap(), text);
         let unknown = serde_json::from_str::<Funnel>(r#"{"steps":[{"touchpoint":"a"}],"windows":"7d"}"#).unwrap_err();

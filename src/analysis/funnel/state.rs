@@ -47,6 +47,7 @@ impl Analysis for Funnel {
                 order: self.order,
                 ties: self.ties,
                 window: self.window,
+                gaps: self.gaps_by_step(),
                 exclusions: self.exclusions.iter().map(|&(_, after, before)| (after, before)).collect(),
             },
             groups: self.breakdown.as_ref().map(|breakdown| breakdown.bind(binder, matches)),
@@ -78,19 +79,19 @@ struct Listed {
 }
 
 impl BoundFunnel {
-    fn is_open(&self, entry: Micros) -> bool {
-        self.rules.window.is_some_and(|window| entry.plus(window) > self.scope.end)
+    fn is_open(&self, until: Option<Micros>) -> bool {
+        until.is_some_and(|until| until > self.scope.end)
     }
 
-    /// How it ended, after so many levels, where the latest chain that can go on began at `open`.
-    fn outcome(&self, level: usize, open: Option<Micros>, stopped: bool) -> FunnelOutcome {
+    /// How it ended, after so many levels, where some chain can go on until this moment.
+    fn outcome(&self, level: usize, open_until: Option<Micros>, stopped: bool) -> FunnelOutcome {
         if level == self.rules.steps {
             FunnelOutcome::Converted
-        } else if open.is_some_and(|entry| self.is_open(entry)) {
+        } else if self.is_open(open_until) {
             FunnelOutcome::Pending
         } else if stopped {
             FunnelOutcome::Stopped
-        } else if self.rules.window.is_some() {
+        } else if self.rules.window.is_some() || self.rules.gap(level).max.is_some() {
             FunnelOutcome::WindowOver
         } else {
             FunnelOutcome::NextStepMissing
@@ -108,7 +109,7 @@ impl BoundFunnel {
     ) {
         let Some(last) = reached.last() else { return };
         let settled = match outcome {
-            FunnelOutcome::Converted => !self.is_open(last.entry),
+            FunnelOutcome::Converted => !self.is_open(self.rules.window.map(|window| last.entry.plus(window))),
             outcome => outcome != FunnelOutcome::Pending,
         };
         let steps = counts.steps_up_to(reached.len());
@@ -149,7 +150,7 @@ impl BoundFunnel {
         let mut walk = Walk::default();
         self.walk(events, &mut walk);
         if !walk.reached.is_empty() {
-            let outcome = self.outcome(walk.reached.len(), walk.open, walk.stopped);
+            let outcome = self.outcome(walk.reached.len(), walk.open_until, walk.stopped);
             self.count(state.groups.nothing(), &walk.reached, outcome, walk.first_entry);
         }
     }
@@ -166,7 +167,7 @@ impl BoundFunnel {
             let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| {
                 groups.key(groups.value(&self.rules, events, walk.reached.len(), last), events.values)
             });
-            let outcome = self.outcome(walk.reached.len(), walk.open, walk.stopped);
+            let outcome = self.outcome(walk.reached.len(), walk.open_until, walk.stopped);
             self.count(state.groups.of(key), &walk.reached, outcome, walk.first_entry);
         }
     }
@@ -185,7 +186,7 @@ impl BoundFunnel {
             }
             None => (KeyRef::Nothing, trail),
         };
-        let outcome = self.outcome(level, walk.open, walk.stopped);
+        let outcome = self.outcome(level, walk.open_until, walk.stopped);
         self.count(state.groups.of(key), &walk.reached, outcome, walk.first_entry);
         let served = |place: usize| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
         let events = trail.into_iter().filter_map(served).collect();
@@ -207,9 +208,10 @@ impl BoundFunnel {
                 self.rules.walk_each(events, |at| self.scope.counts(at), walks)
             };
         if is_done {
-            for (value, reached, open) in walks.entered() {
+            for (value, reached, latest) in walks.entered() {
                 let counts = state.groups.of(groups.key(value, events.values));
-                let outcome = self.outcome(reached.len(), open, false);
+                let open_until = latest.and_then(|entry| self.rules.until(1, entry, entry));
+                let outcome = self.outcome(reached.len(), open_until, false);
                 // The first level is reached by the first event that may enter.
                 self.count(counts, reached, outcome, reached.first().map(|first| first.entry));
             }

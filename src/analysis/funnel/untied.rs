@@ -3,7 +3,7 @@
 use std::hint::select_unpredictable;
 
 use super::{
-    LIMIT_STEPS, Order,
+    LIMIT_STEPS,
     chain::{Reached, Rules, Walk},
 };
 use crate::model::Micros;
@@ -21,7 +21,7 @@ impl Rules {
         enters: impl Fn(Micros) -> bool,
         walk: &mut Walk<()>,
     ) -> bool {
-        if self.order != Order::Ordered || !self.exclusions.is_empty() {
+        if !self.is_plain() {
             return false;
         }
         match (times, words) {
@@ -29,7 +29,8 @@ impl Rules {
             (&[at], &[word]) => {
                 if word & 1 == 1 && enters(at) {
                     walk.reached.push(Reached { entry: at, at, trail: () });
-                    (walk.first_entry, walk.open) = (Some(at), (self.steps > 1).then_some(at));
+                    walk.first_entry = Some(at);
+                    walk.open_until = self.until(1, at, at).filter(|_| self.steps > 1);
                 }
                 true
             }
@@ -87,7 +88,8 @@ impl Rules {
             }
         }
         let open = |step: usize| entries.get(step).copied().filter(|_| ready >> step & 1 == 1);
-        walk.open = (1..self.steps).filter_map(open).max();
+        let latest = (1..self.steps).filter_map(open).max();
+        walk.open_until = latest.and_then(|entry| self.until(1, entry, entry));
         true
     }
 }
