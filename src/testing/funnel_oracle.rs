@@ -165,7 +165,8 @@ impl Case<'_> {
             FunnelOutcome::Converted
         } else if chains
             .iter()
-            .any(|(chain, free)| *free && self.is_open(self.until(chain.len(), entry(chain), done(chain)))) {
+            .any(|(chain, free)| *free && self.is_open(self.until(chain.len(), entry(chain), done(chain))))
+        {
             FunnelOutcome::Pending
         } else if of_level(level).all(|(chain, free)| entry(chain) < last_attempt || !free) {
             FunnelOutcome::Stopped

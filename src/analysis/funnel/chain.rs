@@ -1,5 +1,4 @@
-//! How far one journey comes: for each level the chains are kept that may do best, which without gaps is the one that
-//! began last.
+//! How far one journey comes: for each level, the chain that began last is kept, and nothing else can do better.
 
 use arrayvec::ArrayVec;
 

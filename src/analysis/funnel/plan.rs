@@ -358,11 +358,14 @@ mod tests {
         assert!(refused(Funnel::strict(["a", "b"]).exclude(x())).contains("strict"));
         assert!(Funnel::ordered(vec!["a"; 32]).build().is_ok());
         let day = TimeDelta::days;
-        assert!(refused(Funnel::ordered(["a", "b"]).step_within(1, day(1))).starts_with("funnel.gaps[0]: step 1 has none"));
+        assert!(
+            refused(Funnel::ordered(["a", "b"]).step_within(1, day(1))).starts_with("funnel.gaps[0]: step 1 has none")
+        );
         assert!(refused(Funnel::ordered(["a", "b"]).step_after(3, day(1))).contains("step 3"));
         assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(1)).step_after(2, day(2))).contains("above"));
         assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(-1))).starts_with("funnel.gaps"));
-        let twice = r#"{"steps":[{"touchpoint":"a"},{"touchpoint":"b"}],"gaps":[{"step":2,"max":"1d"},{"step":2,"min":"1h"}]}"#;
+        let twice =
+            r#"{"steps":[{"touchpoint":"a"},{"touchpoint":"b"}],"gaps":[{"step":2,"max":"1d"},{"step":2,"min":"1h"}]}"#;
         assert!(serde_json::from_str::<Funnel>(twice).unwrap_err().to_string().contains("step 2 has one already"));
     }
 

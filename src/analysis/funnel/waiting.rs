@@ -1,6 +1,9 @@
-//! The chains of one level that wait for their next step. Where no gap is asked for, the one that began last is enough; where
-//! the next step must not come too late, one that began earlier may do once that cannot any more; and where it must not come
-//! too early, chains wait until they are ripe.
+//! The chains of one level that wait for their next step. Where that must not come too early they wait until they are ripe; of
+//! the ripe ones the newest is enough.
+//!
+//! For of two chains of one level the one whose last event is later did not begin before the other. It holds for the first
+//! level, where the last event is the first. And at each further level a chain goes on from the newest that was ripe and not
+//! too old by then: a later event finds the same one or one that is newer, which by that began no earlier.
 
 use std::collections::VecDeque;
 
@@ -29,20 +32,18 @@ pub(super) struct Chain<T> {
     pub(super) trail: T,
 }
 
-/// The chains of one level that can still go on, but for those that another does better than, whatever comes.
+/// The chains of one level that can still go on.
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
-    /// Of the ripe chains the one that began last.
+    /// Of the ripe chains the newest.
     best: Option<Chain<T>>,
-    /// The others: each began earlier than the one before it here, and its last event is later.
-    rest: VecDeque<Chain<T>>,
     /// In the order of their last events.
     unripe: VecDeque<Chain<T>>,
 }
 
 impl<T> Default for Waiting<T> {
     fn default() -> Self {
-        Self { best: None, rest: VecDeque::new(), unripe: VecDeque::new() }
+        Self { best: None, unripe: VecDeque::new() }
     }
 }
 
@@ -52,49 +53,30 @@ impl<T> Waiting<T> {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.best = None;
+        self.unripe.clear();
     }
 
     pub(super) fn chains(&self) -> impl Iterator<Item = &Chain<T>> {
-        self.best.iter().chain(&self.rest).chain(&self.unripe)
+        self.best.iter().chain(&self.unripe)
     }
 
-    /// Takes in a chain whose last event is not before those of the others.
+    /// Takes in a chain that is newer than the others.
     pub(super) fn take_in(&mut self, chain: Chain<T>, gap: Gap) {
         if gap.waits() {
             self.unripe.push_back(chain);
-        } else {
-            self.ripen(chain, gap);
-        }
-    }
-
-    fn ripen(&mut self, chain: Chain<T>, gap: Gap) {
-        if gap.max.is_none() {
-            if self.best.as_ref().is_none_or(|best| best.entry < chain.entry) {
-                self.best = Some(chain);
-            }
-            return;
-        }
-        while self.rest.back().is_some_and(|last| last.entry <= chain.entry) {
-            self.rest.pop_back();
-        }
-        if self.rest.is_empty() && self.best.as_ref().is_none_or(|best| best.entry <= chain.entry) {
+        } else if gap.max.is_some() || self.best.as_ref().is_none_or(|best| best.entry < chain.entry) {
             self.best = Some(chain);
-        } else {
-            self.rest.push_back(chain);
         }
     }
 
-    /// Of the chains that may go on at a moment the one that began last. Moments never go back.
+    /// The newest of the chains that may go on at a moment. Moments never go back.
     pub(super) fn best_at(&mut self, at: Micros, gap: Gap) -> Option<&Chain<T>> {
         let is_ripe = |chain: &mut Chain<T>| gap.min.is_none_or(|min| chain.last.plus(min) <= at);
         while let Some(chain) = self.unripe.pop_front_if(is_ripe) {
-            self.ripen(chain, gap);
+            self.best = Some(chain);
         }
         let is_late = |chain: &Chain<T>| gap.max.is_some_and(|max| chain.last.plus(max) < at);
-        while self.best.as_ref().is_some_and(is_late) {
-            self.best = self.rest.pop_front();
-        }
-        self.best.as_ref()
+        self.best.as_ref().filter(|chain| !is_late(chain))
     }
 }
