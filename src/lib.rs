@@ -85,11 +85,11 @@ mod table;
 pub mod testing;
 
 pub use analysis::{
-    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, DurationSummary, Durations, Exclusion, Funnel,
-    FunnelBreakdown, FunnelBuilder, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
-    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Matches, Order, Plan, Rate, Report, Scope, ServedEvent,
-    StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal, Ties, Touch,
-    TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
+    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, DurationSummary, Durations, Exclusion,
+    ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
+    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Matches, Order, Plan, Rate, Report, Scope,
+    ServedEvent, StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal,
+    Ties, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

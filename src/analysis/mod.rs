@@ -24,9 +24,9 @@ mod transitions;
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use duration::{DurationSummary, Durations};
 pub use funnel::{
-    Breakdown, BreakdownBy, BreakdownFrom, Exclusion, Funnel, FunnelBreakdown, FunnelBuilder, FunnelCustomer,
-    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Order,
-    ServedEvent, Ties, Touch, ValueBands,
+    Breakdown, BreakdownBy, BreakdownFrom, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
+    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS,
+    LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
 };
 pub use plan::{Plan, Report};
 pub use rate::Rate;

@@ -77,16 +77,20 @@ pub(crate) struct MatchedRoom {
 }
 
 impl Matched<'_> {
-    /// Those at these places, which ascend.
-    pub(crate) fn at<'b>(&'b self, places: &[usize], room: &'b mut MatchedRoom) -> Matched<'b> {
+    /// Those at these places, which ascend, with the conditions of their words of which a mask is set.
+    pub(crate) fn at<'b>(
+        &'b self,
+        places: impl IntoIterator<Item = (usize, u64)>,
+        room: &'b mut MatchedRoom,
+    ) -> Matched<'b> {
         let MatchedRoom { times, words, carried, events } = room;
         times.clear();
         words.clear();
         carried.clear();
         events.clear();
-        for &place in places {
+        for (place, mask) in places {
             times.extend(self.times.get(place));
-            words.extend(self.words.get(place));
+            words.extend(self.words.get(place).map(|word| word & mask));
             carried.extend(self.carried.get(place));
             events.extend(self.events.get(place));
         }

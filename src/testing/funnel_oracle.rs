@@ -1,7 +1,7 @@
 //! Funnels by trying every order of every tie, and in each every chain.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -11,9 +11,11 @@ use super::{
     differences,
     story::{Stories, Told, summary},
 };
+use crate::analysis::funnel::Excluded;
 use crate::{
-    Breakdown, CustomerId, Event, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
-    FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, Rate, Scope, Seq, ServedEvent, Ties, Window,
+    Breakdown, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup,
+    FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, PropertyValue, Rate, Scope, Seq,
+    ServedEvent, Ties, Window,
 };
 
 /// What a funnel's report must say.
@@ -48,6 +50,7 @@ impl FunnelTruth {
 pub(super) type Chain = Vec<usize>;
 
 /// One customer's story in a funnel.
+#[derive(Clone)]
 struct Case<'a> {
     story: &'a [Told<'a>],
     plan: &'a Funnel,
@@ -56,6 +59,8 @@ struct Case<'a> {
     /// For each exclusion, whether each event meets it.
     excluded: Vec<Vec<bool>>,
     window: Option<i128>,
+    /// Whether exclusions that remove customers stop chains too.
+    heeds_removing: bool,
     stories: &'a Stories<'a>,
 }
 
@@ -79,7 +84,9 @@ impl Case<'_> {
         let mut found = BTreeMap::new();
         each_order(self.story, &mut |order| {
             for first in 0..order.len() {
-                if self.steps[0][order[first]] && self.stories.counts(self.story[order[first]].at) {
+                let event = order[first];
+                if self.steps[0][event] && self.holds_constant(&[], event) && self.stories.counts(self.story[event].at)
+                {
                     self.extend(order, &mut vec![first], &mut found);
                 }
             }
@@ -96,6 +103,7 @@ impl Case<'_> {
         let until = self.until(level, entry, last_at);
         let in_window = |at: i64| until.is_none_or(|until| i128::from(at) <= until);
         let min_gap = self.gap(level).map_or(0, |(min, _)| min);
+        let events: Vec<usize> = chain.iter().map(|&position| order[position]).collect();
         let mut free = true;
         let mut further = Vec::new();
         for (position, &event) in order.iter().enumerate().skip(last + 1) {
@@ -106,6 +114,7 @@ impl Case<'_> {
                 && i128::from(at(position)) - i128::from(last_at) >= min_gap
                 && (self.plan.ties == Ties::Either || at(position) > at(last))
                 && !self.excludes_as_step(event, level + 1)
+                && self.holds_constant(&events, event)
             {
                 further.push(position);
             }
@@ -121,15 +130,34 @@ impl Case<'_> {
 
     /// Whether an event after a chain of this level stops it (an exclusion) or breaks it (in a strict funnel).
     fn stops(&self, event: usize, level: usize) -> bool {
-        let excluded = self.plan.exclusions.iter().zip(&self.excluded);
+        let excluded = self.exclusions();
         let breaks = self.plan.order == Order::Strict && !self.steps[level - 1][event];
-        breaks || excluded.into_iter().any(|((_, after, before), met)| met[event] && (*after..*before).contains(&level))
+        breaks || excluded.into_iter().any(|(e, met)| met[event] && (e.after..e.before).contains(&level))
     }
 
     /// Whether an event meets an exclusion between whose two steps this step lies.
     fn excludes_as_step(&self, event: usize, step: usize) -> bool {
-        let mut excluded = self.plan.exclusions.iter().zip(&self.excluded);
-        excluded.any(|((_, after, before), met)| met[event] && *after < step && step < *before)
+        self.exclusions().any(|(e, met)| met[event] && e.after < step && step < e.before)
+    }
+
+    /// The exclusions that are to be heeded, with the events that meet them.
+    fn exclusions(&self) -> impl Iterator<Item = (&Excluded, &Vec<bool>)> {
+        let all = self.plan.exclusions.iter().zip(&self.excluded);
+        all.filter(|(exclusion, _)| self.heeds_removing || exclusion.effect == ExclusionEffect::Drop)
+    }
+
+    /// Whether an event may serve a step of a chain that has these events.
+    fn holds_constant(&self, chain: &[usize], event: usize) -> bool {
+        self.plan.hold.iter().all(|property| {
+            let value = |event: usize| {
+                let value = self.story[event].event.properties().get(property);
+                value.filter(|value| !matches!(value, PropertyValue::Null | PropertyValue::Nested(_)))
+            };
+            let here = value(event);
+            here.is_some_and(|here| {
+                chain.iter().all(|&other| value(other).is_some_and(|v| v.compare(here) == Some(Ordering::Equal)))
+            })
+        })
     }
 
     /// The least and the most time before the step that follows a level, if the plan says.
@@ -179,7 +207,9 @@ impl Case<'_> {
             FunnelOutcome::Converted => !self.is_open(self.window.map(|window| i128::from(best_entry) + window)),
             outcome => outcome != FunnelOutcome::Pending,
         };
-        let may_enter = |(event, told): &(usize, &Told<'_>)| self.steps[0][*event] && self.stories.counts(told.at);
+        let may_enter = |(event, told): &(usize, &Told<'_>)| {
+            self.steps[0][*event] && self.holds_constant(&[], *event) && self.stories.counts(told.at)
+        };
         let first_entry = self.story.iter().enumerate().find(may_enter)?.1.at;
         let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
         let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
@@ -225,17 +255,23 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
                 story: &part,
                 plan,
                 steps: plan.steps.iter().map(met).collect(),
-                excluded: plan.exclusions.iter().map(|(when, ..)| met(when)).collect(),
+                excluded: plan.exclusions.iter().map(|exclusion| met(&exclusion.when)).collect(),
+                heeds_removing: true,
                 window: plan.window.map(|window| i128::from(window.micros())),
                 stories: &stories,
             };
-            if let Some(fate) = case.fate() {
+            let without = Case { heeds_removing: false, ..case.clone() }.fate();
+            if let Some(mut fate) = case.fate() {
+                if without.is_none_or(|other| (other.reached, other.outcome) != (fate.reached.clone(), fate.outcome)) {
+                    fate.outcome = FunnelOutcome::Removed;
+                }
                 fates.push(OneFate { customer, story: part.clone(), fate });
             }
         }
     }
     fates.sort_by(|a, b| a.customer.cmp(b.customer).then_with(|| a.fate.worth.order(&b.fate.worth)));
-    let all = figures(plan, &fates.iter().map(|one| &one.fate).collect::<Vec<_>>());
+    let stay = |one: &&OneFate<'_>| one.fate.outcome != FunnelOutcome::Removed;
+    let all = figures(plan, &fates.iter().filter(stay).map(|one| &one.fate).collect::<Vec<_>>());
     let listed = fates.iter().map(|OneFate { customer, story, fate }| FunnelCustomer {
         customer: (*customer).clone(),
         level: fate.reached.len(),
@@ -257,6 +293,7 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         time_since_first_entry: all.time_since_first_entry,
         customers: plan.customers.then(|| listed.collect()),
         steps: all.steps,
+        removed: fates.iter().filter(|one| !stay(one)).count() as u64,
         breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates)),
     };
     let seqs = |story: &[Told<'_>], chain: &Chain| chain.iter().map(|&event| Seq(story[event].seq)).collect();
@@ -310,7 +347,7 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
 /// The figures of each group: the largest, and the others together.
 fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>]) -> FunnelBreakdown {
     let mut groups: Vec<(Worth, Vec<&Fate>)> = Vec::new();
-    for OneFate { fate, .. } in fates {
+    for OneFate { fate, .. } in fates.iter().filter(|one| one.fate.outcome != FunnelOutcome::Removed) {
         match groups.iter_mut().find(|(worth, _)| worth.order(&fate.worth).is_eq()) {
             Some((_, group)) => group.push(fate),
             None => groups.push((fate.worth.clone(), vec![fate])),

@@ -221,8 +221,10 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     if !strict && count > 1 {
         for _ in 0..rng.usize(..3) {
             let after = rng.usize(1..count);
-            funnel = match rng.u8(..3) {
+            funnel = match rng.u8(..5) {
                 0 => funnel.exclude(step(&mut rng)),
+                1 => funnel.remove(step(&mut rng)),
+                2 => funnel.remove_between(step(&mut rng), after, rng.usize(after + 1..=count)),
                 _ => funnel.exclude_between(step(&mut rng), after, rng.usize(after + 1..=count)),
             };
         }
@@ -230,10 +232,18 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     if rng.bool() {
         funnel = funnel.list_customers();
     }
-    if rng.bool() {
-        funnel = funnel.breakdown(any_breakdown(&mut rng, count));
+    let breakdown = rng.bool().then(|| any_breakdown(&mut rng, count));
+    if !strict && rng.u8(..3) == 0 && breakdown.as_ref().is_none_or(|breakdown| !is_each(breakdown)) {
+        funnel = funnel.hold_constant(["p", "q"].into_iter().take(rng.usize(1..=2)));
+    }
+    if let Some(breakdown) = breakdown {
+        funnel = funnel.breakdown(breakdown);
     }
     funnel.build().unwrap()
+}
+
+fn is_each(breakdown: &Breakdown) -> bool {
+    serde_json::to_value(breakdown).unwrap()["from"] == "each"
 }
 
 /// A breakdown of every kind, for a funnel of so many steps.

@@ -1,9 +1,12 @@
 //! How far one journey comes: for each level, the chain that began last is kept, and nothing else can do better.
 
+use std::cmp::{Ordering, Reverse};
+
 use arrayvec::ArrayVec;
 
 use super::{
     LIMIT_STEPS, Order, Ties,
+    hold::Part,
     tied::{Seen, assign, levels, thin_out},
     waiting::{Chain, Gap, Waiting},
 };
@@ -18,20 +21,46 @@ pub(super) struct Rules {
     pub(super) window: Option<Window>,
     /// For each step the time that may lie between it and the one before; empty if any may.
     pub(super) gaps: Vec<Gap>,
-    /// For each exclusion the two steps it lies between, from 1.
+    /// For each exclusion the two steps it lies between, from 1; those that remove customers come last.
     pub(super) exclusions: Vec<(usize, usize)>,
 }
 
 /// What is remembered of a chain's events: nothing while counting, their places while listing.
 pub(super) trait Trail: Clone + Default {
+    /// Whether anything is.
+    const IS_KEPT: bool;
+
     fn extended(&self, events: impl Iterator<Item = usize>) -> Self;
+
+    fn into_places(self) -> Vec<usize>;
+
+    /// Turns places in a part of a journey's events into those among all of them.
+    fn place_in(&mut self, part: &Part);
 }
 
 impl Trail for () {
+    const IS_KEPT: bool = false;
+
     fn extended(&self, _: impl Iterator<Item = usize>) -> Self {}
+
+    fn into_places(self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn place_in(&mut self, _: &Part) {}
 }
 
 impl Trail for Vec<usize> {
+    const IS_KEPT: bool = true;
+
+    fn into_places(self) -> Vec<usize> {
+        self
+    }
+
+    fn place_in(&mut self, part: &Part) {
+        self.iter_mut().for_each(|place| *place = part.get(*place).map_or(0, |(place, _)| *place));
+    }
+
     fn extended(&self, events: impl Iterator<Item = usize>) -> Self {
         self.iter().copied().chain(events).collect()
     }
@@ -54,13 +83,60 @@ pub(super) struct Walk<T> {
     pub(super) open_until: Option<Micros>,
     /// The first event that may serve the first step.
     pub(super) first_entry: Option<Micros>,
-    /// Whether the latest of the furthest chains was stopped by an exclusion, or broken in a strict funnel.
-    pub(super) stopped: bool,
+    /// The entry of those of the furthest chains that began last, and whether each of them was stopped by an exclusion, or
+    /// broken in a strict funnel.
+    pub(super) last_attempt: Option<(Micros, bool)>,
 }
 
 impl<T> Default for Walk<T> {
     fn default() -> Self {
-        Self { reached: ArrayVec::new(), open_until: None, first_entry: None, stopped: false }
+        Self { reached: ArrayVec::new(), open_until: None, first_entry: None, last_attempt: None }
+    }
+}
+
+impl<T> Walk<T> {
+    /// How far it came.
+    pub(super) fn level(&self) -> usize {
+        self.reached.len()
+    }
+
+    /// Whether each level was reached alike.
+    pub(super) fn is_same<U>(&self, other: &Walk<U>) -> bool {
+        self.reached.iter().map(Reached::order).eq(other.reached.iter().map(Reached::order))
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.last_attempt.is_some_and(|(_, stopped)| stopped)
+    }
+
+    /// Takes in a walk over other chains of the same journey: of each level the one that completes first is kept, and of
+    /// those the one that began last.
+    pub(super) fn take_in(&mut self, other: Self) {
+        match other.level().cmp(&self.level()) {
+            Ordering::Less => {}
+            Ordering::Greater => self.last_attempt = other.last_attempt,
+            Ordering::Equal => {
+                // Of one entry all must be stopped.
+                let order = |attempt: &(Micros, bool)| (attempt.0, !attempt.1);
+                self.last_attempt = self.last_attempt.into_iter().chain(other.last_attempt).max_by_key(order);
+            }
+        }
+        self.open_until = self.open_until.max(other.open_until);
+        self.first_entry = self.first_entry.into_iter().chain(other.first_entry).min();
+        for (level, there) in other.reached.into_iter().enumerate() {
+            match self.reached.get_mut(level) {
+                Some(here) if here.order() <= there.order() => {}
+                Some(here) => *here = there,
+                None => self.reached.push(there),
+            }
+        }
+    }
+}
+
+impl<T> Reached<T> {
+    /// The smaller, the better.
+    pub(super) fn order(&self) -> (Micros, Reverse<Micros>) {
+        (self.at, Reverse(self.entry))
     }
 }
 
@@ -86,6 +162,13 @@ impl Rules {
             rests = 1 | (word & levels(0, self.steps - 1)) << 1;
         }
         (serves != 0 || rests != u64::MAX).then_some(Seen { event, serves, rests })
+    }
+
+    /// The same without the exclusions that remove customers, of which there are so many.
+    pub(super) fn without_removing(&self, removing: usize) -> Self {
+        let mut rules = self.clone();
+        rules.exclusions.truncate(rules.exclusions.len().saturating_sub(removing));
+        rules
     }
 
     /// The gap before the step that takes a chain on from this level.
@@ -287,8 +370,8 @@ impl<T: Trail> Walker<'_, T> {
         });
         let open_until = open_until.max();
         let last = self.attempts.get(self.reached.len()).copied().flatten();
-        let stopped = last.is_some_and(|attempt| !attempt.ended && attempt.going.is_none());
-        Walk { reached: self.reached, open_until, first_entry, stopped }
+        let last_attempt = last.map(|attempt| (attempt.entry, !attempt.ended && attempt.going.is_none()));
+        Walk { reached: self.reached, open_until, first_entry, last_attempt }
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Choice<'a, F> {
     at: Micros,
     /// How two values are ordered.
     order: F,
+    /// The moment and the value of each step that was asked for.
+    kinds: Vec<(Micros, u32)>,
     /// For each event the steps that it may serve in the chains that are left; empty as long as it need not be known.
     may: Vec<u64>,
     /// Where no two events tie and nothing stops a chain: the events from here on may serve the next step, and the first
@@ -49,6 +51,7 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
             entry,
             at,
             order,
+            kinds: Vec::new(),
             may: Vec::new(),
             untied_from: is_untied.then_some(0),
         }
@@ -70,12 +73,20 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
         }
     }
 
+    /// Whether there is any such chain.
+    pub(super) fn is_there(&self) -> bool {
+        let walk = self.rules.walk_where::<()>(self.times, self.words, |event, _| self.may(event));
+        walk.reached.get(self.level - 1).is_some_and(|last| (last.entry, last.at) == (self.entry, self.at))
+    }
+
     /// Leaves the chains that come first by the event of this step (from 0), and says its value. Steps come in order.
     fn step(&mut self, step: usize) -> u32 {
         if let Some(from) = self.untied_from {
             let found = (from..self.words.len()).find(|&event| self.word(event) >> step & 1 == 1);
             self.untied_from = found.map(|event| event + 1);
-            return found.map_or(NO_VALUE, |event| self.carries(event));
+            let kind = found.map_or((Micros::MAX, NO_VALUE), |event| (self.time(event), self.carries(event)));
+            self.kinds.push(kind);
+            return kind.1;
         }
         self.know_events();
         let is_last = step + 1 == self.level;
@@ -98,9 +109,20 @@ impl<'a, F: Fn(u32, u32) -> Ordering> Choice<'a, F> {
             Some(first) if leads_there(first) => first,
             _ => others.get(others.partition_point(|kind| !leads_there(kind))).unwrap_or(last_kind),
         };
-        let left = (0..self.may.len()).map(|event| self.may_then(event, step, *chosen)).collect();
+        let chosen = *chosen;
+        let left = (0..self.may.len()).map(|event| self.may_then(event, step, chosen)).collect();
         self.may = left;
+        self.kinds.push(chosen);
         chosen.1
+    }
+
+    /// Which of two choices over the same journey comes first: the one whose first step comes first, then the second ...
+    pub(super) fn comes_before(&self, other: &Self) -> bool {
+        let order = |(a, a_value): &(Micros, u32), (b, b_value): &(Micros, u32)| {
+            a.cmp(b).then_with(|| self.compare(*a_value, *b_value))
+        };
+        let differ = self.kinds.iter().zip(&other.kinds).map(|(a, b)| order(a, b)).find(|order| order.is_ne());
+        differ.is_some_and(Ordering::is_lt)
     }
 
     /// Whether some chain is left if only events of this moment and value, and those that come before, serve a step.

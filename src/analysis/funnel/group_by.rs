@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 
 use super::{
     Breakdown, BreakdownBy, BreakdownFrom, Touch,
-    chain::{Reached, Rules},
+    chain::{Reached, Rules, Trail},
     choose::Choice,
     groups::{Key, KeyRef},
+    hold::Part,
 };
 use crate::{
     analysis::{Binder, Matches, carried::Carried},
-    journey::{ChannelNo, Matched, NO_VALUE, NameKind, Names, TouchpointNo},
+    journey::{ChannelNo, Matched, MatchedRoom, NO_VALUE, NameKind, Names, TouchpointNo},
     model::{Micros, PropertyValue, Scalar, nanos},
 };
 
@@ -85,16 +86,8 @@ impl GroupBy {
 
     /// The value of a customer whose furthest chain that is.
     pub(super) fn value<T>(&self, rules: &Rules, events: &Matched<'_>, level: usize, last: &Reached<T>) -> u32 {
-        match self.plan.by {
-            // All of them carry the same.
-            _ if self.is_each() => events.carried.first().copied().unwrap_or(NO_VALUE),
-            BreakdownBy::FirstTouch(_) => self.touch(events, events.times.first().copied()),
-            BreakdownBy::LastTouch(_) => {
-                let before = events.times.partition_point(|time| *time < last.entry);
-                self.touch(events, before.checked_sub(1).and_then(|place| events.times.get(place)).copied())
-            }
-            _ => self.choice(rules, events, level, last).value(self.plan.from),
-        }
+        self.value_of_whole(events, last.entry)
+            .unwrap_or_else(|| self.choice(rules, events, level, last).value(self.plan.from))
     }
 
     /// The same with the events of a chain that has it.
@@ -105,11 +98,56 @@ impl GroupBy {
         level: usize,
         last: Reached<Vec<usize>>,
     ) -> (u32, Vec<usize>) {
-        if self.is_each() || self.plan.looks_at_every_event() {
-            return (self.value(rules, events, level, &last), last.trail);
+        if let Some(value) = self.value_of_whole(events, last.entry) {
+            return (value, last.trail);
         }
         let mut choice = self.choice(rules, events, level, &last).keeping_events();
         (choice.value(self.plan.from), choice.trail())
+    }
+
+    /// The same where the chain may be one of several parts of a journey's events.
+    pub(super) fn value_and_trail_of_parts(
+        &self,
+        rules: &Rules,
+        (events, parts): (&Matched<'_>, &[Part]),
+        level: usize,
+        last: Reached<Vec<usize>>,
+    ) -> (u32, Vec<usize>) {
+        if let Some(value) = self.value_of_whole(events, last.entry) {
+            return (value, last.trail);
+        }
+        let mut rooms: Vec<MatchedRoom> = parts.iter().map(|_| MatchedRoom::default()).collect();
+        let mut best: Option<(u32, Choice<'_, _>, &Part)> = None;
+        for (part, room) in parts.iter().zip(&mut rooms) {
+            let events = events.at(part.iter().copied(), room);
+            let mut choice = self.choice(rules, &events, level, &last).keeping_events();
+            if !choice.is_there() {
+                continue;
+            }
+            let value = choice.value(self.plan.from);
+            if best.as_ref().is_none_or(|(_, best, _)| choice.comes_before(best)) {
+                best = Some((value, choice, part));
+            }
+        }
+        best.map_or((NO_VALUE, last.trail), |(value, choice, part)| {
+            let mut trail = choice.trail();
+            trail.place_in(part);
+            (value, trail)
+        })
+    }
+
+    /// The value, if it is not that of some event of the chain.
+    fn value_of_whole(&self, events: &Matched<'_>, entry: Micros) -> Option<u32> {
+        match self.plan.by {
+            // All of them carry the same.
+            _ if self.is_each() => Some(events.carried.first().copied().unwrap_or(NO_VALUE)),
+            BreakdownBy::FirstTouch(_) => Some(self.touch(events, events.times.first().copied())),
+            BreakdownBy::LastTouch(_) => {
+                let before = events.times.partition_point(|time| *time < entry);
+                Some(self.touch(events, before.checked_sub(1).and_then(|place| events.times.get(place)).copied()))
+            }
+            _ => None,
+        }
     }
 
     fn choice<'a, T>(

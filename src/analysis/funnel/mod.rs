@@ -6,6 +6,7 @@ mod choose;
 mod each;
 mod group_by;
 mod groups;
+mod hold;
 mod plan;
 mod report;
 mod state;
@@ -14,7 +15,8 @@ mod untied;
 mod waiting;
 
 pub use breakdown::{Breakdown, BreakdownBy, BreakdownFrom, LIMIT_GROUPS, Touch, ValueBands};
-pub use plan::{Exclusion, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
+pub(crate) use plan::Excluded;
+pub use plan::{Exclusion, ExclusionEffect, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
 pub use report::{
     FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep,
     ServedEvent,

@@ -3,14 +3,16 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Breakdown, waiting::Gap};
+use super::{Breakdown, BreakdownFrom, waiting::Gap};
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Window},
+    model::{Condition, Window, check_name},
 };
 
 /// A funnel has at most this many steps, and as many exclusions.
 pub const LIMIT_STEPS: usize = 32;
+/// So many properties can be held constant.
+const LIMIT_HELD: usize = 8;
 
 /// How a funnel's steps follow one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,6 +39,17 @@ pub enum Ties {
     LaterOnly,
 }
 
+/// What an exclusion does to a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExclusionEffect {
+    /// It stops the chain over which it lies; the customer stays at the level reached.
+    #[default]
+    Drop,
+    /// A customer for whom that would change anything leaves every step.
+    Remove,
+}
+
 /// A condition that stops a chain over which it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +58,22 @@ pub struct Exclusion {
     /// The steps it lies between, counted from 1. Default: the first and the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) between: Option<(usize, usize)>,
+    #[serde(default, skip_serializing_if = "is_drop")]
+    pub(crate) effect: ExclusionEffect,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+fn is_drop(effect: &ExclusionEffect) -> bool {
+    *effect == ExclusionEffect::Drop
+}
+
+/// The same with both steps.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Excluded {
+    pub(crate) when: Condition,
+    pub(crate) after: usize,
+    pub(crate) before: usize,
+    pub(crate) effect: ExclusionEffect,
 }
 
 /// How much time may lie between a step and the one before it.
@@ -127,8 +156,10 @@ pub struct Funnel {
     pub(crate) window: Option<Window>,
     /// At most one for each step.
     pub(crate) gaps: Vec<StepGap>,
-    /// With both steps given.
-    pub(crate) exclusions: Vec<(Condition, usize, usize)>,
+    /// Those that remove customers come last.
+    pub(crate) exclusions: Vec<Excluded>,
+    /// Names of properties.
+    pub(crate) hold: Vec<String>,
     pub(crate) breakdown: Option<Breakdown>,
     pub(crate) customers: bool,
 }
@@ -192,6 +223,8 @@ pub struct FunnelBuilder {
     ties: Ties,
     #[serde(default, rename = "exclude", skip_serializing_if = "Vec::is_empty")]
     exclusions: Vec<Exclusion>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hold: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     breakdown: Option<Breakdown>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -241,14 +274,34 @@ impl FunnelBuilder {
     }
 
     /// Stops chains over which such an event lies, anywhere between the first step and the last.
-    pub fn exclude(mut self, when: Condition) -> Self {
-        self.exclusions.push(Exclusion { when, between: None });
-        self
+    pub fn exclude(self, when: Condition) -> Self {
+        self.excluding(when, None, ExclusionEffect::Drop)
     }
 
     /// Stops chains over which such an event lies between these two steps, counted from 1.
-    pub fn exclude_between(mut self, when: Condition, after: usize, before: usize) -> Self {
-        self.exclusions.push(Exclusion { when, between: Some((after, before)) });
+    pub fn exclude_between(self, when: Condition, after: usize, before: usize) -> Self {
+        self.excluding(when, Some((after, before)), ExclusionEffect::Drop)
+    }
+
+    /// Leaves out customers for whom such an event, between the first step and the last, stops a chain so that anything
+    /// changes: a level, its time, or how it ended.
+    pub fn remove(self, when: Condition) -> Self {
+        self.excluding(when, None, ExclusionEffect::Remove)
+    }
+
+    /// The same between these two steps, counted from 1.
+    pub fn remove_between(self, when: Condition, after: usize, before: usize) -> Self {
+        self.excluding(when, Some((after, before)), ExclusionEffect::Remove)
+    }
+
+    fn excluding(mut self, when: Condition, between: Option<(usize, usize)>, effect: ExclusionEffect) -> Self {
+        self.exclusions.push(Exclusion { when, between, effect });
+        self
+    }
+
+    /// Lets a chain's events have the same value of each of these properties; an event without one of them serves no step.
+    pub fn hold_constant<P: Into<String>>(mut self, properties: impl IntoIterator<Item = P>) -> Self {
+        self.hold.extend(properties.into_iter().map(Into::into));
         self
     }
 
@@ -272,7 +325,7 @@ impl FunnelBuilder {
     /// breaks the chain anyway; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
     /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
     pub fn build(self) -> Result<Funnel, InvalidPlan> {
-        let Self { steps, window, gaps, order, ties, exclusions, breakdown, customers, refused } = self;
+        let Self { steps, window, gaps, order, ties, exclusions, hold, breakdown, customers, refused } = self;
         if let Some(refused) = refused {
             return Err(refused.within("funnel").into());
         }
@@ -308,17 +361,36 @@ impl FunnelBuilder {
             );
         }
         let mut checked = Vec::with_capacity(exclusions.len());
-        for (i, Exclusion { when, between }) in exclusions.into_iter().enumerate() {
+        for (i, Exclusion { when, between, effect }) in exclusions.into_iter().enumerate() {
             let at = format!("funnel.exclude[{i}]");
             when.check().map_err(|e| e.within(&at))?;
             let (after, before) = between.unwrap_or((1, steps.len()));
             if after == 0 || after >= before || before > steps.len() {
                 return refuse(at, format!("between {after} and {before} is not between two of {} steps", steps.len()));
             }
-            checked.push((when, after, before));
+            checked.push(Excluded { when, after, before, effect });
+        }
+        checked.sort_by_key(|exclusion| exclusion.effect);
+        if hold.len() > LIMIT_HELD {
+            return refuse("funnel.hold".into(), format!("has {} properties, the limit is {LIMIT_HELD}", hold.len()));
+        }
+        for (i, property) in hold.iter().enumerate() {
+            check_name("property", property).map_err(|e| e.within(&format!("funnel.hold[{i}]")))?;
+        }
+        if !hold.is_empty() && order == Order::Strict {
+            return refuse(
+                "funnel.hold".into(),
+                "a strict funnel takes none: other values would break its chains".into(),
+            );
+        }
+        if !hold.is_empty() && breakdown.as_ref().is_some_and(|breakdown| breakdown.from == BreakdownFrom::Each) {
+            return refuse(
+                "funnel.hold".into(),
+                "a breakdown of one funnel for each value holds that value already".into(),
+            );
         }
         breakdown.as_ref().map_or(Ok(()), |breakdown| breakdown.check(steps.len()))?;
-        Ok(Funnel { steps, order, ties, window, gaps, exclusions: checked, breakdown, customers })
+        Ok(Funnel { steps, order, ties, window, gaps, exclusions: checked, hold, breakdown, customers })
     }
 }
 
@@ -331,12 +403,12 @@ impl TryFrom<FunnelBuilder> for Funnel {
 
 impl From<Funnel> for FunnelBuilder {
     fn from(funnel: Funnel) -> Self {
-        let Funnel { steps, order, ties, window, gaps, exclusions, breakdown, customers } = funnel;
+        let Funnel { steps, order, ties, window, gaps, exclusions, hold, breakdown, customers } = funnel;
         let exclusions = exclusions
             .into_iter()
-            .map(|(when, after, before)| Exclusion { when, between: Some((after, before)) })
+            .map(|Excluded { when, after, before, effect }| Exclusion { when, between: Some((after, before)), effect })
             .collect();
-        Self { steps, window, gaps, order, ties, exclusions, breakdown, customers, refused: None }
+        Self { steps, window, gaps, order, ties, exclusions, hold, breakdown, customers, refused: None }
     }
 }
 

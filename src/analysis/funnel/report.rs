@@ -33,6 +33,10 @@ pub struct FunnelReport {
     pub pending: u64,
     /// Time from the customer's first event that may enter, to their conversion.
     pub time_since_first_entry: Option<DurationSummary>,
+    /// Customers whom an exclusion removed; they are in no other figure. In a breakdown of one funnel for each value once for
+    /// each of these.
+    #[serde(default)]
+    pub removed: u64,
     /// The same figures for each group of customers, if the plan tells them apart. In a breakdown of one funnel for each
     /// value the figures above count a customer once for each group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,6 +201,8 @@ pub enum FunnelOutcome {
     NextStepMissing,
     /// Dropped: an exclusion stopped the chain, or another event broke it in a strict funnel.
     Stopped,
+    /// An exclusion removed the customer from every step.
+    Removed,
 }
 
 /// An event that served a step.
@@ -301,6 +307,7 @@ impl fmt::Display for FunnelOutcome {
             Self::WindowOver => "window over",
             Self::NextStepMissing => "next step missing",
             Self::Stopped => "stopped",
+            Self::Removed => "removed",
         })
     }
 }

@@ -3,15 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Breakdown, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
-    FunnelReport, FunnelStep, Order, ServedEvent,
-    chain::{Reached, Rules, Walk},
+    Breakdown, ExclusionEffect, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
+    FunnelOutcome, FunnelReport, FunnelStep, Order, ServedEvent,
+    chain::{Reached, Rules, Trail, Walk},
     each::Walks,
     group_by::{GroupBy, Name},
     groups::{Counts, Groups, Key, KeyRef, StepState},
+    hold::{self, Part},
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Matches, Rate},
+    analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Matches, Rate, carried::Carried},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, MatchedRoom, Names},
     model::{CustomerId, Micros, Seq},
@@ -22,7 +23,11 @@ use crate::{
 pub struct BoundFunnel {
     plan: Funnel,
     rules: Rules,
+    /// The same without the exclusions that remove customers, if there are such.
+    without_removing: Option<Rules>,
     matches: Matches,
+    /// For each property that is held constant the same events, which carry it.
+    held: Vec<Matches>,
     scope: BoundScope,
     groups: Option<GroupBy>,
 }
@@ -32,26 +37,37 @@ impl Analysis for Funnel {
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundFunnel, InvalidPlan> {
         let conditions: Vec<_> =
-            self.steps.iter().chain(self.exclusions.iter().map(|(when, ..)| when)).cloned().collect();
+            self.steps.iter().chain(self.exclusions.iter().map(|exclusion| &exclusion.when)).cloned().collect();
         if self.customers {
             binder.need_seqs();
         }
         // Any other event breaks a strict chain, so it is looked at too; so is it where it may be a touch.
         let looks_at_every_event =
             self.order == Order::Strict || self.breakdown.as_ref().is_some_and(Breakdown::looks_at_every_event);
-        let matches =
-            if looks_at_every_event { binder.matches_and_others(&conditions)? } else { binder.matches(&conditions)? };
+        let mut register = || {
+            if looks_at_every_event { binder.matches_and_others(&conditions) } else { binder.matches(&conditions) }
+        };
+        let matches = register()?;
+        let held = self.hold.iter().map(|_| register()).collect::<Result<Vec<_>, _>>()?;
+        for (property, held) in self.hold.iter().zip(&held) {
+            let number = binder.names().find_property(property).map(|number| number.0);
+            binder.carry(*held, Carried::Property(number));
+        }
+        let removing = self.exclusions.iter().filter(|exclusion| exclusion.effect == ExclusionEffect::Remove).count();
+        let rules = Rules {
+            steps: self.steps.len(),
+            order: self.order,
+            ties: self.ties,
+            window: self.window,
+            gaps: self.gaps_by_step(),
+            exclusions: self.exclusions.iter().map(|exclusion| (exclusion.after, exclusion.before)).collect(),
+        };
         Ok(BoundFunnel {
-            rules: Rules {
-                steps: self.steps.len(),
-                order: self.order,
-                ties: self.ties,
-                window: self.window,
-                gaps: self.gaps_by_step(),
-                exclusions: self.exclusions.iter().map(|&(_, after, before)| (after, before)).collect(),
-            },
+            without_removing: (removing > 0).then(|| rules.without_removing(removing)),
+            rules,
             groups: self.breakdown.as_ref().map(|breakdown| breakdown.bind(binder, matches)),
             matches,
+            held,
             scope: binder.scope().clone(),
             plan: self.clone(),
         })
@@ -62,6 +78,8 @@ impl Analysis for Funnel {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FunnelState {
     groups: Groups,
+    /// Customers whom an exclusion removed.
+    removed: u64,
     customers: Vec<Listed>,
     /// The bytes of the texts in these.
     listed_texts: usize,
@@ -83,8 +101,12 @@ impl BoundFunnel {
         until.is_some_and(|until| until > self.scope.end)
     }
 
+    fn outcome<T>(&self, walk: &Walk<T>) -> FunnelOutcome {
+        self.outcome_of(walk.level(), walk.open_until, walk.is_stopped())
+    }
+
     /// How it ended, after so many levels, where some chain can go on until this moment.
-    fn outcome(&self, level: usize, open_until: Option<Micros>, stopped: bool) -> FunnelOutcome {
+    fn outcome_of(&self, level: usize, open_until: Option<Micros>, stopped: bool) -> FunnelOutcome {
         if level == self.rules.steps {
             FunnelOutcome::Converted
         } else if self.is_open(open_until) {
@@ -132,73 +154,94 @@ impl BoundFunnel {
 
     /// Walks some events; a walk is long, so it is not handed back.
     #[inline]
-    fn walk(&self, events: &Matched<'_>, walk: &mut Walk<()>) {
+    fn walk<T: Trail>(&self, events: &Matched<'_>, walk: &mut Walk<T>) {
         let (times, words) = (events.times, events.words);
-        let is_done = if self.scope.counts_all() {
-            self.rules.walk_untied(times, words, |_| true, walk)
-        } else {
-            self.rules.walk_untied(times, words, |at| self.scope.counts(at), walk)
-        };
+        // The short way remembers no events.
+        let is_done = !T::IS_KEPT
+            && if self.scope.counts_all() {
+                self.rules.walk_untied(times, words, |_| true, walk)
+            } else {
+                self.rules.walk_untied(times, words, |at| self.scope.counts(at), walk)
+            };
         if !is_done {
-            *walk = self.rules.walk::<()>(times, words, |at| self.scope.counts(at));
+            *walk = self.rules.walk(times, words, |at| self.scope.counts(at));
         }
     }
 
     /// Takes in a journey that is one funnel of one group.
     #[inline]
     fn visit_whole(&self, state: &mut FunnelState, events: &Matched<'_>) {
-        let mut walk = Walk::default();
+        let mut walk = Walk::<()>::default();
         self.walk(events, &mut walk);
         if !walk.reached.is_empty() {
-            let outcome = self.outcome(walk.reached.len(), walk.open_until, walk.stopped);
+            let outcome = self.outcome(&walk);
             self.count(state.groups.nothing(), &walk.reached, outcome, walk.first_entry);
         }
     }
 
     /// Takes in events of a journey that are one funnel.
-    fn visit_events(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
-        if self.plan.customers {
-            self.list(state, journey, events);
-            return;
+    fn visit_events<T: Trail>(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
+        let held: Vec<_> = self.held.iter().map(|held| held.of(journey)).collect();
+        let parts = (!held.is_empty()).then(|| hold::part(&self.rules, events, &held));
+        let walk_by = |rules: &Rules, parts: &[Part]| rules.walk_parts(events, parts, |at| self.scope.counts(at));
+        let mut walk = Walk::<T>::default();
+        match &parts {
+            Some(parts) => walk = walk_by(&self.rules, parts),
+            None => self.walk(events, &mut walk),
         }
-        let mut walk = Walk::default();
-        self.walk(events, &mut walk);
-        if let Some(last) = walk.reached.last() {
-            let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| {
-                groups.key(groups.value(&self.rules, events, walk.reached.len(), last), events.values)
-            });
-            let outcome = self.outcome(walk.reached.len(), walk.open_until, walk.stopped);
+        let level = walk.level();
+        let mut outcome = self.outcome(&walk);
+        if let Some(rules) = &self.without_removing {
+            let other = match &parts {
+                Some(parts) => walk_by(rules, parts),
+                None => rules.walk(events.times, events.words, |at| self.scope.counts(at)),
+            };
+            if !walk.is_same(&other) || outcome != self.outcome(&other) {
+                outcome = FunnelOutcome::Removed;
+            }
+        }
+        let Some(last) = walk.reached.last_mut() else { return };
+        let last = Reached { entry: last.entry, at: last.at, trail: std::mem::take(&mut last.trail).into_places() };
+        let (value, trail) = match (&self.groups, &parts) {
+            (None, _) => (None, last.trail),
+            (Some(groups), Some(parts)) => {
+                let (value, trail) = groups.value_and_trail_of_parts(&self.rules, (events, parts), level, last);
+                (Some((groups, value)), trail)
+            }
+            (Some(groups), None) if T::IS_KEPT => {
+                let (value, trail) = groups.value_and_trail(&self.rules, events, level, last);
+                (Some((groups, value)), trail)
+            }
+            (Some(groups), None) => (Some((groups, groups.value(&self.rules, events, level, &last))), last.trail),
+        };
+        let key = value.map_or(KeyRef::Nothing, |(groups, value)| groups.key(value, events.values));
+        if outcome == FunnelOutcome::Removed {
+            state.removed += 1;
+        } else {
             self.count(state.groups.of(key), &walk.reached, outcome, walk.first_entry);
+        }
+        if T::IS_KEPT {
+            let served = |place: usize| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
+            let events = trail.into_iter().filter_map(served).collect();
+            let group = key.to_key();
+            state.listed_texts += group.size();
+            state.customers.push(Listed { customer: journey.customer(), outcome, group, events });
         }
     }
 
-    /// The same, listing the customer.
-    fn list(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
-        let mut walk = self.rules.walk::<Vec<usize>>(events.times, events.words, |at| self.scope.counts(at));
-        let level = walk.reached.len();
-        let Some(last) = walk.reached.last_mut() else { return };
-        let (entry, at, trail) = (last.entry, last.at, std::mem::take(&mut last.trail));
-        let (key, trail) = match &self.groups {
-            Some(groups) => {
-                let last = Reached { entry, at, trail };
-                let (value, trail) = groups.value_and_trail(&self.rules, events, level, last);
-                (groups.key(value, events.values), trail)
-            }
-            None => (KeyRef::Nothing, trail),
-        };
-        let outcome = self.outcome(level, walk.open_until, walk.stopped);
-        self.count(state.groups.of(key), &walk.reached, outcome, walk.first_entry);
-        let served = |place: usize| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
-        let events = trail.into_iter().filter_map(served).collect();
-        let group = key.to_key();
-        state.listed_texts += group.size();
-        state.customers.push(Listed { customer: journey.customer(), outcome, group, events });
+    /// The same, with the events that served if they are listed.
+    fn visit_listed(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
+        if self.plan.customers {
+            self.visit_events::<Vec<usize>>(state, journey, events);
+        } else {
+            self.visit_events::<()>(state, journey, events);
+        }
     }
 
     /// Takes in a journey as one funnel for each value.
     fn visit_each(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>, groups: &GroupBy) {
         if events.times.len() == 1 {
-            return self.visit_events(state, journey, events);
+            return self.visit_listed(state, journey, events);
         }
         let walks = &mut *state.walks;
         let is_done = !self.plan.customers
@@ -211,7 +254,7 @@ impl BoundFunnel {
             for (value, reached, latest) in walks.entered() {
                 let counts = state.groups.of(groups.key(value, events.values));
                 let open_until = latest.and_then(|entry| self.rules.until(1, entry, entry));
-                let outcome = self.outcome(reached.len(), open_until, false);
+                let outcome = self.outcome_of(reached.len(), open_until, false);
                 // The first level is reached by the first event that may enter.
                 self.count(counts, reached, outcome, reached.first().map(|first| first.entry));
             }
@@ -223,7 +266,8 @@ impl BoundFunnel {
         places.sort_by_key(value);
         let mut room = MatchedRoom::default();
         for alike in places.chunk_by(|a, b| value(a) == value(b)) {
-            self.visit_events(state, journey, &events.at(alike, &mut room));
+            let alike = alike.iter().map(|&place| (place, u64::MAX));
+            self.visit_listed(state, journey, &events.at(alike, &mut room));
         }
     }
 
@@ -318,15 +362,17 @@ impl Bound for BoundFunnel {
         if events.times.is_empty() {
             return;
         }
+        let is_simple = !self.plan.customers && self.held.is_empty() && self.without_removing.is_none();
         match &self.groups {
-            None if !self.plan.customers => self.visit_whole(state, &events),
+            None if is_simple => self.visit_whole(state, &events),
             Some(groups) if groups.is_each() => self.visit_each(state, journey, &events, groups),
-            _ => self.visit_events(state, journey, &events),
+            _ => self.visit_listed(state, journey, &events),
         }
     }
 
     fn merge(&self, state: &mut FunnelState, other: FunnelState) {
         state.groups.merge(other.groups);
+        state.removed += other.removed;
         state.customers.extend(other.customers);
         state.listed_texts += other.listed_texts;
     }
@@ -337,7 +383,7 @@ impl Bound for BoundFunnel {
     }
 
     fn finish(&self, state: FunnelState, names: &Names) -> Result<FunnelReport> {
-        let FunnelState { groups, customers, .. } = state;
+        let FunnelState { groups, removed, customers, .. } = state;
         let (breakdown, all) = match &self.groups {
             Some(by) => {
                 let (breakdown, all) = self.break_down(groups, by, names);
@@ -365,6 +411,7 @@ impl Bound for BoundFunnel {
             pending,
             time_since_first_entry,
             steps,
+            removed,
             breakdown,
             customers,
         })

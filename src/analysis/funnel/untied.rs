@@ -4,7 +4,7 @@ use std::hint::select_unpredictable;
 
 use super::{
     LIMIT_STEPS,
-    chain::{Reached, Rules, Walk},
+    chain::{Reached, Rules, Trail, Walk},
 };
 use crate::model::Micros;
 
@@ -14,12 +14,12 @@ const MANY: usize = LIMIT_STEPS.next_power_of_two() * 2;
 
 impl Rules {
     /// Walks a journey; false if it takes the general way, from the start.
-    pub(super) fn walk_untied(
+    pub(super) fn walk_untied<T: Trail>(
         &self,
         times: &[Micros],
         words: &[u64],
         enters: impl Fn(Micros) -> bool,
-        walk: &mut Walk<()>,
+        walk: &mut Walk<T>,
     ) -> bool {
         if !self.is_plain() {
             return false;
@@ -28,24 +28,24 @@ impl Rules {
             // Many journeys have one event that matters.
             (&[at], &[word]) => {
                 if word & 1 == 1 && enters(at) {
-                    walk.reached.push(Reached { entry: at, at, trail: () });
+                    walk.reached.push(Reached { entry: at, at, trail: T::default() });
                     walk.first_entry = Some(at);
                     walk.open_until = self.until(1, at, at).filter(|_| self.steps > 1);
                 }
                 true
             }
-            _ if self.steps < FEW => self.walk_levels::<FEW>(times, words, enters, walk),
-            _ => self.walk_levels::<MANY>(times, words, enters, walk),
+            _ if self.steps < FEW => self.walk_levels::<FEW, T>(times, words, enters, walk),
+            _ => self.walk_levels::<MANY, T>(times, words, enters, walk),
         }
     }
 
     /// At each level the entry of the chain that began last is kept; whether an event serves decides no branch.
-    fn walk_levels<const LEVELS: usize>(
+    fn walk_levels<const LEVELS: usize, T: Trail>(
         &self,
         times: &[Micros],
         words: &[u64],
         enters: impl Fn(Micros) -> bool,
-        walk: &mut Walk<()>,
+        walk: &mut Walk<T>,
     ) -> bool {
         // Later moments are never before entries, so the difference fits, taken modulo 2^64.
         let window = self.window.map_or(u64::MAX, |window| window.micros().cast_unsigned());
@@ -76,7 +76,7 @@ impl Rules {
                 let known = ready;
                 ready |= u64::from(serves) << (step + 1);
                 if ready != known {
-                    walk.reached.push(Reached { entry, at, trail: () });
+                    walk.reached.push(Reached { entry, at, trail: T::default() });
                     if step == 0 {
                         walk.first_entry = Some(at);
                     }
