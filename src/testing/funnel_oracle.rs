@@ -11,11 +11,10 @@ use super::{
     differences,
     story::{Stories, Told, summary},
 };
-use crate::analysis::funnel::Excluded;
 use crate::{
     Breakdown, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup,
     FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, PropertyValue, Rate, Scope, Seq,
-    ServedEvent, Ties, Window,
+    ServedEvent, Ties, Window, analysis::funnel::Excluded,
 };
 
 /// What a funnel's report must say.
@@ -23,9 +22,9 @@ use crate::{
 pub struct FunnelTruth {
     /// The report, with one of the chains that may be listed for each customer.
     pub report: FunnelReport,
-    /// For each customer, and each group of theirs, all chains that may be listed, by the places of their events in the
-    /// log, in the order in which they are listed: tied events that may take one another's place make several.
-    pub chains: Vec<BTreeSet<Vec<Seq>>>,
+    /// For each customer, and each group of theirs, all chains that may be listed, by the steps and the places of their events
+    /// in the log, in the order in which they are listed: events that may take one another's place make several.
+    pub chains: Vec<BTreeSet<Vec<(usize, Seq)>>>,
 }
 
 impl FunnelTruth {
@@ -37,7 +36,7 @@ impl FunnelTruth {
         let mut expected = self.report.clone();
         let both = expected.customers.iter_mut().flatten().zip(report.customers.iter().flatten());
         for ((here, there), chains) in both.zip(&self.chains) {
-            let seqs: Vec<Seq> = there.events.iter().map(|event| event.seq).collect();
+            let seqs: Vec<_> = there.events.iter().map(|event| (event.step, event.seq)).collect();
             if (&here.customer, &here.group) == (&there.customer, &there.group) && chains.contains(&seqs) {
                 here.events.clone_from(&there.events);
             }
@@ -73,8 +72,10 @@ struct Fate {
     outcome: FunnelOutcome,
     settled: bool,
     since_first_entry: i128,
-    /// All chains that may be listed.
-    chains: Vec<Chain>,
+    /// For each step whether it was done.
+    done: Vec<bool>,
+    /// All chains that may be listed: each event with its step from 1, in the order of these.
+    chains: Vec<Vec<(usize, usize)>>,
 }
 
 impl Case<'_> {
@@ -82,6 +83,10 @@ impl Case<'_> {
     /// some order of the ties leaves it neither stopped nor broken.
     fn chains(&self) -> BTreeMap<Chain, bool> {
         let mut found = BTreeMap::new();
+        if self.plan.order == Order::Any {
+            each_order(self.story, &mut |order| self.extend_in_any_order(order, &mut Vec::new(), &mut found));
+            return found;
+        }
         each_order(self.story, &mut |order| {
             for first in 0..order.len() {
                 let event = order[first];
@@ -126,6 +131,48 @@ impl Case<'_> {
             self.extend(order, chain, found);
             chain.pop();
         }
+    }
+
+    /// Notes all chains that go on from one (positions in this order of the ties) in a funnel of any order.
+    fn extend_in_any_order(&self, order: &[usize], chain: &mut Chain, found: &mut BTreeMap<Chain, bool>) {
+        for position in chain.last().map_or(0, |last| last + 1)..order.len() {
+            let events: Vec<usize> = chain.iter().map(|&position| order[position]).collect();
+            let event = order[position];
+            let at = |event: usize| self.story[event].at;
+            let first = events.first().map_or(at(event), |&first| at(first));
+            let is_late = self.plan.ties == Ties::LaterOnly && events.last().is_some_and(|&last| at(last) == at(event));
+            let is_over = self.window.is_some_and(|window| i128::from(at(event)) - i128::from(first) > window);
+            if is_late || is_over || !self.stories.counts(first) || !self.holds_constant(&events, event) {
+                continue;
+            }
+            let longer: Chain = events.into_iter().chain([event]).collect();
+            if !self.served(&longer).is_empty() {
+                found.insert(longer, true);
+                chain.push(position);
+                self.extend_in_any_order(order, chain, found);
+                chain.pop();
+            }
+        }
+    }
+
+    /// All ways in which a chain's events can serve: each with its step from 1, in the order of these.
+    fn served(&self, chain: &[usize]) -> Vec<Vec<(usize, usize)>> {
+        if self.plan.order != Order::Any {
+            return vec![(1..).zip(chain.iter().copied()).collect()];
+        }
+        let Some((&event, rest)) = chain.split_last() else { return vec![Vec::new()] };
+        let mut ways = Vec::new();
+        for way in self.served(rest) {
+            for step in (0..self.steps.len()).filter(|&step| self.steps[step][event]) {
+                if way.iter().all(|(taken, _)| *taken != step + 1) {
+                    let mut longer = way.clone();
+                    longer.push((step + 1, event));
+                    longer.sort_unstable();
+                    ways.push(longer);
+                }
+            }
+        }
+        ways
     }
 
     /// Whether an event after a chain of this level stops it (an exclusion) or breaks it (in a strict funnel).
@@ -207,23 +254,29 @@ impl Case<'_> {
             FunnelOutcome::Converted => !self.is_open(self.window.map(|window| i128::from(best_entry) + window)),
             outcome => outcome != FunnelOutcome::Pending,
         };
+        let first_steps = if self.plan.order == Order::Any { self.steps.len() } else { 1 };
         let may_enter = |(event, told): &(usize, &Told<'_>)| {
-            self.steps[0][*event] && self.holds_constant(&[], *event) && self.stories.counts(told.at)
+            self.steps.iter().take(first_steps).any(|step| step[*event])
+                && self.holds_constant(&[], *event)
+                && self.stories.counts(told.at)
         };
         let first_entry = self.story.iter().enumerate().find(may_enter)?.1.at;
         let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
         let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
+        let all_ways: Vec<_> = qualify.iter().flat_map(|chain| self.served(chain)).collect();
         let (worth, listed) = match &self.plan.breakdown {
             Some(breakdown) => group_of(breakdown, self.story, qualify, best_entry),
             None => (Worth::nothing(), qualify),
         };
+        let is_done = |step: usize| all_ways.iter().flatten().any(|(done, _)| *done == step);
         Some(Fate {
             worth,
             reached,
             outcome,
             settled,
             since_first_entry: i128::from(best_done) - i128::from(first_entry),
-            chains: listed,
+            done: (1..=self.steps.len()).map(is_done).collect(),
+            chains: listed.iter().flat_map(|chain| self.served(chain)).collect(),
         })
     }
 }
@@ -279,7 +332,10 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         group: plan.breakdown.as_ref().map(|_| fate.worth.value.clone()),
         events: fate.chains[0]
             .iter()
-            .map(|&event| ServedEvent { seq: Seq(story[event].seq), occurred_at: story[event].event.occurred_at() })
+            .map(|&(step, event)| {
+                let Told { seq, event, .. } = story[event];
+                ServedEvent { step, seq: Seq(seq), occurred_at: event.occurred_at() }
+            })
             .collect(),
     });
     let report = FunnelReport {
@@ -296,7 +352,9 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         removed: fates.iter().filter(|one| !stay(one)).count() as u64,
         breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates)),
     };
-    let seqs = |story: &[Told<'_>], chain: &Chain| chain.iter().map(|&event| Seq(story[event].seq)).collect();
+    let seqs = |story: &[Told<'_>], chain: &[(usize, usize)]| {
+        chain.iter().map(|&(step, event)| (step, Seq(story[event].seq))).collect()
+    };
     let chains = fates.iter().map(|one| one.fate.chains.iter().map(|chain| seqs(&one.story, chain)).collect());
     FunnelTruth { report, chains: chains.collect() }
 }
@@ -323,6 +381,7 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
             step,
             name: condition.to_string(),
             customers: reached(step),
+            done: if plan.order == Order::Any { count(&|fate| fate.done[step - 1]) } else { reached(step) },
             from_entry: Rate::new(reached(step), reached(1)),
             from_previous: Rate::new(reached(step), reached(step.max(2) - 1)),
             settled: Rate::new(settled(step), settled(1)),

@@ -8,7 +8,7 @@ use journeylog::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{any_breakdown, any_funnel, any_scope, day, each_world, journeys, tied_world};
+use crate::given::{any_breakdown, any_funnel, any_scope, day, each_world, fit, journeys, tied_world};
 
 /// Events in their order of arrival, each a line of customer, day, touchpoint and what else it has: `ann 0 view web p=x`,
 /// `ann 1 pay 10EUR`.
@@ -310,7 +310,8 @@ fn broken_down(seed: u64) -> Funnel {
     let mut funnel = serde_json::to_value(any_funnel(seed)).unwrap();
     let mut rng = fastrand::Rng::with_seed(seed);
     let steps = funnel["steps"].as_array().unwrap().len();
-    funnel["breakdown"] = serde_json::to_value(any_breakdown(&mut rng, steps)).unwrap();
+    let breakdown = fit(any_breakdown(&mut rng, steps), funnel["order"] == "any");
+    funnel["breakdown"] = serde_json::to_value(breakdown).unwrap();
     if funnel["breakdown"]["from"] == "each" {
         funnel.as_object_mut().unwrap().remove("hold");
     }

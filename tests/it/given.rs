@@ -197,8 +197,13 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     };
     let count = rng.usize(1..=4);
     let steps: Vec<Condition> = (0..count).map(|_| step(&mut rng)).collect();
-    let strict = rng.u8(..3) == 0;
-    let mut funnel = if strict { Funnel::strict(&steps) } else { Funnel::ordered(&steps) };
+    let (strict, any) = (rng.u8(..4) == 0, rng.u8(..4) == 0);
+    let mut funnel = match (any, strict) {
+        (true, _) => Funnel::any_order(&steps),
+        (_, true) => Funnel::strict(&steps),
+        _ => Funnel::ordered(&steps),
+    };
+    let strict = strict && !any;
     if rng.u8(..4) == 0 {
         funnel = funnel.ties(Ties::LaterOnly);
     }
@@ -207,7 +212,7 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
         let window = TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
         funnel = funnel.within(window.max(TimeDelta::zero()));
     }
-    if count > 1 && rng.bool() {
+    if !any && count > 1 && rng.bool() {
         let span = |rng: &mut Rng, days| TimeDelta::days(rng.i64(0..days)) + TimeDelta::microseconds(rng.i64(0..2));
         let (step, min) = (rng.usize(2..=count), span(&mut rng, 3));
         let max = min + span(&mut rng, 4);
@@ -218,7 +223,7 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
             _ => (2..=count).fold(funnel, |funnel, step| funnel.step_within(step, span(&mut rng, 4))),
         };
     }
-    if !strict && count > 1 {
+    if !any && !strict && count > 1 {
         for _ in 0..rng.usize(..3) {
             let after = rng.usize(1..count);
             funnel = match rng.u8(..5) {
@@ -232,7 +237,7 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     if rng.bool() {
         funnel = funnel.list_customers();
     }
-    let breakdown = rng.bool().then(|| any_breakdown(&mut rng, count));
+    let breakdown = rng.bool().then(|| any_breakdown(&mut rng, count)).map(|breakdown| fit(breakdown, any));
     if !strict && rng.u8(..3) == 0 && breakdown.as_ref().is_none_or(|breakdown| !is_each(breakdown)) {
         funnel = funnel.hold_constant(["p", "q"].into_iter().take(rng.usize(1..=2)));
     }
@@ -242,8 +247,19 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     funnel.build().unwrap()
 }
 
+/// In any order only the first event is known.
+pub(crate) fn fit(breakdown: Breakdown, any_order: bool) -> Breakdown {
+    let is_first = ["first_event", "each"].iter().any(|from| from_of(&breakdown) == *from);
+    if any_order && !is_first { breakdown.from(BreakdownFrom::FirstEvent) } else { breakdown }
+}
+
+fn from_of(breakdown: &Breakdown) -> serde_json::Value {
+    let from = serde_json::to_value(breakdown).unwrap()["from"].clone();
+    if from.is_null() { "first_event".into() } else { from }
+}
+
 fn is_each(breakdown: &Breakdown) -> bool {
-    serde_json::to_value(breakdown).unwrap()["from"] == "each"
+    from_of(breakdown) == "each"
 }
 
 /// A breakdown of every kind, for a funnel of so many steps.

@@ -197,6 +197,9 @@ impl Rules {
 
     /// Walks a journey. `enters` says whether an event at that moment may be an entry.
     pub(super) fn walk<T: Trail>(&self, times: &[Micros], words: &[u64], enters: impl Fn(Micros) -> bool) -> Walk<T> {
+        if self.order == Order::Any {
+            return self.walk_any_order(times, words, enters);
+        }
         self.walk_where(times, words, |_, at| if enters(at) { u64::MAX } else { !1 })
     }
 

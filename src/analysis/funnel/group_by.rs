@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    Breakdown, BreakdownBy, BreakdownFrom, Touch,
+    Breakdown, BreakdownBy, BreakdownFrom, Order, Touch,
     chain::{Reached, Rules, Trail},
     choose::Choice,
     groups::{Key, KeyRef},
@@ -84,10 +84,17 @@ impl GroupBy {
         self.plan.from == BreakdownFrom::Each
     }
 
+    /// Whether the value is that of some event of the chain.
+    pub(super) fn is_of_event(&self) -> bool {
+        !matches!(self.plan.by, BreakdownBy::FirstTouch(_) | BreakdownBy::LastTouch(_))
+    }
+
     /// The value of a customer whose furthest chain that is.
     pub(super) fn value<T>(&self, rules: &Rules, events: &Matched<'_>, level: usize, last: &Reached<T>) -> u32 {
-        self.value_of_whole(events, last.entry)
-            .unwrap_or_else(|| self.choice(rules, events, level, last).value(self.plan.from))
+        self.value_of_whole(events, last.entry).unwrap_or_else(|| match rules.order {
+            Order::Any => self.first_value(rules, events, last.entry),
+            _ => self.choice(rules, events, level, last).value(self.plan.from),
+        })
     }
 
     /// The same with the events of a chain that has it.
@@ -100,6 +107,9 @@ impl GroupBy {
     ) -> (u32, Vec<usize>) {
         if let Some(value) = self.value_of_whole(events, last.entry) {
             return (value, last.trail);
+        }
+        if rules.order == Order::Any {
+            return (self.first_value(rules, events, last.entry), last.trail);
         }
         let mut choice = self.choice(rules, events, level, &last).keeping_events();
         (choice.value(self.plan.from), choice.trail())
@@ -115,6 +125,16 @@ impl GroupBy {
     ) -> (u32, Vec<usize>) {
         if let Some(value) = self.value_of_whole(events, last.entry) {
             return (value, last.trail);
+        }
+        if rules.order == Order::Any {
+            let mut room = MatchedRoom::default();
+            let values = parts.iter().filter_map(|part| {
+                let events = events.at(part.iter().copied(), &mut room);
+                let is_there = rules.is_reached_in_any_order(&events, level, (last.entry, last.at));
+                is_there.then(|| self.first_value(rules, &events, last.entry))
+            });
+            let first = values.min_by(|a, b| self.compare(events, *a, *b));
+            return (first.unwrap_or(NO_VALUE), last.trail);
         }
         let mut rooms: Vec<MatchedRoom> = parts.iter().map(|_| MatchedRoom::default()).collect();
         let mut best: Option<(u32, Choice<'_, _>, &Part)> = None;
@@ -150,6 +170,28 @@ impl GroupBy {
         }
     }
 
+    /// In a funnel of any order: the first value of those events with which a chain may begin.
+    fn first_value(&self, rules: &Rules, events: &Matched<'_>, entry: Micros) -> u32 {
+        let first = events.times.partition_point(|time| *time < entry);
+        let there = events.times.iter().zip(events.words).zip(events.carried).skip(first);
+        let values =
+            there.take_while(|((time, _), _)| **time == entry).filter(|((_, word), _)| *word & rules.all_steps() != 0);
+        values.map(|(_, value)| *value).min_by(|a, b| self.compare(events, *a, *b)).unwrap_or(NO_VALUE)
+    }
+
+    /// How two values are ordered; what has none comes last.
+    fn compare(&self, events: &Matched<'_>, one: u32, other: u32) -> Ordering {
+        (one == NO_VALUE).cmp(&(other == NO_VALUE)).then_with(|| self.order(events.values, one, other))
+    }
+
+    fn order(&self, values: &[Scalar], one: u32, other: u32) -> Ordering {
+        match self.plan.by {
+            BreakdownBy::Property(_) => values.get(one as usize).cmp(&values.get(other as usize)),
+            BreakdownBy::Value(_) => one.cmp(&other),
+            _ => self.rank(one).cmp(&self.rank(other)),
+        }
+    }
+
     fn choice<'a, T>(
         &'a self,
         rules: &'a Rules,
@@ -158,11 +200,7 @@ impl GroupBy {
         last: &Reached<T>,
     ) -> Choice<'a, impl Fn(u32, u32) -> Ordering + 'a> {
         let values = events.values;
-        let order = move |one: u32, other: u32| match self.plan.by {
-            BreakdownBy::Property(_) => values.get(one as usize).cmp(&values.get(other as usize)),
-            BreakdownBy::Value(_) => one.cmp(&other),
-            _ => self.rank(one).cmp(&self.rank(other)),
-        };
+        let order = move |one: u32, other: u32| self.order(values, one, other);
         Choice::new(rules, events, level, last, order)
     }
 

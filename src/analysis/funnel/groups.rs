@@ -13,6 +13,8 @@ pub(super) struct StepState {
     pub(super) reached: u64,
     /// Of these, customers whose window is over.
     pub(super) reached_settled: u64,
+    /// In a funnel of any order, customers who did this step.
+    pub(super) done: u64,
     /// Customers who came this far and no further, by how it ended.
     pub(super) dropped: u64,
     pub(super) stopped: u64,
@@ -101,11 +103,19 @@ impl Counts {
         &mut self.steps
     }
 
+    /// Notes which of so many steps a customer did, in whatever order.
+    pub(super) fn note_done(&mut self, steps: usize, done: u64) {
+        for (place, step) in self.steps_up_to(steps).iter_mut().enumerate() {
+            step.done += done >> place & 1;
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         let steps = self.steps_up_to(other.steps.len());
         for (here, there) in steps.iter_mut().zip(other.steps) {
             here.reached += there.reached;
             here.reached_settled += there.reached_settled;
+            here.done += there.done;
             here.dropped += there.dropped;
             here.stopped += there.stopped;
             here.pending += there.pending;

@@ -1,5 +1,6 @@
 //! The funnel: how far customers come in a list of steps, and where they drop out.
 
+mod any_order;
 mod breakdown;
 mod chain;
 mod choose;
@@ -15,6 +16,7 @@ mod untied;
 mod waiting;
 
 pub use breakdown::{Breakdown, BreakdownBy, BreakdownFrom, LIMIT_GROUPS, Touch, ValueBands};
+#[cfg(feature = "testing")]
 pub(crate) use plan::Excluded;
 pub use plan::{Exclusion, ExclusionEffect, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
 pub use report::{

@@ -25,6 +25,9 @@ pub enum Order {
     /// In this order, one directly after the other in the journey. Repeating the current step does not break the
     /// chain; any other event does.
     Strict,
+    /// In any order: the level is the most steps that distinct events serve within the window, which begins with the first of
+    /// them.
+    Any,
 }
 
 /// What events at the same instant may do.
@@ -199,6 +202,15 @@ impl Funnel {
         (1..=self.steps.len()).map(of_step).collect()
     }
 
+    /// A funnel whose steps may come in any order.
+    pub fn any_order<C>(steps: impl IntoIterator<Item = C>) -> FunnelBuilder
+    where
+        C: TryInto<Condition>,
+        C::Error: Into<crate::model::RefusedName>,
+    {
+        FunnelBuilder { order: Order::Any, ..Self::ordered(steps) }
+    }
+
     /// The steps.
     pub fn steps(&self) -> &[Condition] {
         &self.steps
@@ -353,6 +365,17 @@ impl FunnelBuilder {
                 "funnel.exclude".into(),
                 format!("has {} entries, the limit is {LIMIT_STEPS}", exclusions.len()),
             );
+        }
+        if order == Order::Any && !gaps.is_empty() {
+            return refuse("funnel.gaps".into(), "in any order no step is before another".into());
+        }
+        if order == Order::Any && !exclusions.is_empty() {
+            return refuse("funnel.exclude".into(), "in any order nothing lies between two steps".into());
+        }
+        if let (Order::Any, Some(breakdown)) = (order, &breakdown)
+            && !matches!(breakdown.from, BreakdownFrom::FirstEvent | BreakdownFrom::Each)
+        {
+            return refuse("funnel.breakdown.from".into(), "in any order only the first event is known".into());
         }
         if order == Order::Strict && !exclusions.is_empty() {
             return refuse(

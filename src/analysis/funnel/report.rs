@@ -118,6 +118,9 @@ pub struct FunnelStep {
     pub name: String,
     /// Customers who reached it.
     pub customers: u64,
+    /// In a funnel of any order, where the level says how many steps were done: customers who did this one. Else those who
+    /// reached it.
+    pub done: u64,
     /// Of all who entered.
     pub from_entry: Rate,
     /// Of those who reached the step before; of all who entered for the first.
@@ -140,6 +143,7 @@ impl fmt::Debug for FunnelStep {
             step,
             name,
             customers,
+            done,
             from_entry,
             from_previous,
             settled,
@@ -152,6 +156,7 @@ impl fmt::Debug for FunnelStep {
             .field("step", step)
             .field("name", &format_args!("{} bytes", name.len()))
             .field("customers", customers)
+            .field("done", done)
             .field("from_entry", from_entry)
             .field("from_previous", from_previous)
             .field("settled", settled)
@@ -209,6 +214,8 @@ pub enum FunnelOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServedEvent {
+    /// Which, from 1.
+    pub step: usize,
     /// Its place in the log.
     pub seq: Seq,
     /// When it happened.
@@ -289,6 +296,7 @@ impl Tables for FunnelReport {
         let order = match self.order {
             Order::Ordered => "ordered",
             Order::Strict => "strict",
+            Order::Any => "any order",
         };
         let window = self.window.map_or("no window".to_owned(), |window| format!("within {window}"));
         let mut steps = Table::new(format!("Funnel ({order}, {window})"), COLUMNS);

@@ -93,7 +93,8 @@ struct Listed {
     customer: CustomerNo,
     outcome: FunnelOutcome,
     group: Key,
-    events: Vec<(Seq, Micros)>,
+    /// Each with its step, from 1.
+    events: Vec<(usize, Seq, Micros)>,
 }
 
 impl BoundFunnel {
@@ -202,6 +203,7 @@ impl BoundFunnel {
         }
         let Some(last) = walk.reached.last_mut() else { return };
         let last = Reached { entry: last.entry, at: last.at, trail: std::mem::take(&mut last.trail).into_places() };
+        let span = (last.entry, last.at);
         let (value, trail) = match (&self.groups, &parts) {
             (None, _) => (None, last.trail),
             (Some(groups), Some(parts)) => {
@@ -214,14 +216,25 @@ impl BoundFunnel {
             }
             (Some(groups), None) => (Some((groups, groups.value(&self.rules, events, level, &last))), last.trail),
         };
+        let in_any_order = (self.rules.order == Order::Any).then(|| {
+            let value = value.filter(|(groups, _)| groups.is_of_event()).map(|(_, value)| value);
+            self.rules.done_in_any_order(events, parts.as_deref(), level, span, value)
+        });
         let key = value.map_or(KeyRef::Nothing, |(groups, value)| groups.key(value, events.values));
         if outcome == FunnelOutcome::Removed {
             state.removed += 1;
         } else {
-            self.count(state.groups.of(key), &walk.reached, outcome, walk.first_entry);
+            let counts = state.groups.of(key);
+            self.count(counts, &walk.reached, outcome, walk.first_entry);
+            if let Some((done, _)) = &in_any_order {
+                counts.note_done(self.rules.steps, *done);
+            }
         }
         if T::IS_KEPT {
-            let served = |place: usize| Some((journey.seq(events.event(place)?)?, *events.times.get(place)?));
+            let trail = in_any_order.map_or_else(|| trail.into_iter().enumerate().collect(), |(_, trail)| trail);
+            let served = |(step, place): (usize, usize)| {
+                Some((step + 1, journey.seq(events.event(place)?)?, *events.times.get(place)?))
+            };
             let events = trail.into_iter().filter_map(served).collect();
             let group = key.to_key();
             state.listed_texts += group.size();
@@ -284,6 +297,7 @@ impl BoundFunnel {
                 step: i + 1,
                 name: condition.to_string(),
                 customers: step.reached,
+                done: if self.rules.order == Order::Any { step.done } else { step.reached },
                 from_entry: Rate::new(step.reached, entered),
                 from_previous: Rate::new(step.reached, previous),
                 settled: Rate::new(step.reached_settled, entered_settled),
@@ -332,8 +346,11 @@ impl BoundFunnel {
         let mut customers = listed
             .into_iter()
             .map(|one| {
-                let events: Vec<_> =
-                    one.events.iter().map(|&(seq, at)| ServedEvent { seq, occurred_at: at.to_datetime() }).collect();
+                let events: Vec<_> = one
+                    .events
+                    .iter()
+                    .map(|&(step, seq, at)| ServedEvent { step, seq, occurred_at: at.to_datetime() })
+                    .collect();
                 let customer = CustomerId::new(names.customer(one.customer))?;
                 let name = self.groups.as_ref().map(|groups| (groups.name(&one.group, names), groups));
                 let order = name.as_ref().map(|(name, _)| name.clone());
@@ -362,7 +379,10 @@ impl Bound for BoundFunnel {
         if events.times.is_empty() {
             return;
         }
-        let is_simple = !self.plan.customers && self.held.is_empty() && self.without_removing.is_none();
+        let is_simple = !self.plan.customers
+            && self.held.is_empty()
+            && self.without_removing.is_none()
+            && self.rules.order != Order::Any;
         match &self.groups {
             None if is_simple => self.visit_whole(state, &events),
             Some(groups) if groups.is_each() => self.visit_each(state, journey, &events, groups),
@@ -378,7 +398,8 @@ impl Bound for BoundFunnel {
     }
 
     fn size(&self, state: &FunnelState) -> usize {
-        let listed = state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(Seq, Micros)>());
+        let listed =
+            state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(usize, Seq, Micros)>());
         state.groups.size() + listed + state.listed_texts
     }
 

@@ -33,9 +33,9 @@ pub(super) fn levels(first: usize, last: usize) -> u64 {
 /// never take a placed event out again; by the theorem of Mendelsohn and Dulmage (1958) nothing is missed.
 pub(super) fn assign(events: &[Seen], first: usize, last: usize, must: impl Fn(&Seen) -> bool) -> Option<Vec<usize>> {
     let steps = last.checked_sub(first)?;
-    let mut matching = Matching { events, first, event_of: vec![None; steps], step_of: vec![None; events.len()] };
+    let mut matching = Matching::new(events, first, steps);
     for (i, event) in events.iter().enumerate() {
-        if must(event) && !matching.place_event(i, &mut vec![false; steps]) {
+        if must(event) && !matching.place(i) {
             return None;
         }
     }
@@ -48,14 +48,30 @@ pub(super) fn assign(events: &[Seen], first: usize, last: usize, must: impl Fn(&
     matching.event_of.into_iter().collect()
 }
 
-struct Matching<'a> {
+/// Which event serves which step.
+pub(super) struct Matching<'a> {
     events: &'a [Seen],
     first: usize,
     event_of: Vec<Option<usize>>,
     step_of: Vec<Option<usize>>,
 }
 
-impl Matching<'_> {
+impl<'a> Matching<'a> {
+    /// No event serves any of so many steps from the first on.
+    pub(super) fn new(events: &'a [Seen], first: usize, steps: usize) -> Self {
+        Self { events, first, event_of: vec![None; steps], step_of: vec![None; events.len()] }
+    }
+
+    /// Lets an event serve a step too; false if it cannot beside those that do.
+    pub(super) fn place(&mut self, event: usize) -> bool {
+        self.place_event(event, &mut vec![false; self.event_of.len()])
+    }
+
+    /// For each step the event that serves it.
+    pub(super) fn into_events(self) -> Vec<Option<usize>> {
+        self.event_of
+    }
+
     fn fits(&self, event: usize, step: usize) -> bool {
         self.events.get(event).is_some_and(|seen| seen.may_serve(self.first + step))
     }
