@@ -338,3 +338,91 @@ fn who_does_nothing_of_interest_changes_nothing() {
         check_bystander(&funnel, events, &bystander).map_err(|broken| broken.to_string())
     });
 }
+
+#[test]
+fn a_step_may_come_too_late_or_too_soon() {
+    let events = given(&["ann 0 view", "ann 1 cart", "ann 4 cart", "ann 4.5 pay"]);
+    let funnel = || Funnel::ordered(["view", "cart", "pay"]);
+    assert_eq!(reached(&events, funnel()), [1, 1, 1]);
+    assert_eq!(reached(&events, funnel().step_within(3, TimeDelta::days(2))), [1, 1, 1]);
+    assert_eq!(
+        reached(&events, funnel().step_within(2, TimeDelta::days(1)).step_within(3, TimeDelta::days(3))),
+        [1, 1, 0]
+    );
+    assert_eq!(reached(&events, funnel().step_after(3, TimeDelta::hours(12))), [1, 1, 1]);
+    assert_eq!(reached(&events, funnel().step_after(3, TimeDelta::days(4))), [1, 1, 0]);
+    // She may pay until day 5; the store's last event is of day 4.5, or here of day 6.
+    let pending = |lines: &[&str]| ask(&given(lines), funnel().step_within(3, TimeDelta::days(1))).pending;
+    assert_eq!(pending(&["ann 0 view", "ann 4 cart", "bob 4.5 home"]), 1);
+    assert_eq!(pending(&["ann 0 view", "ann 4 cart", "bob 6 home"]), 0);
+}
+
+#[test]
+fn an_exclusion_may_remove_customers() {
+    let events = given(&[
+        "ann 0 view",
+        "ann 1 refund",
+        "ann 2 view",
+        "ann 3 pay", // The way of her answer is free.
+        "bob 0 view",
+        "bob 1 refund",
+        "bob 3 pay",
+        "eve 0 view",
+        "eve 1 refund",
+        "joe 0 refund",
+        "joe 1 view",
+    ]);
+    let funnel = || Funnel::ordered(["view", "pay"]);
+    let dropped = ask(&events, funnel().exclude(at("refund")));
+    assert_eq!((dropped.entered, dropped.converted, dropped.removed), (4, 1, 0));
+    let removed = ask(&events, funnel().remove(at("refund")).list_customers());
+    assert_eq!((removed.entered, removed.converted, removed.removed), (2, 1, 2));
+    let who = |outcome| {
+        let listed = removed.customers.as_ref().unwrap().iter().filter(move |one| one.outcome == outcome);
+        listed.map(|one| one.customer.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(who(FunnelOutcome::Removed), ["bob", "eve"]);
+    assert_eq!(who(FunnelOutcome::Converted), ["ann"]);
+}
+
+#[test]
+fn the_same_product_is_viewed_and_bought() {
+    let event = |customer: &str, at: f64, touchpoint: &str, product: Option<&str>| {
+        let event = Event::at(day(at), customer, touchpoint);
+        product.map_or_else(|| event.clone(), |product| event.clone().property("product", product)).build().unwrap()
+    };
+    let events = [
+        event("ann", 0.0, "view", Some("hat")),
+        event("ann", 1.0, "view", Some("shoe")),
+        event("ann", 2.0, "pay", Some("hat")),
+        event("bob", 0.0, "view", Some("hat")),
+        event("bob", 1.0, "pay", Some("shoe")),
+        event("eve", 0.0, "view", None),
+        event("eve", 1.0, "pay", None),
+    ];
+    assert_eq!(reached(&events, Funnel::ordered(["view", "pay"])), [3, 3]);
+    let held = Funnel::ordered(["view", "pay"]).hold_constant(["product"]).list_customers();
+    let report = ask(&events, held.clone());
+    assert_eq!((report.entered, report.converted), (2, 1));
+    let ann = &report.customers.unwrap()[0];
+    assert_eq!(ann.events.iter().map(|served| served.seq.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(ask(&events, held.within(TimeDelta::days(1))).converted, 0);
+}
+
+#[test]
+fn steps_in_any_order_are_matched_and_not_taken_greedily() {
+    let any = || Funnel::any_order(["read", "try", "ask"]);
+    let events = given(&["ann 0 ask", "ann 1 try", "ann 2 read", "bob 0 try", "bob 9 ask", "eve 3 read", "eve 3 read"]);
+    let report = ask(&events, any().within(TimeDelta::days(2)));
+    assert_eq!(report.steps.iter().map(|step| step.customers).collect::<Vec<_>>(), [3, 1, 1]);
+    assert_eq!(report.steps.iter().map(|step| step.done).collect::<Vec<_>>(), [2, 2, 1]);
+    // The first event fits both steps, the second only the step that a greedy would have given to the first.
+    let both = at("a").or(at("b"));
+    assert_eq!(reached(&given(&["ann 0 a", "ann 1 a"]), Funnel::any_order([at("a"), both])), [1, 1]);
+    let strings = any().within(TimeDelta::days(2)).list_customers();
+    let ann = ask(&events, strings).customers.unwrap().remove(0);
+    assert_eq!(
+        ann.events.iter().map(|served| (served.step, served.seq.0)).collect::<Vec<_>>(),
+        [(1, 3), (2, 2), (3, 1)]
+    );
+}

@@ -117,7 +117,16 @@ pub(crate) struct StepGap {
 /// the chain's window; the customer stays at the level reached unless another chain comes further. At the same instant
 /// as a step it counts only if no order of the tie avoids it. An event that meets an exclusion cannot serve a step
 /// strictly between its two. A dropped customer is *stopped* if, of their chains of the highest level, each of those that
-/// began last was stopped.
+/// began last was stopped. An exclusion may instead [remove](FunnelBuilder::remove) customers: whoever would fare
+/// otherwise without it, by a level, its time or how it ended, is in no step at all.
+///
+/// More can be asked of a chain: a [least](FunnelBuilder::step_after) and a [greatest](FunnelBuilder::step_within) time between
+/// a step and the one before, both inclusive (a customer is pending no longer than the next step may come); and that all
+/// its events [have the same value](FunnelBuilder::hold_constant) of some properties.
+///
+/// In [any order](Funnel::any_order) the level is the most steps that distinct events can serve, each one step (a maximum
+/// matching), within a window that begins with the first of them: any step may be that. `done` tells of each step how many
+/// customers did it in such a chain.
 ///
 /// The same figures are told for each channel, property and more by a [`Breakdown`].
 ///
@@ -218,8 +227,8 @@ impl Funnel {
 }
 
 /// A funnel in the making, and the JSON form of one:
-/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2]}],"breakdown":{"by":"channel"},"customers":true}`.
-/// The forms of a breakdown are those of [`Breakdown`].
+/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2],"effect":"remove"}],"hold":["product"],"breakdown":{"by":"channel"},"customers":true}`.
+/// The orders are `ordered`, `strict` and `any`; the effect of an exclusion is `drop` or `remove`. The forms of a breakdown are those of [`Breakdown`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use = "a funnel is only made by build"]
@@ -334,7 +343,9 @@ impl FunnelBuilder {
     /// # Errors
     /// [`InvalidPlan`] if there are no steps or more than 32, a condition that cannot be asked, a negative window, more
     /// than 32 exclusions, one that does not lie between two steps, or one in a strict funnel, where every other event
-    /// breaks the chain anyway; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
+    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if more than 8
+    /// properties are held constant, or any in a strict funnel or beside one funnel for each value; if gaps, exclusions or
+    /// a breakdown by another than the first event are asked in any order; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
     /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
     pub fn build(self) -> Result<Funnel, InvalidPlan> {
         let Self { steps, window, gaps, order, ties, exclusions, hold, breakdown, customers, refused } = self;
