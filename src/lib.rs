@@ -86,10 +86,11 @@ pub mod testing;
 
 pub use analysis::{
     Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, DurationSummary, Durations, Exclusion,
-    ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
-    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Matches, Order, Plan, Rate, Report, Scope,
-    ServedEvent, StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal,
-    Ties, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
+    ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures,
+    FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Matches, Order, Plan,
+    Rate, RateDifference, Report, Scope, ServedEvent, StageCount, StageCounts, StageCountsReport, StageCustomer,
+    StageMoment, StageReading, StageTotal, Ties, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands,
+    Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

@@ -3,6 +3,7 @@
 
 mod bind;
 mod carried;
+mod difference;
 mod duration;
 pub(crate) mod funnel;
 mod kept;
@@ -22,11 +23,12 @@ mod test;
 mod transitions;
 
 pub use bind::{Binder, Matches, StageReading, Visit};
+pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
-    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS,
-    LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
+    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep,
+    LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
 };
 pub use plan::{Plan, Report};
 pub use rate::Rate;

@@ -12,9 +12,9 @@ use super::{
     story::{Stories, Told, summary},
 };
 use crate::{
-    Breakdown, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup,
-    FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order, PropertyValue, Rate, Scope, Seq,
-    ServedEvent, Ties, Window, analysis::funnel::Excluded,
+    Breakdown, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer,
+    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order,
+    PropertyValue, Rate, Scope, Seq, ServedEvent, Ties, Window, analysis::funnel::Excluded,
 };
 
 /// What a funnel's report must say.
@@ -413,9 +413,20 @@ fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>]) -> F
         }
     }
     groups.sort_by(|(a, x), (b, y)| y.len().cmp(&x.len()).then_with(|| a.order(b)));
+    let comparison = breakdown.compare.clone().map(|(one, other)| {
+        let rates = |value: &PropertyValue| {
+            let same = |worth: &Worth| worth.value == *value || worth.value.compare(value) == Some(Ordering::Equal);
+            let group = groups.iter().find(|(worth, _)| same(worth))?;
+            Some(figures(plan, &group.1).steps.into_iter().map(|step| step.from_entry).collect::<Vec<_>>())
+        };
+        let (here, there) = (rates(&one), rates(&other));
+        let difference = |step: usize| here.as_ref()?[step].difference_to(&there.as_ref()?[step]);
+        FunnelComparison { steps: (0..plan.steps.len()).map(difference).collect(), one, other }
+    });
     let others: Vec<_> = groups.drain(breakdown.limit.min(groups.len())..).collect();
     let together: Vec<&Fate> = others.iter().flat_map(|(_, group)| group.iter().copied()).collect();
     FunnelBreakdown {
+        comparison,
         groups: groups
             .into_iter()
             .map(|(worth, group)| FunnelGroup { value: worth.value, figures: figures(plan, &group) })

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, Condition, Currency, CustomerId, Decimal, Event, EventBuilder,
-    Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names, Nth, Scope, Seq, Ties, Touch,
+    Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names, Nth, PropertyValue, Scope, Seq, Ties, Touch,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -285,5 +285,10 @@ pub(crate) fn any_breakdown(rng: &mut Rng, steps: usize) -> Breakdown {
         _ => BreakdownFrom::Each,
     };
     let breakdown = breakdown.from(from);
+    let breakdown = match rng.u8(..4) {
+        0 => breakdown.compare("web", "email"),
+        1 => breakdown.compare(1, PropertyValue::Null),
+        _ => breakdown,
+    };
     if rng.bool() { breakdown.limit(rng.usize(1..4)) } else { breakdown }
 }

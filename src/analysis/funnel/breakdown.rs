@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Currency, Money, check_name},
+    model::{Currency, Money, PropertyValue, check_name},
 };
 
 /// A breakdown lists at most this many groups, and its bands of money have fewer edges than this.
@@ -69,7 +69,7 @@ const GROUPS: usize = 50;
 /// ```
 ///
 /// # JSON
-/// `{"by":"channel","from":"each","limit":10}`; only `by` is required.
+/// `{"by":"channel","from":"each","limit":10,"compare":["web","email"]}`; only `by` is required.
 ///
 /// | `by` | the value |
 /// |---|---|
@@ -95,6 +95,8 @@ pub struct Breakdown {
     pub(crate) from: BreakdownFrom,
     #[serde(default = "groups", skip_serializing_if = "is_usual")]
     pub(crate) limit: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compare: Option<(PropertyValue, PropertyValue)>,
 }
 
 /// Which value tells customers apart; the JSON form is that of [`Breakdown`].
@@ -166,7 +168,7 @@ pub enum BreakdownFrom {
 impl Breakdown {
     /// By a value of the chain's first event.
     pub fn by(by: BreakdownBy) -> Self {
-        Self { by, from: BreakdownFrom::default(), limit: GROUPS }
+        Self { by, from: BreakdownFrom::default(), limit: GROUPS, compare: None }
     }
 
     /// By channel.
@@ -208,6 +210,12 @@ impl Breakdown {
     /// Sets how many groups are listed, at most 1,000. The default is 50. The others are counted together.
     pub fn limit(mut self, groups: usize) -> Self {
         self.limit = groups;
+        self
+    }
+
+    /// Compares two groups by their values, [`PropertyValue::Null`] for that of no value: by how much their rates differ.
+    pub fn compare(mut self, one: impl Into<PropertyValue>, other: impl Into<PropertyValue>) -> Self {
+        self.compare = Some((one.into(), other.into()));
         self
     }
 

@@ -75,6 +75,11 @@ fn ranks(names: &Names, kind: NameKind, count: usize) -> Vec<u32> {
 }
 
 impl GroupBy {
+    /// The values of the two groups that are compared.
+    pub(super) fn compared(&self) -> Option<(PropertyValue, PropertyValue)> {
+        self.plan.compare.clone()
+    }
+
     pub(super) fn limit(&self) -> usize {
         self.plan.limit
     }

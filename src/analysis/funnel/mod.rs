@@ -20,6 +20,6 @@ pub use breakdown::{Breakdown, BreakdownBy, BreakdownFrom, LIMIT_GROUPS, Touch, 
 pub(crate) use plan::Excluded;
 pub use plan::{Exclusion, ExclusionEffect, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
 pub use report::{
-    FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep,
-    ServedEvent,
+    FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
+    FunnelReport, FunnelStep, ServedEvent,
 };

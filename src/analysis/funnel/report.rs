@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    analysis::{DurationSummary, Rate, funnel::Order},
+    analysis::{DurationSummary, Rate, RateDifference, funnel::Order},
     model::{CustomerId, PropertyValue, Seq, Window},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -55,6 +55,21 @@ pub struct FunnelBreakdown {
     /// All other groups together, if there are more than the plan lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<Box<FunnelOther>>,
+    /// By how much two groups differ, if the plan compares them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<FunnelComparison>,
+}
+
+/// By how much two groups of a breakdown differ, also if they are among the others together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunnelComparison {
+    /// The value of the one.
+    pub one: PropertyValue,
+    /// The value of the other.
+    pub other: PropertyValue,
+    /// For each step, the difference of the shares of all who entered; `None` if nobody entered in one of the groups.
+    pub steps: Vec<Option<RateDifference>>,
 }
 
 /// One group of a breakdown.
@@ -104,7 +119,45 @@ impl FunnelBreakdown {
     /// The listed group of a value; that of [`PropertyValue::Null`] has none.
     pub fn group(&self, value: impl Into<PropertyValue>) -> Option<&FunnelGroup> {
         let value = value.into();
-        self.groups.iter().find(|group| group.value == value || group.value.compare(&value) == Some(Ordering::Equal))
+        self.groups.iter().find(|group| is_same(&group.value, &value))
+    }
+}
+
+/// Whether two values make one group.
+pub(super) fn is_same(one: &PropertyValue, other: &PropertyValue) -> bool {
+    one == other || one.compare(other) == Some(Ordering::Equal)
+}
+
+impl FunnelComparison {
+    pub(super) fn of(
+        one: PropertyValue,
+        other: PropertyValue,
+        figures: [Option<&FunnelFigures>; 2],
+        steps: usize,
+    ) -> Self {
+        let rate = |figures: Option<&FunnelFigures>, step: usize| Some(figures?.steps.get(step)?.from_entry);
+        let [here, there] = figures;
+        let difference = |step| rate(here, step)?.difference_to(&rate(there, step)?);
+        Self { one, other, steps: (0..steps).map(difference).collect() }
+    }
+
+    fn table(&self) -> Table {
+        let title = format!("{} against {}", name_of(&self.one), name_of(&self.other));
+        let mut table = Table::new(title, ["step", "difference", "95 % interval", "p-value"]);
+        for (step, difference) in self.steps.iter().enumerate() {
+            let percent = |share: f64| format!("{:+.1}", share * 100.0);
+            let interval =
+                difference.map_or_else(String::new, |d| format!("{} to {}", percent(d.low), percent(d.high)));
+            table.push([
+                Cell::from(step as u64 + 1),
+                difference.map_or_else(String::new, |d| percent(d.difference)).into(),
+                interval.into(),
+                difference
+                    .map_or_else(String::new, |d| format!("{:.4}{}", d.p_value, if d.exact { " (exact)" } else { "" }))
+                    .into(),
+            ]);
+        }
+        table
     }
 }
 
@@ -302,8 +355,10 @@ impl Tables for FunnelReport {
         let mut steps = Table::new(format!("Funnel ({order}, {window})"), COLUMNS);
         self.steps.iter().for_each(|step| steps.push(step.cells()));
         let groups = self.breakdown.as_ref().map(FunnelBreakdown::table);
+        let comparison = self.breakdown.as_ref().and_then(|breakdown| breakdown.comparison.as_ref());
+        let comparison = comparison.map(FunnelComparison::table);
         let listed = self.customers.as_ref().map(|customers| self.customer_table(customers));
-        std::iter::once(steps).chain(groups).chain(listed).collect()
+        std::iter::once(steps).chain(groups).chain(comparison).chain(listed).collect()
     }
 }
 

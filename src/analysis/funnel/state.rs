@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Breakdown, ExclusionEffect, Funnel, FunnelBreakdown, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
-    FunnelOutcome, FunnelReport, FunnelStep, Order, ServedEvent,
+    Breakdown, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup,
+    FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, Order, ServedEvent,
     chain::{Reached, Rules, Trail, Walk},
     each::Walks,
     group_by::{GroupBy, Name},
     groups::{Counts, Groups, Key, KeyRef, StepState},
     hold::{self, Part},
+    report::is_same,
 };
 use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Matches, Rate, carried::Carried},
@@ -328,9 +329,16 @@ impl BoundFunnel {
             b.entered().cmp(&a.entered()).then_with(|| a_name.cmp(b_name))
         };
         list.sort_unstable_by(in_order);
+        let comparison = by.compared().map(|(one, other)| {
+            let figures = [&one, &other].map(|value| {
+                let of_value = list.iter().find(|(name, _)| is_same(&by.shown(name.clone()), value));
+                of_value.map(|(_, counts)| self.figures(counts))
+            });
+            FunnelComparison::of(one, other, figures.each_ref().map(Option::as_ref), self.rules.steps)
+        });
         let others = list.split_off(list.len().min(by.limit()));
         let mut all = Counts::default();
-        let mut shown = FunnelBreakdown::default();
+        let mut shown = FunnelBreakdown { comparison, ..FunnelBreakdown::default() };
         let count = others.len() as u64;
         others.into_iter().for_each(|(_, counts)| all.merge(counts));
         shown.other = (count > 0).then(|| Box::new(FunnelOther { groups: count, figures: self.figures(&all) }));
