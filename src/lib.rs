@@ -89,8 +89,8 @@ pub use analysis::{
     ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures,
     FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Matches, Order, Plan,
     Rate, RateDifference, Report, Scope, ServedEvent, StageCount, StageCounts, StageCountsReport, StageCustomer,
-    StageMoment, StageReading, StageTotal, Ties, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands,
-    Visit,
+    StageMoment, StageReading, StageTotal, Ties, TimeBin, Touch, TransitionCell, Transitions, TransitionsReport,
+    ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

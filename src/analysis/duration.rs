@@ -107,6 +107,20 @@ impl Durations {
         numbers.saturating_mul(8)
     }
 
+    /// Visits all lengths, each with how often it came. Those of a bucket are as long as the longest that
+    /// would be in it.
+    pub(super) fn each(&self, mut visit: impl FnMut(u64, u64)) {
+        match &self.kept {
+            Kept::All(all) => all.iter().for_each(|&micros| visit(micros, 1)),
+            Kept::Buckets(buckets) => {
+                for (doubling, first) in buckets.iter().zip((0..).step_by(PER_DOUBLING)) {
+                    let here = (first..).zip(doubling).filter(|(_, times)| **times > 0);
+                    here.for_each(|(index, &times)| visit(bucket_start(index + 1).saturating_sub(1), times));
+                }
+            }
+        }
+    }
+
     /// Count, mean, median, 90th percentile and longest; `None` if there are no lengths.
     pub fn summary(&self) -> Option<DurationSummary> {
         let (count, quantile, error): (u64, Box<dyn Fn(f64) -> u64>, f64) = match &self.kept {

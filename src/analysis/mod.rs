@@ -6,6 +6,7 @@ mod carried;
 mod difference;
 mod duration;
 pub(crate) mod funnel;
+mod histogram;
 mod kept;
 mod masks;
 mod numbers;
@@ -30,6 +31,7 @@ pub use funnel::{
     FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep,
     LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
 };
+pub use histogram::TimeBin;
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub(crate) use run::{Job, run};

@@ -9,7 +9,7 @@ use super::{
     breakdown_oracle::{Worth, group_of, parts},
     conditions::holds,
     differences,
-    story::{Stories, Told, summary},
+    story::{Stories, Told, histogram, summary},
 };
 use crate::{
     Breakdown, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer,
@@ -377,6 +377,7 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
             count(&|fate| step < last && fate.reached.len() == step && wanted(fate.outcome))
         };
         let times = fates.iter().filter_map(|fate| fate.reached.get(step - 1));
+        let times: Vec<i128> = times.map(|&(entry, done)| i128::from(done) - i128::from(entry)).collect();
         FunnelStep {
             step,
             name: condition.to_string(),
@@ -388,7 +389,8 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
             dropped: stay(&|outcome| outcome != FunnelOutcome::Pending),
             stopped: stay(&|outcome| outcome == FunnelOutcome::Stopped),
             pending: stay(&|outcome| outcome == FunnelOutcome::Pending),
-            time_to_reach: summary(times.map(|&(entry, done)| i128::from(done) - i128::from(entry)).collect()),
+            histogram: histogram(&times),
+            time_to_reach: summary(times),
         }
     });
     let converted = fates.iter().filter(|fate| fate.outcome == FunnelOutcome::Converted);

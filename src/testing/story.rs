@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::conditions::holds;
-use crate::{Condition, CustomerId, DurationSummary, Event, JourneyModel, Nth, Scope, Seq};
+use crate::{Condition, CustomerId, DurationSummary, Event, JourneyModel, Nth, Scope, Seq, TimeBin};
 
 /// One event of a story.
 #[derive(Debug, Clone, Copy)]
@@ -141,4 +141,18 @@ pub(super) fn summary(mut lengths: Vec<i128>) -> Option<DurationSummary> {
         max: *lengths.last()? as f64 / 1e6,
         relative_error: 0.0,
     })
+}
+
+/// How many lengths of time, in microseconds, lie in each span of a histogram.
+pub(super) fn histogram(lengths: &[i128]) -> Vec<TimeBin> {
+    let minutes = [1, 5, 15, 30, 60, 180, 360, 720].map(|minutes| minutes * 60);
+    let days = [1, 2, 3, 7, 14, 30, 60, 90, 180, 365].map(|days| days * 86_400);
+    let edges: Vec<u64> = [0, 1, 10].into_iter().chain(minutes).chain(days).collect();
+    let bin = |(place, &from): (usize, &u64)| {
+        let to = edges.get(place + 1).copied();
+        let is_in = |seconds: i128| seconds >= from.into() && to.is_none_or(|to| seconds < to.into());
+        let count = lengths.iter().filter(|length| is_in(**length / 1_000_000)).count() as u64;
+        TimeBin { from, to, count }
+    };
+    edges.iter().enumerate().map(bin).filter(|bin| bin.count > 0).collect()
 }

@@ -218,6 +218,9 @@ fn choices(shown: &mut Shown) {
     shown.value("ValueBands", &Breakdown::value_bands(Money::new("1", "EUR").unwrap().currency(), []));
     shown.value("Touch", &journeylog::Touch::Channel);
     shown.value("Ties", &journeylog::Ties::default());
+    shown.value("ExclusionEffect", &journeylog::ExclusionEffect::Remove);
+    let rate = journeylog::Rate::new(1, 2);
+    shown.value("RateDifference", &rate.difference_to(&rate));
     shown.value("Order", &journeylog::Order::Strict);
     shown.value("FunnelOutcome", &journeylog::FunnelOutcome::Converted);
     shown.value("Nth", &Nth::Only(2));
@@ -293,7 +296,8 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
             .list_customers()
     };
     shown.lock().unwrap().value("FunnelBuilder", &funnel(Breakdown::property("phone")));
-    let funnel = funnel(Breakdown::property("phone").limit(1)).build().unwrap();
+    let breakdown = Breakdown::property("phone").limit(1).compare(secret(1), secret(2));
+    let funnel = funnel(breakdown).build().unwrap();
     let plans = [
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).into(),

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    analysis::{DurationSummary, Rate, RateDifference, funnel::Order},
+    analysis::{DurationSummary, Rate, RateDifference, TimeBin, funnel::Order},
     model::{CustomerId, PropertyValue, Seq, Window},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -142,13 +142,15 @@ impl FunnelComparison {
     }
 
     fn table(&self) -> Table {
-        let title = format!("{} against {}", name_of(&self.one), name_of(&self.other));
-        let mut table = Table::new(title, ["step", "difference", "95 % interval", "p-value"]);
+        let columns = ["one", "other", "step", "difference", "95 % interval", "p-value"];
+        let mut table = Table::new("Comparison", columns);
         for (step, difference) in self.steps.iter().enumerate() {
             let percent = |share: f64| format!("{:+.1}", share * 100.0);
             let interval =
                 difference.map_or_else(String::new, |d| format!("{} to {}", percent(d.low), percent(d.high)));
             table.push([
+                name_of(&self.one).into(),
+                name_of(&self.other).into(),
                 Cell::from(step as u64 + 1),
                 difference.map_or_else(String::new, |d| percent(d.difference)).into(),
                 interval.into(),
@@ -188,6 +190,8 @@ pub struct FunnelStep {
     pub pending: u64,
     /// Time from entry to this step.
     pub time_to_reach: Option<DurationSummary>,
+    /// How many reached it after how long.
+    pub histogram: Vec<TimeBin>,
 }
 
 impl fmt::Debug for FunnelStep {
@@ -204,6 +208,7 @@ impl fmt::Debug for FunnelStep {
             stopped,
             pending,
             time_to_reach,
+            histogram,
         } = self;
         f.debug_struct("FunnelStep")
             .field("step", step)
@@ -217,6 +222,7 @@ impl fmt::Debug for FunnelStep {
             .field("stopped", stopped)
             .field("pending", pending)
             .field("time_to_reach", time_to_reach)
+            .field("histogram", histogram)
             .finish()
     }
 }

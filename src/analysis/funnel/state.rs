@@ -13,7 +13,7 @@ use super::{
     report::is_same,
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Matches, Rate, carried::Carried},
+    analysis::{Analysis, Binder, Bound, BoundScope, DurationSummary, Matches, Rate, TimeBin, carried::Carried},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, MatchedRoom, Names},
     model::{CustomerId, Micros, Seq},
@@ -306,6 +306,7 @@ impl BoundFunnel {
                 stopped: step.stopped,
                 pending: step.pending,
                 time_to_reach: if i == 0 { DurationSummary::of_zeros(step.reached) } else { step.time.summary() },
+                histogram: if i == 0 { TimeBin::of_zeros(step.reached) } else { step.time.histogram() },
             });
             previous = step.reached;
         }
