@@ -85,7 +85,7 @@ mod table;
 pub mod testing;
 
 pub use analysis::{
-    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, DurationSummary, Durations, Exclusion,
+    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, Count, DurationSummary, Durations, Exclusion,
     ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures,
     FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Matches, Order, Plan,
     Rate, RateDifference, Report, Scope, ServedEvent, StageCount, StageCounts, StageCountsReport, StageCustomer,

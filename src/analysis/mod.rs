@@ -27,7 +27,7 @@ pub use bind::{Binder, Matches, StageReading, Visit};
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use funnel::{
-    Breakdown, BreakdownBy, BreakdownFrom, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
+    Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
     FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep,
     LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
 };

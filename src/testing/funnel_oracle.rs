@@ -12,7 +12,7 @@ use super::{
     story::{Stories, Told, histogram, summary},
 };
 use crate::{
-    Breakdown, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer,
+    Breakdown, Count, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer,
     FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order,
     PropertyValue, Rate, Scope, Seq, ServedEvent, Ties, Window, analysis::funnel::Excluded,
 };
@@ -48,6 +48,13 @@ impl FunnelTruth {
 /// A chain: its events by their places in the story.
 pub(super) type Chain = Vec<usize>;
 
+/// When a chain was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    At(i64),
+    Never,
+}
+
 /// One customer's story in a funnel.
 #[derive(Clone)]
 struct Case<'a> {
@@ -79,9 +86,8 @@ struct Fate {
 }
 
 impl Case<'_> {
-    /// All chains of all levels, with whether each could go on at the end of its window (or of observation): whether
-    /// some order of the ties leaves it neither stopped nor broken.
-    fn chains(&self) -> BTreeMap<Chain, bool> {
+    /// All chains of all levels, each with when it was stopped or broken, in that order of the ties in which it was last.
+    fn chains(&self) -> BTreeMap<Chain, Stop> {
         let mut found = BTreeMap::new();
         if self.plan.order == Order::Any {
             each_order(self.story, &mut |order| self.extend_in_any_order(order, &mut Vec::new(), &mut found));
@@ -100,7 +106,7 @@ impl Case<'_> {
     }
 
     /// Notes a chain (positions in this order of the ties), and all that begin with it.
-    fn extend(&self, order: &[usize], chain: &mut Vec<usize>, found: &mut BTreeMap<Chain, bool>) {
+    fn extend(&self, order: &[usize], chain: &mut Vec<usize>, found: &mut BTreeMap<Chain, Stop>) {
         let level = chain.len();
         let at = |position: usize| self.story[order[position]].at;
         let (entry, last) = (at(chain[0]), chain[level - 1]);
@@ -109,11 +115,11 @@ impl Case<'_> {
         let in_window = |at: i64| until.is_none_or(|until| i128::from(at) <= until);
         let min_gap = self.gap(level).map_or(0, |(min, _)| min);
         let events: Vec<usize> = chain.iter().map(|&position| order[position]).collect();
-        let mut free = true;
+        let mut stop = Stop::Never;
         let mut further = Vec::new();
         for (position, &event) in order.iter().enumerate().skip(last + 1) {
             if level < self.steps.len()
-                && free
+                && stop == Stop::Never
                 && self.steps[level][event]
                 && in_window(at(position))
                 && i128::from(at(position)) - i128::from(last_at) >= min_gap
@@ -123,9 +129,12 @@ impl Case<'_> {
             {
                 further.push(position);
             }
-            free &= !(in_window(at(position)) && self.stops(event, level));
+            if stop == Stop::Never && in_window(at(position)) && self.stops(event, level) {
+                stop = Stop::At(at(position));
+            }
         }
-        *found.entry(chain.iter().map(|&position| order[position]).collect()).or_default() |= free;
+        let known = found.entry(events).or_insert(stop);
+        *known = (*known).max(stop);
         for position in further {
             chain.push(position);
             self.extend(order, chain, found);
@@ -134,7 +143,7 @@ impl Case<'_> {
     }
 
     /// Notes all chains that go on from one (positions in this order of the ties) in a funnel of any order.
-    fn extend_in_any_order(&self, order: &[usize], chain: &mut Chain, found: &mut BTreeMap<Chain, bool>) {
+    fn extend_in_any_order(&self, order: &[usize], chain: &mut Chain, found: &mut BTreeMap<Chain, Stop>) {
         for position in chain.last().map_or(0, |last| last + 1)..order.len() {
             let events: Vec<usize> = chain.iter().map(|&position| order[position]).collect();
             let event = order[position];
@@ -147,7 +156,7 @@ impl Case<'_> {
             }
             let longer: Chain = events.into_iter().chain([event]).collect();
             if !self.served(&longer).is_empty() {
-                found.insert(longer, true);
+                found.insert(longer, Stop::Never);
                 chain.push(position);
                 self.extend_in_any_order(order, chain, found);
                 chain.pop();
@@ -225,8 +234,54 @@ impl Case<'_> {
         until.is_some_and(|until| until > i128::from(self.stories.end))
     }
 
-    fn fate(&self) -> Option<Fate> {
+    /// The fate of a customer, or of each attempt.
+    fn fates(&self) -> Vec<Fate> {
         let chains = self.chains();
+        if self.plan.count == Count::Customers {
+            return self.fate(&chains).into_iter().collect();
+        }
+        // Each value that is held constant has attempts of its own.
+        let mut by_value: Vec<BTreeMap<Chain, Stop>> = Vec::new();
+        for (chain, stop) in chains {
+            let same = |known: &&mut BTreeMap<Chain, Stop>| {
+                known.first_key_value().is_some_and(|(other, _)| self.holds_constant(&other[..1], chain[0]))
+            };
+            match by_value.iter_mut().find(same) {
+                Some(known) => drop(known.insert(chain, stop)),
+                None => by_value.push(BTreeMap::from([(chain, stop)])),
+            }
+        }
+        by_value.into_iter().flat_map(|chains| self.attempts(chains)).collect()
+    }
+
+    fn attempts(&self, mut chains: BTreeMap<Chain, Stop>) -> Vec<Fate> {
+        let mut fates = Vec::new();
+        while let Some(first) = chains.keys().map(|chain| self.story[chain[0]].at).min() {
+            let attempt: BTreeMap<Chain, Stop> = chains
+                .iter()
+                .filter(|(chain, _)| self.story[chain[0]].at == first)
+                .map(|(c, s)| (c.clone(), *s))
+                .collect();
+            let fate = self.fate(&attempt).unwrap();
+            let converted = (fate.outcome == FunnelOutcome::Converted).then(|| fate.reached[self.steps.len() - 1].1);
+            // The next begins once no chain can go on any more.
+            let goes_on = |at: i64| {
+                attempt.iter().any(|(chain, stop)| {
+                    let last = self.story[chain[chain.len() - 1]].at;
+                    let until = self.until(chain.len(), first, last);
+                    last < at && *stop >= Stop::At(at) && until.is_none_or(|until| until >= i128::from(at))
+                })
+            };
+            chains.retain(|chain, _| {
+                let at = self.story[chain[0]].at;
+                at > first && if let Some(done) = converted { at > done } else { !goes_on(at) }
+            });
+            fates.push(fate);
+        }
+        fates
+    }
+
+    fn fate(&self, chains: &BTreeMap<Chain, Stop>) -> Option<Fate> {
         let entry = |chain: &Chain| self.story[chain[0]].at;
         let done = |chain: &Chain| self.story[chain[chain.len() - 1]].at;
         let level = chains.keys().map(Vec::len).max()?;
@@ -238,12 +293,11 @@ impl Case<'_> {
         let last_attempt = of_level(level).map(|(chain, _)| entry(chain)).max()?;
         let outcome = if level == self.steps.len() {
             FunnelOutcome::Converted
-        } else if chains
-            .iter()
-            .any(|(chain, free)| *free && self.is_open(self.until(chain.len(), entry(chain), done(chain))))
-        {
+        } else if chains.iter().any(|(chain, stop)| {
+            *stop == Stop::Never && self.is_open(self.until(chain.len(), entry(chain), done(chain)))
+        }) {
             FunnelOutcome::Pending
-        } else if of_level(level).all(|(chain, free)| entry(chain) < last_attempt || !free) {
+        } else if of_level(level).all(|(chain, stop)| entry(chain) < last_attempt || *stop < Stop::Never) {
             FunnelOutcome::Stopped
         } else if self.window.is_some() || self.gap(level).is_some_and(|(_, max)| max.is_some()) {
             FunnelOutcome::WindowOver
@@ -260,7 +314,10 @@ impl Case<'_> {
                 && self.holds_constant(&[], *event)
                 && self.stories.counts(told.at)
         };
-        let first_entry = self.story.iter().enumerate().find(may_enter)?.1.at;
+        let first_entry = match self.plan.count {
+            Count::Customers => self.story.iter().enumerate().find(may_enter)?.1.at,
+            Count::Attempts => best_entry,
+        };
         let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
         let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
         let all_ways: Vec<_> = qualify.iter().flat_map(|chain| self.served(chain)).collect();
@@ -313,16 +370,20 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
                 window: plan.window.map(|window| i128::from(window.micros())),
                 stories: &stories,
             };
-            let without = Case { heeds_removing: false, ..case.clone() }.fate();
-            if let Some(mut fate) = case.fate() {
-                if without.is_none_or(|other| (other.reached, other.outcome) != (fate.reached.clone(), fate.outcome)) {
+            let without = Case { heeds_removing: false, ..case.clone() }.fates();
+            for (mut fate, other) in case.fates().into_iter().zip(without) {
+                if (other.reached, other.outcome) != (fate.reached.clone(), fate.outcome) {
                     fate.outcome = FunnelOutcome::Removed;
                 }
                 fates.push(OneFate { customer, story: part.clone(), fate });
             }
         }
     }
-    fates.sort_by(|a, b| a.customer.cmp(b.customer).then_with(|| a.fate.worth.order(&b.fate.worth)));
+    let entry = |one: &OneFate<'_>| one.fate.reached[one.fate.reached.len() - 1].0;
+    fates.sort_by(|a, b| {
+        let by_group = a.customer.cmp(b.customer).then_with(|| a.fate.worth.order(&b.fate.worth));
+        by_group.then_with(|| entry(a).cmp(&entry(b)))
+    });
     let stay = |one: &&OneFate<'_>| one.fate.outcome != FunnelOutcome::Removed;
     let all = figures(plan, &fates.iter().filter(stay).map(|one| &one.fate).collect::<Vec<_>>());
     let listed = fates.iter().map(|OneFate { customer, story, fate }| FunnelCustomer {

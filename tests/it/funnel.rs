@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Condition, Event, Funnel, FunnelBuilder, FunnelOutcome, FunnelReport, JourneyModel, Scope, Seq, Ties,
+    Condition, Count, Event, Funnel, FunnelBuilder, FunnelOutcome, FunnelReport, JourneyModel, Scope, Seq, Ties,
     testing::{World, check_arrival, check_bystander, oracle},
 };
 
@@ -425,4 +425,27 @@ fn steps_in_any_order_are_matched_and_not_taken_greedily() {
         ann.events.iter().map(|served| (served.step, served.seq.0)).collect::<Vec<_>>(),
         [(1, 3), (2, 2), (3, 1)]
     );
+}
+
+#[test]
+fn attempts_follow_one_another() {
+    let events = given(&[
+        "ann 0 view",
+        "ann 1 view",
+        "ann 2 pay", // One: the second view falls into the first attempt.
+        "ann 3 view",
+        "ann 12 view",
+        "ann 13 pay", // Two: the window of the first is over by day 12.
+        "bob 0 view",
+        "bob 1 refund",
+        "bob 2 view",
+        "bob 3 pay",
+    ]);
+    let funnel = || Funnel::ordered(["view", "pay"]).within(TimeDelta::days(7)).exclude(at("refund"));
+    assert_eq!(reached(&events, funnel()), [2, 2]);
+    let report = ask(&events, funnel().count(Count::Attempts).list_customers());
+    let attempts: Vec<_> = report.customers.unwrap().iter().map(|one| (one.outcome, one.events[0].seq.0)).collect();
+    let (converted, over, stopped) = (FunnelOutcome::Converted, FunnelOutcome::WindowOver, FunnelOutcome::Stopped);
+    assert_eq!(attempts, [(converted, 1), (over, 4), (converted, 5), (stopped, 7), (converted, 9)]);
+    assert_eq!((report.entered, report.converted), (5, 3));
 }

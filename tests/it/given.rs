@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, BreakdownFrom, Condition, Currency, CustomerId, Decimal, Event, EventBuilder,
-    Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names, Nth, PropertyValue, Scope, Seq, Ties, Touch,
+    Analysis, Binder, Bound, Breakdown, BreakdownFrom, Condition, Count, Currency, CustomerId, Decimal, Event,
+    EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names, Nth, PropertyValue, Scope, Seq,
+    Ties, Touch,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -243,6 +244,13 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     }
     if let Some(breakdown) = breakdown {
         funnel = funnel.breakdown(breakdown);
+    }
+    let plan = serde_json::to_value(funnel.clone().build().unwrap()).unwrap();
+    // Attempts of two values that began together are listed in no order.
+    let may_try =
+        !any && !plan.to_string().contains("\"remove\"") && (plan["hold"].is_null() || plan["customers"].is_null());
+    if may_try && rng.u8(..3) == 0 {
+        funnel = funnel.count(Count::Attempts);
     }
     funnel.build().unwrap()
 }

@@ -218,6 +218,7 @@ fn choices(shown: &mut Shown) {
     shown.value("ValueBands", &Breakdown::value_bands(Money::new("1", "EUR").unwrap().currency(), []));
     shown.value("Touch", &journeylog::Touch::Channel);
     shown.value("Ties", &journeylog::Ties::default());
+    shown.value("Count", &journeylog::Count::Attempts);
     shown.value("ExclusionEffect", &journeylog::ExclusionEffect::Remove);
     let rate = journeylog::Rate::new(1, 2);
     shown.value("RateDifference", &rate.difference_to(&rate));

@@ -147,7 +147,7 @@ impl Rules {
     }
 
     /// What an event may do, by its word of conditions, if it may serve these steps only; `None` if it cannot matter.
-    fn seen(&self, event: usize, word: u64, may: u64) -> Option<Seen> {
+    pub(super) fn seen(&self, event: usize, word: u64, may: u64) -> Option<Seen> {
         let mut serves = word & may & levels(0, self.steps - 1);
         let mut rests = u64::MAX;
         for (i, &(after, before)) in self.exclusions.iter().enumerate() {
@@ -210,12 +210,7 @@ impl Rules {
         words: &[u64],
         may: impl Fn(usize, Micros) -> u64,
     ) -> Walk<T> {
-        let mut walker = Walker {
-            rules: self,
-            waiting: (0..self.steps).map(|_| Waiting::default()).collect(),
-            reached: ArrayVec::new(),
-            attempts: (0..self.steps).map(|_| None).collect(),
-        };
+        let mut walker = Walker::new(self);
         let mut first_entry = None;
         let mut group: Vec<Seen> = Vec::new();
         let mut now = Micros::MIN;
@@ -235,7 +230,7 @@ impl Rules {
     }
 }
 
-struct Walker<'a, T> {
+pub(super) struct Walker<'a, T> {
     rules: &'a Rules,
     /// For each level below the last: the chains that can go on from there. Level 0 is not begun.
     waiting: ArrayVec<Waiting<T>, LIMIT_STEPS>,
@@ -254,9 +249,27 @@ struct Attempt {
     going: Option<Micros>,
 }
 
-impl<T: Trail> Walker<'_, T> {
+impl<'a, T: Trail> Walker<'a, T> {
+    pub(super) fn new(rules: &'a Rules) -> Self {
+        Self {
+            rules,
+            waiting: (0..rules.steps).map(|_| Waiting::default()).collect(),
+            reached: ArrayVec::new(),
+            attempts: (0..rules.steps).map(|_| None).collect(),
+        }
+    }
+
+    /// Whether the last step was taken, or no chain can go on at a moment.
+    pub(super) fn is_over(&self, at: Micros) -> bool {
+        let is_over = |(level, waiting): (usize, &Waiting<T>)| {
+            let until = |chain: &Chain<T>| self.rules.until(level, chain.entry, chain.last);
+            waiting.chains().all(|chain| until(chain).is_some_and(|until| until < at))
+        };
+        self.reached.len() == self.rules.steps || self.waiting.iter().enumerate().skip(1).all(is_over)
+    }
+
     /// Takes in all events of one instant.
-    fn step(&mut self, at: Micros, group: &mut Vec<Seen>) {
+    pub(super) fn step(&mut self, at: Micros, group: &mut Vec<Seen>) {
         match group.as_slice() {
             [] => {}
             [one] => self.step_one(at, *one),
@@ -365,7 +378,7 @@ impl<T: Trail> Walker<'_, T> {
         }
     }
 
-    fn finish(self, first_entry: Option<Micros>) -> Walk<T> {
+    pub(super) fn finish(self, first_entry: Option<Micros>) -> Walk<T> {
         let levels = self.waiting.iter().enumerate().skip(1);
         let open_until = levels.filter_map(|(level, waiting)| {
             let until = |chain: &Chain<T>| self.rules.until(level, chain.entry, chain.last);

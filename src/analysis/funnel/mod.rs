@@ -1,6 +1,7 @@
 //! The funnel: how far customers come in a list of steps, and where they drop out.
 
 mod any_order;
+mod attempts;
 mod breakdown;
 mod chain;
 mod choose;
@@ -18,7 +19,7 @@ mod waiting;
 pub use breakdown::{Breakdown, BreakdownBy, BreakdownFrom, LIMIT_GROUPS, Touch, ValueBands};
 #[cfg(feature = "testing")]
 pub(crate) use plan::Excluded;
-pub use plan::{Exclusion, ExclusionEffect, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
+pub use plan::{Count, Exclusion, ExclusionEffect, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
 pub use report::{
     FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
     FunnelReport, FunnelStep, ServedEvent,

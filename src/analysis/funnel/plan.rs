@@ -42,6 +42,19 @@ pub enum Ties {
     LaterOnly,
 }
 
+/// What a funnel counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// Each customer once.
+    #[default]
+    Customers,
+    /// Each attempt: the first begins with the customer's first entry, and whenever one has ended the next begins with the
+    /// first entry after that. An attempt ends when the last step is taken, or when none of its chains can go on, stopped
+    /// or out of time.
+    Attempts,
+}
+
 /// What an exclusion does to a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,6 +81,11 @@ pub struct Exclusion {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
 fn is_drop(effect: &ExclusionEffect) -> bool {
     *effect == ExclusionEffect::Drop
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+fn is_customers(count: &Count) -> bool {
+    *count == Count::Customers
 }
 
 /// The same with both steps.
@@ -128,6 +146,9 @@ pub(crate) struct StepGap {
 /// matching), within a window that begins with the first of them: any step may be that. `done` tells of each step how many
 /// customers did it in such a chain.
 ///
+/// Instead of customers [attempts](Count::Attempts) may be counted, each by the chains that begin at its entry; of held
+/// properties each value has attempts of its own.
+///
 /// The same figures are told for each channel, property and more by a [`Breakdown`].
 ///
 /// # Worked example
@@ -172,6 +193,7 @@ pub struct Funnel {
     pub(crate) exclusions: Vec<Excluded>,
     /// Names of properties.
     pub(crate) hold: Vec<String>,
+    pub(crate) count: Count,
     pub(crate) breakdown: Option<Breakdown>,
     pub(crate) customers: bool,
 }
@@ -228,7 +250,8 @@ impl Funnel {
 
 /// A funnel in the making, and the JSON form of one:
 /// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2],"effect":"remove"}],"hold":["product"],"breakdown":{"by":"channel"},"customers":true}`.
-/// The orders are `ordered`, `strict` and `any`; the effect of an exclusion is `drop` or `remove`. The forms of a breakdown are those of [`Breakdown`].
+/// The orders are `ordered`, `strict` and `any`; the effect of an exclusion is `drop` or `remove`; with `"count":"attempts"`
+/// attempts are counted. The forms of a breakdown are those of [`Breakdown`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use = "a funnel is only made by build"]
@@ -246,6 +269,8 @@ pub struct FunnelBuilder {
     exclusions: Vec<Exclusion>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hold: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_customers")]
+    count: Count,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     breakdown: Option<Breakdown>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -326,6 +351,12 @@ impl FunnelBuilder {
         self
     }
 
+    /// Sets what is counted. The default is customers.
+    pub fn count(mut self, count: Count) -> Self {
+        self.count = count;
+        self
+    }
+
     /// Tells customers apart by a value, such as the channel of their chain's first event.
     pub fn breakdown(mut self, breakdown: Breakdown) -> Self {
         self.breakdown = Some(breakdown);
@@ -345,10 +376,11 @@ impl FunnelBuilder {
     /// than 32 exclusions, one that does not lie between two steps, or one in a strict funnel, where every other event
     /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if more than 8
     /// properties are held constant, or any in a strict funnel or beside one funnel for each value; if gaps, exclusions or
-    /// a breakdown by another than the first event are asked in any order; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
+    /// a breakdown by another than the first event are asked in any order; if attempts are counted in any order or beside an
+    /// exclusion that removes customers; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
     /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
     pub fn build(self) -> Result<Funnel, InvalidPlan> {
-        let Self { steps, window, gaps, order, ties, exclusions, hold, breakdown, customers, refused } = self;
+        let Self { steps, window, gaps, order, ties, exclusions, hold, count, breakdown, customers, refused } = self;
         if let Some(refused) = refused {
             return Err(refused.within("funnel").into());
         }
@@ -405,6 +437,15 @@ impl FunnelBuilder {
             checked.push(Excluded { when, after, before, effect });
         }
         checked.sort_by_key(|exclusion| exclusion.effect);
+        if count == Count::Attempts && order == Order::Any {
+            return refuse(
+                "funnel.count".into(),
+                "in any order each event may begin an attempt: count customers".into(),
+            );
+        }
+        if count == Count::Attempts && checked.iter().any(|exclusion| exclusion.effect == ExclusionEffect::Remove) {
+            return refuse("funnel.count".into(), "an exclusion removes customers, not attempts".into());
+        }
         if hold.len() > LIMIT_HELD {
             return refuse("funnel.hold".into(), format!("has {} properties, the limit is {LIMIT_HELD}", hold.len()));
         }
@@ -424,7 +465,7 @@ impl FunnelBuilder {
             );
         }
         breakdown.as_ref().map_or(Ok(()), |breakdown| breakdown.check(steps.len()))?;
-        Ok(Funnel { steps, order, ties, window, gaps, exclusions: checked, hold, breakdown, customers })
+        Ok(Funnel { steps, order, ties, window, gaps, exclusions: checked, hold, count, breakdown, customers })
     }
 }
 
@@ -437,12 +478,12 @@ impl TryFrom<FunnelBuilder> for Funnel {
 
 impl From<Funnel> for FunnelBuilder {
     fn from(funnel: Funnel) -> Self {
-        let Funnel { steps, order, ties, window, gaps, exclusions, hold, breakdown, customers } = funnel;
+        let Funnel { steps, order, ties, window, gaps, exclusions, hold, count, breakdown, customers } = funnel;
         let exclusions = exclusions
             .into_iter()
             .map(|Excluded { when, after, before, effect }| Exclusion { when, between: Some((after, before)), effect })
             .collect();
-        Self { steps, window, gaps, order, ties, exclusions, hold, breakdown, customers, refused: None }
+        Self { steps, window, gaps, order, ties, exclusions, hold, count, breakdown, customers, refused: None }
     }
 }
 

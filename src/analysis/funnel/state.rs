@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Breakdown, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup,
-    FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, Order, ServedEvent,
+    Breakdown, Count, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures,
+    FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, Order, ServedEvent,
     chain::{Reached, Rules, Trail, Walk},
     each::Walks,
     group_by::{GroupBy, Name},
@@ -185,27 +185,60 @@ impl BoundFunnel {
     fn visit_events<T: Trail>(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
         let held: Vec<_> = self.held.iter().map(|held| held.of(journey)).collect();
         let parts = (!held.is_empty()).then(|| hold::part(&self.rules, events, &held));
-        let walk_by = |rules: &Rules, parts: &[Part]| rules.walk_parts(events, parts, |at| self.scope.counts(at));
+        if self.plan.count == Count::Customers {
+            let (walk, outcome) = self.walk_customer::<T>(events, parts.as_deref());
+            return self.take_in(state, journey, (events, parts.as_deref()), walk, outcome);
+        }
+        let enters = |at| self.scope.counts(at);
+        let Some(parts) = parts else {
+            return self.rules.walk_attempts::<T>(events.times, events.words, enters, |walk| {
+                let outcome = self.outcome(&walk);
+                self.take_in(state, journey, (events, None), walk, outcome);
+            });
+        };
+        let mut room = MatchedRoom::default();
+        for part in &parts {
+            let own = events.at(part.iter().copied(), &mut room);
+            self.rules.walk_attempts::<T>(own.times, own.words, enters, |mut walk| {
+                walk.reached.iter_mut().for_each(|reached| reached.trail.place_in(part));
+                let outcome = self.outcome(&walk);
+                self.take_in(state, journey, (events, Some(std::slice::from_ref(part))), walk, outcome);
+            });
+        }
+    }
+
+    /// Walks a customer's events, or the parts of them, and says how it ended.
+    fn walk_customer<T: Trail>(&self, events: &Matched<'_>, parts: Option<&[Part]>) -> (Walk<T>, FunnelOutcome) {
+        let enters = |at| self.scope.counts(at);
         let mut walk = Walk::<T>::default();
-        match &parts {
-            Some(parts) => walk = walk_by(&self.rules, parts),
+        match parts {
+            Some(parts) => walk = self.rules.walk_parts(events, parts, enters),
             None => self.walk(events, &mut walk),
         }
+        let outcome = self.outcome(&walk);
+        let Some(rules) = &self.without_removing else { return (walk, outcome) };
+        let other: Walk<()> = match parts {
+            Some(parts) => rules.walk_parts(events, parts, enters),
+            None => rules.walk(events.times, events.words, enters),
+        };
+        let is_same = walk.is_same(&other) && outcome == self.outcome(&other);
+        (walk, if is_same { outcome } else { FunnelOutcome::Removed })
+    }
+
+    /// Counts how it ended for a customer, and lists it if events are kept.
+    fn take_in<T: Trail>(
+        &self,
+        state: &mut FunnelState,
+        journey: &Journey<'_>,
+        (events, parts): (&Matched<'_>, Option<&[Part]>),
+        mut walk: Walk<T>,
+        outcome: FunnelOutcome,
+    ) {
         let level = walk.level();
-        let mut outcome = self.outcome(&walk);
-        if let Some(rules) = &self.without_removing {
-            let other = match &parts {
-                Some(parts) => walk_by(rules, parts),
-                None => rules.walk(events.times, events.words, |at| self.scope.counts(at)),
-            };
-            if !walk.is_same(&other) || outcome != self.outcome(&other) {
-                outcome = FunnelOutcome::Removed;
-            }
-        }
         let Some(last) = walk.reached.last_mut() else { return };
         let last = Reached { entry: last.entry, at: last.at, trail: std::mem::take(&mut last.trail).into_places() };
         let span = (last.entry, last.at);
-        let (value, trail) = match (&self.groups, &parts) {
+        let (value, trail) = match (&self.groups, parts) {
             (None, _) => (None, last.trail),
             (Some(groups), Some(parts)) => {
                 let (value, trail) = groups.value_and_trail_of_parts(&self.rules, (events, parts), level, last);
@@ -219,7 +252,7 @@ impl BoundFunnel {
         };
         let in_any_order = (self.rules.order == Order::Any).then(|| {
             let value = value.filter(|(groups, _)| groups.is_of_event()).map(|(_, value)| value);
-            self.rules.done_in_any_order(events, parts.as_deref(), level, span, value)
+            self.rules.done_in_any_order(events, parts, level, span, value)
         });
         let key = value.map_or(KeyRef::Nothing, |(groups, value)| groups.key(value, events.values));
         if outcome == FunnelOutcome::Removed {
@@ -259,6 +292,7 @@ impl BoundFunnel {
         }
         let walks = &mut *state.walks;
         let is_done = !self.plan.customers
+            && self.plan.count == Count::Customers
             && if self.scope.counts_all() {
                 self.rules.walk_each(events, |_| true, walks)
             } else {
@@ -369,7 +403,8 @@ impl BoundFunnel {
             })
             .collect::<Result<Vec<_>>>()?;
         customers.sort_unstable_by(|(a_group, a), (b_group, b)| {
-            a.customer.cmp(&b.customer).then_with(|| a_group.cmp(b_group))
+            let first = |one: &FunnelCustomer| one.events.first().map(|served| (served.occurred_at, served.seq));
+            a.customer.cmp(&b.customer).then_with(|| a_group.cmp(b_group)).then_with(|| first(a).cmp(&first(b)))
         });
         Ok(customers.into_iter().map(|(_, customer)| customer).collect())
     }
@@ -391,6 +426,7 @@ impl Bound for BoundFunnel {
         let is_simple = !self.plan.customers
             && self.held.is_empty()
             && self.without_removing.is_none()
+            && self.plan.count == Count::Customers
             && self.rules.order != Order::Any;
         match &self.groups {
             None if is_simple => self.visit_whole(state, &events),
