@@ -45,6 +45,7 @@
 //!
 //! # Features
 //! - `csv` (default): reading CSV in [`import`].
+//! - `zones` (default): calendar periods in any named time zone; without it UTC is the only [`Zone`].
 //! - `testing`: seeded worlds of events, naive oracles and a checker for the laws of an analysis.
 //!
 //! # Guarantees
@@ -95,9 +96,9 @@ pub use analysis::{
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
 pub use model::{
-    Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Event, EventBuilder, EventId, Feedback,
-    JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth, Period,
-    PropertyValue, RefusedName, Rule, Seq, Stage, StageName, Survey, Touchpoint, Window,
+    CalendarUnit, Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Event, EventBuilder, EventId,
+    Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth,
+    Period, PropertyValue, RefusedName, Rule, Seq, Stage, StageName, Survey, Touchpoint, Window, Zone,
 };
 pub use rust_decimal::Decimal;
 

@@ -9,7 +9,7 @@ use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading};
 use crate::{
     error::{ErrorKind, InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{CustomerId, JourneyModel, Micros, Period, StageName},
+    model::{CustomerId, JourneyModel, Micros, Period, Periods, StageName},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -66,7 +66,7 @@ impl StageCounts {
         Self::default()
     }
 
-    /// Counts at the end of each calendar period (UTC) too.
+    /// Counts at the end of each calendar period too.
     pub fn every(mut self, period: Period) -> Self {
         self.every = Some(period);
         self
@@ -107,11 +107,14 @@ pub struct StagesState {
     /// By period: arrivals less departures of each stage.
     changes: BTreeMap<Micros, Vec<i64>>,
     customers: Vec<(CustomerNo, Option<(usize, Micros)>)>,
+    /// Room for looking periods up.
+    #[serde(skip)]
+    periods: Periods,
 }
 
 impl BoundStages {
     fn change(&self, state: &mut StagesState, period: Period, at: Micros, stage: usize, by: i64) {
-        let start = period.start_of(at).unwrap_or(Micros::MIN);
+        let start = state.periods.span_of(period, at).start;
         let changes = state.changes.entry(start).or_insert_with(|| vec![0; self.model.stages().len()]);
         if let Some(change) = changes.get_mut(stage) {
             *change += by;
@@ -133,7 +136,7 @@ impl BoundStages {
             if let Some(changes) = state.changes.get(&start) {
                 here.iter_mut().zip(changes).for_each(|(here, change)| *here += change);
             }
-            next = period.next(start).filter(|next| *next > start);
+            next = period.next(start);
             moments.push(StageMoment {
                 period: start.to_datetime(),
                 finished: next.is_some_and(|next| next <= self.scope.end),
@@ -189,7 +192,7 @@ impl Bound for BoundStages {
     }
 
     fn size(&self, state: &StagesState) -> usize {
-        (state.changes.len() + 1) * (64 + state.now.len() * 8) + state.customers.len() * 32
+        (state.changes.len() + 1) * (64 + state.now.len() * 8) + state.customers.len() * 32 + state.periods.size()
     }
 
     fn finish(&self, state: StagesState, names: &Names) -> Result<StageCountsReport> {

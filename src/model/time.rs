@@ -1,8 +1,8 @@
-//! Time inside the crate: microseconds since 1970 in UTC, windows, and calendar periods.
+//! Time inside the crate: microseconds since 1970 in UTC, and windows.
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::InvalidValue;
@@ -155,56 +155,6 @@ impl From<Window> for String {
     }
 }
 
-/// A calendar period, in UTC. Weeks begin on Monday.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Period {
-    /// 60 minutes from a full hour.
-    Hour,
-    /// From midnight to midnight.
-    Day,
-    /// From Monday midnight to Monday midnight.
-    Week,
-    /// From the first of a month to the first of the next.
-    Month,
-}
-
-impl Period {
-    /// The first moment of the period that holds `at`, or `None` at the very start of time.
-    pub fn start_of(self, at: Micros) -> Option<Micros> {
-        const HOUR: i64 = 3_600_000_000;
-        if self == Self::Hour {
-            return at.0.checked_sub(at.0.rem_euclid(HOUR)).map(Micros);
-        }
-        let day = at.to_datetime().date_naive();
-        let first = match self {
-            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into()))?,
-            Self::Month => day.with_day(1)?,
-            _ => day,
-        };
-        midnight(first)
-    }
-
-    /// The first moment of the next period, given the first moment of one; `None` at the end of time.
-    pub fn next(self, start: Micros) -> Option<Micros> {
-        let day = start.to_datetime().date_naive();
-        match self {
-            Self::Hour => start.0.checked_add(3_600_000_000).map(Micros),
-            Self::Day => midnight(day.checked_add_days(Days::new(1))?),
-            // The first week of all does not begin on a Monday.
-            Self::Week => {
-                midnight(day.checked_add_days(Days::new(7 - u64::from(day.weekday().num_days_from_monday())))?)
-            }
-            Self::Month => midnight(day.checked_add_months(Months::new(1))?),
-        }
-    }
-}
-
-fn midnight(day: NaiveDate) -> Option<Micros> {
-    Some(Utc.from_utc_datetime(&day.and_hms_opt(0, 0, 0)?).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,21 +164,10 @@ mod tests {
         for moment in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
             let micros = Micros::from(moment);
             assert_eq!(Micros::from(micros.to_datetime()), micros);
-            for period in [Period::Hour, Period::Day, Period::Week, Period::Month] {
-                let start = period.start_of(micros);
-                assert!(start.is_none_or(|s| s <= micros));
-                let _ = start.and_then(|s| period.next(s));
-            }
         }
         assert_eq!(Micros::MAX.plus(Window(1)), Micros::MAX);
         assert_eq!(Micros::MAX.since(Micros::MIN), i128::from(u64::MAX));
         let _ = (Micros::MIN.to_string(), Micros::MAX.to_string());
-    }
-
-    #[test]
-    fn the_first_week_ends_on_a_sunday() {
-        let second = Period::Week.next(Micros::MIN).unwrap();
-        assert_eq!(Period::Week.start_of(second), Some(second));
     }
 
     #[test]
@@ -243,16 +182,5 @@ mod tests {
         }
         assert!(Window::try_from(TimeDelta::microseconds(-1)).is_err());
         assert!(Window::try_from(TimeDelta::MAX).is_err());
-    }
-
-    #[test]
-    fn periods_before_1970_too() {
-        let at = |text: &str| Micros::from(text.parse::<DateTime<Utc>>().unwrap());
-        let moment = at("1969-12-31T23:30:00Z");
-        assert_eq!(Period::Hour.start_of(moment), Some(at("1969-12-31T23:00:00Z")));
-        assert_eq!(Period::Day.start_of(moment), Some(at("1969-12-31T00:00:00Z")));
-        assert_eq!(Period::Week.start_of(moment), Some(at("1969-12-29T00:00:00Z")));
-        assert_eq!(Period::Month.start_of(moment), Some(at("1969-12-01T00:00:00Z")));
-        assert_eq!(Period::Month.next(at("1969-12-01T00:00:00Z")), Some(at("1970-01-01T00:00:00Z")));
     }
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Timelike, Utc, Weekda
 
 use super::story::{Stories, Told, summary};
 use crate::{
-    Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer, StageMoment,
-    StageTotal, TransitionCell, TransitionsReport,
+    CalendarUnit, Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer,
+    StageMoment, StageTotal, TransitionCell, TransitionsReport,
 };
 
 fn moment(micros: i64) -> DateTime<Utc> {
@@ -112,7 +112,7 @@ pub fn transitions(events: &[Event], model: &JourneyModel, scope: &Scope) -> Tra
 }
 
 /// What the report of [`StageCounts`](crate::StageCounts) of a model must say: over time if a period is given, with
-/// the customers listed. Not for worlds of extreme times.
+/// the customers listed. Not for worlds of extreme times, and for periods of UTC and weeks from Monday only.
 pub fn stages(events: &[Event], model: &JourneyModel, every: Option<Period>, scope: &Scope) -> StageCountsReport {
     let stories = Stories::of(events, model, scope);
     let in_stage = |stage: usize, until: &dyn Fn(i64) -> bool| {
@@ -161,11 +161,11 @@ pub fn stages(events: &[Event], model: &JourneyModel, every: Option<Period>, sco
 }
 
 fn is_start(period: Period, at: DateTime<Utc>) -> bool {
-    match period {
-        Period::Hour => true,
-        Period::Day => at.hour() == 0,
-        Period::Week => at.hour() == 0 && at.weekday() == Weekday::Mon,
-        Period::Month => at.hour() == 0 && at.day() == 1,
+    match period.unit() {
+        CalendarUnit::Hour => true,
+        CalendarUnit::Day => at.hour() == 0,
+        CalendarUnit::Week => at.hour() == 0 && at.weekday() == Weekday::Mon,
+        CalendarUnit::Month => at.hour() == 0 && at.day() == 1,
     }
 }
 

@@ -150,7 +150,7 @@ fn a_report_over_time_has_100_000_periods() {
     let hours = |n: i64| {
         let event = Event::at(DateTime::<Utc>::UNIX_EPOCH, "a", "home");
         let end = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(n - 1);
-        let stages = StageCounts::of(JourneyModel::standard()).every(Period::Hour);
+        let stages = StageCounts::of(JourneyModel::standard()).every(Period::HOUR);
         Journeys::of([event]).unwrap().query().as_of(end).run(&stages)
     };
     assert_eq!(hours(100_000).unwrap().over_time.unwrap().len(), 100_000);

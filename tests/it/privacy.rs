@@ -225,7 +225,9 @@ fn choices(shown: &mut Shown) {
     shown.value("Order", &journeylog::Order::Strict);
     shown.value("FunnelOutcome", &journeylog::FunnelOutcome::Converted);
     shown.value("Nth", &Nth::Only(2));
-    shown.value("Period", &journeylog::Period::Day);
+    shown.value("Period", &journeylog::Period::DAY);
+    shown.value("CalendarUnit", &journeylog::CalendarUnit::Day);
+    shown.value("Zone", &journeylog::Zone::UTC);
     shown.value("Stage", &journeylog::Stage::Awareness);
     shown.value("MoveKind", &journeylog::MoveKind::Advance);
     shown.value("Durability", &journeylog::Durability::Synced);
@@ -302,7 +304,7 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let plans = [
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).into(),
-        StageCounts::of(JourneyModel::standard()).every(journeylog::Period::Day).list_customers().into(),
+        StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
     ];
     let scope = Scope::all().filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]);
     for plan in plans {

@@ -56,17 +56,17 @@ fn what_was_true_then_and_what_was_known_then_are_two_questions() {
 #[test]
 fn over_time_each_period_ends_with_its_counts() {
     let lines = ["ann 0.2 ad_click", "ann 2.5 cart", "bob 1 ad_click", "bob 2.9 support"];
-    let moments = ask(&given(&lines), Some(Period::Day), Scope::all()).over_time.unwrap();
+    let moments = ask(&given(&lines), Some(Period::DAY), Scope::all()).over_time.unwrap();
     let seen: Vec<_> = moments.iter().map(|m| (m.period, m.finished, m.customers[0], m.customers[1])).collect();
     assert_eq!(
         seen,
         [(day(0.0), true, 1, 0), (day(1.0), true, 2, 0), (day(2.0), false, 1, 1)] // Bob's support bears no stage.
     );
     // What happens at midnight belongs to the next day; the end of observation is the end of the last count.
-    let moments = ask(&given(&lines), Some(Period::Day), Scope::all().as_of(day(1.0))).over_time.unwrap();
+    let moments = ask(&given(&lines), Some(Period::DAY), Scope::all().as_of(day(1.0))).over_time.unwrap();
     let seen: Vec<_> = moments.iter().map(|m| (m.finished, m.customers[0])).collect();
     assert_eq!(seen, [(true, 1), (false, 2)]);
-    assert_eq!(ask(&given(&["ann 0 support"]), Some(Period::Day), Scope::all()).over_time, Some(Vec::new()));
+    assert_eq!(ask(&given(&["ann 0 support"]), Some(Period::DAY), Scope::all()).over_time, Some(Vec::new()));
 }
 
 #[test]
@@ -77,16 +77,16 @@ fn months_and_weeks_are_those_of_the_calendar() {
         let moments = ask(&given(&lines), Some(period), Scope::all()).over_time.unwrap();
         moments.iter().map(|m| m.period).collect()
     };
-    assert_eq!(starts(Period::Month), [day(0.0), day(31.0)]);
-    assert_eq!(starts(Period::Week)[..2], [day(-3.0), day(4.0)]);
-    assert_eq!(starts(Period::Week).len(), 7);
+    assert_eq!(starts(Period::MONTH), [day(0.0), day(31.0)]);
+    assert_eq!(starts(Period::WEEK)[..2], [day(-3.0), day(4.0)]);
+    assert_eq!(starts(Period::WEEK).len(), 7);
 }
 
 #[test]
 fn too_many_periods_are_refused() {
     let event = |at| Event::at(at, "ann", "cart").build().unwrap();
     let events = [event(chrono::DateTime::<chrono::Utc>::MIN_UTC), event(chrono::DateTime::<chrono::Utc>::MAX_UTC)];
-    let refused = journeys(&events).query().run(&StageCounts::of_question().every(Period::Day)).unwrap_err();
+    let refused = journeys(&events).query().run(&StageCounts::of_question().every(Period::DAY)).unwrap_err();
     assert!(refused.is_limit(), "{refused}");
 }
 
@@ -98,7 +98,7 @@ fn random_worlds_agree_with_the_oracle() {
     };
     each_world(5_000, make, |seed, events| {
         let (model, scope) = (any_model(seed), any_scope(seed));
-        let periods = [None, Some(Period::Day), Some(Period::Week), Some(Period::Month), Some(Period::Hour)];
+        let periods = [None, Some(Period::DAY), Some(Period::WEEK), Some(Period::MONTH), Some(Period::HOUR)];
         let every = if seed % 10 == 0 { None } else { periods[usize::try_from(seed % 11 % 5).unwrap()] };
         let expected = oracle::stages(events, &model, every, &scope);
         let plan = StageCounts::of(model.clone()).list_customers();
