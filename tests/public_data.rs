@@ -3,7 +3,7 @@
 //! The data stands in the folder that the environment variable `JOURNEYLOG_DATA` names. The test is not part of plain
 //! `cargo test`: run `cargo build --examples && cargo test --test public_data`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::float_cmp, missing_docs)]
 
 mod programs;
 
@@ -121,5 +121,75 @@ fn transitions_of_the_simple_shop_against_a_script() {
         let count = |key: &str| stage[key].as_u64().unwrap();
         assert_eq!(count("here_before") + count("arrivals"), count("departures") + count("here_now"), "{stage}");
         assert_eq!(count("here_now"), expected["now"][stage["stage"].as_str().unwrap()].as_u64().unwrap(), "{stage}");
+    }
+}
+
+/// What `EXPECTED-public.json` says of a file.
+fn expected(file: &str) -> Value {
+    let text = fs::read_to_string(data("EXPECTED-public.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[file].clone()
+}
+
+/// The report of a plan, the same on one thread and on two.
+fn report(store: &Path, plan: &str) -> Value {
+    let one = ask(store, plan, &["--json", "--threads", "1"]).well().out;
+    assert_eq!(ask(store, plan, &["--json", "--threads", "2"]).well().out, one);
+    let answer: Value = serde_json::from_str(&one).unwrap();
+    answer["report"].as_object().unwrap().values().next().unwrap().clone()
+}
+
+#[test]
+fn monthly_retention_of_the_simple_shop() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    import(&store, &data("simple_shop.csv.gz"), &SHOP);
+    let plan =
+        r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"month","periods":5,"cohorts":"first_ever"}}"#;
+    let found = report(&store, plan);
+    let expected = expected("simple_shop")["monthly retention, exact calendar month"].clone();
+    assert_eq!(expected["2019-11-01"], serde_json::json!({"0": 259, "1": 102, "2": 85, "3": 65, "4": 64}));
+    let cohorts = found["cohorts"].as_array().unwrap();
+    assert_eq!(cohorts.len(), expected.as_object().unwrap().len());
+    for cohort in cohorts {
+        let expected = expected[&cohort["period"].as_str().unwrap()[..10]].as_object().unwrap();
+        // What is expected has the whole months, and the first of each cohort.
+        let cells = cohort["cells"].as_array().unwrap().iter().enumerate();
+        let whole = cells.filter(|(column, cell)| *column == 0 || cell["finished"] == true);
+        let found: serde_json::Map<_, _> =
+            whole.map(|(column, cell)| (column.to_string(), cell["customers"].clone())).collect();
+        assert_eq!(found, *expected, "{cohort}");
+    }
+}
+
+#[test]
+fn monthly_retention_of_the_cdnow_sample_with_its_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let purchase = |line: &str| {
+        let [_, customer, date, _, dollars] = line.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let date = format!("{}-{}-{}T00:00:00Z", &date[..4], &date[4..6], &date[6..]);
+        let value = serde_json::json!({"amount": dollars, "currency": "USD"});
+        let event =
+            serde_json::json!({"customer": customer, "touchpoint": "purchase", "occurred_at": date, "value": value});
+        format!("{event}\n")
+    };
+    let lines: String = fs::read_to_string(data("CDNOW_sample.txt")).unwrap().lines().map(purchase).collect();
+    let file = folder.path().join("cdnow.ndjson");
+    fs::write(&file, lines).unwrap();
+    let store = folder.path().join("store");
+    let ran = import(&store, &file, &[]);
+    assert_eq!(["read", "stored", "duplicates", "bad lines"].map(|word| ran.count(word)), [6_919, 6_919, 0, 0]);
+    let plan = r#"{"retention":{"start":{"touchpoint":"purchase"},"return":{"touchpoint":"purchase"},"period":"month","periods":6,"cohorts":"first_ever","value":true}}"#;
+    let cohort = report(&store, plan)["cohorts"][0].clone();
+    assert_eq!(cohort["period"], "1997-01-01T00:00:00Z");
+    let expected = expected("CDNOW_sample")["cohort 1997-01 exact months (k, customers, value)"].clone();
+    let cells = cohort["cells"].as_array().unwrap();
+    assert_eq!(
+        cells.iter().map(|cell| cell["customers"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [781, 124, 95, 70, 65, 77, 65]
+    );
+    for (cell, expected) in cells.iter().zip(expected.as_array().unwrap()) {
+        assert_eq!(cell["customers"], expected[1], "{expected}");
+        let amount: f64 = cell["value"][0]["amount"].as_str().unwrap().parse().unwrap();
+        assert_eq!(Some(amount), expected[2].as_f64(), "{expected}");
     }
 }

@@ -1,6 +1,7 @@
 //! Questions about journeys. Nothing here sees a store, a file, the clock or an engine: a question over a slice of
 //! events and over a store of a hundred million is the same code.
 
+mod amounts;
 mod bind;
 mod carried;
 mod difference;
@@ -15,6 +16,7 @@ mod pieces;
 mod plan;
 mod rate;
 mod reader;
+mod retention;
 mod run;
 mod scope;
 mod seam;
@@ -34,6 +36,10 @@ pub use funnel::{
 pub use histogram::TimeBin;
 pub use plan::{Plan, Report};
 pub use rate::Rate;
+pub use retention::{
+    CohortRetention, CohortRetentionBuilder, CohortRetentionReport, Cohorts, Criterion, LIMIT_RETENTION_PERIODS,
+    RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer,
+};
 pub(crate) use run::{Job, run};
 pub(crate) use scope::BoundScope;
 pub use scope::Scope;

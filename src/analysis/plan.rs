@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, Funnel, FunnelReport, StageCounts, StageCountsReport, Transitions, TransitionsReport,
+    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Funnel, FunnelReport, StageCounts,
+    StageCountsReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -16,7 +17,8 @@ use crate::{
 /// Makes the enums that hold one of several analyses, each in all its forms.
 macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
-        /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`.
+        /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
+        /// `{"retention":{..}}`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -129,6 +131,8 @@ any_plan! {
     Transitions(Transitions, TransitionsReport),
     /// How many customers are in each stage.
     Stages(StageCounts, StageCountsReport),
+    /// Who came back, by cohort and period.
+    Retention(CohortRetention, CohortRetentionReport),
 }
 
 impl Plan {
@@ -138,6 +142,7 @@ impl Plan {
         match self {
             Self::Funnel(funnel) => Self::Funnel(Funnel { customers: true, ..funnel }),
             Self::Stages(stages) => Self::Stages(stages.list_customers()),
+            Self::Retention(retention) => Self::Retention(retention.list_customers()),
             other @ Self::Transitions(_) => other,
         }
     }

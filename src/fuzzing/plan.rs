@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Answer, Event, JourneyModel, Journeys, Period, Plan, Question, Report, StageCountsReport, TransitionsReport,
+    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, Period, Plan, Question, Report, StageCountsReport,
+    TransitionsReport,
     testing::{World, differences, oracle},
 };
 
@@ -86,6 +87,13 @@ fn check(events: &[Event], answer: &Answer) {
                     expected.customers = None;
                 }
                 agrees::<StageCountsReport>(&expected, report);
+            }
+        }
+        (Plan::Retention(retention), Report::Retention(report)) => {
+            // It walks from hour to hour.
+            let periods = report.columns.last().map_or(0, |column| column.to.unwrap_or(column.from));
+            if periods <= 12 && report.cohorts.len() <= 100 && !is_at_the_ends(events) {
+                agrees::<CohortRetentionReport>(&oracle::retention(events, retention, &model, scope), report);
             }
         }
         _ => panic!("a report of another kind"),

@@ -113,6 +113,18 @@ impl Period {
         Some(self.span_of(at).end).filter(|&end| end != Micros::MAX)
     }
 
+    /// What a calendar of the zone calls the period that holds a moment: `2026-03-01 09:00` for an hour, `2026-03-01` for a
+    /// day and a week by its first day, `2026-03` for a month.
+    pub fn label(self, at: Micros) -> String {
+        let shown = Micros(self.zone.clock(self.start_of(at))).to_datetime();
+        let form = match self.unit {
+            CalendarUnit::Hour => "%Y-%m-%d %H:%M",
+            CalendarUnit::Day | CalendarUnit::Week => "%Y-%m-%d",
+            CalendarUnit::Month => "%Y-%m",
+        };
+        shown.format(form).to_string()
+    }
+
     /// The starts of the periods that follow the one that holds `at`, in order.
     pub fn following(self, at: Micros) -> impl Iterator<Item = Micros> {
         std::iter::successors(self.next(at), move |&start| self.next(start))
@@ -357,6 +369,19 @@ mod tests {
             let refused = serde_json::from_str::<Period>(text).unwrap_err().to_string();
             assert!(refused.contains(expected), "{text}: {refused}");
         }
+    }
+
+    #[test]
+    fn periods_have_names() {
+        let label = |period: Period| period.label(at("2026-03-01T22:30:00Z"));
+        assert_eq!(
+            [Period::HOUR, Period::DAY, Period::MONTH].map(label),
+            ["2026-03-01 22:00", "2026-03-01", "2026-03"]
+        );
+        assert_eq!(label(Period::WEEK), "2026-02-23");
+        #[cfg(feature = "zones")]
+        assert_eq!(label(Period::DAY.zone(Zone::named("Asia/Kolkata").unwrap())), "2026-03-02");
+        assert!(!Period::WEEK.label(Micros::MIN).is_empty());
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl Window {
     pub(crate) fn micros(self) -> i64 {
         self.0
     }
+
+    /// So many times as long, or as long as can be.
+    pub(crate) fn times(self, count: u32) -> Self {
+        Self(self.0.saturating_mul(count.into()))
+    }
 }
 
 fn out_of_range() -> InvalidValue {

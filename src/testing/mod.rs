@@ -25,9 +25,11 @@
 )]
 
 mod breakdown_oracle;
+mod calendar;
 mod conditions;
 mod funnel_oracle;
 mod laws;
+mod retention_oracle;
 mod stages_oracle;
 mod story;
 mod world;
@@ -39,6 +41,7 @@ pub use world::{World, as_json, differences, shrink};
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
 pub mod oracle {
     pub use super::funnel_oracle::{FunnelTruth, funnel};
+    pub use super::retention_oracle::retention;
     pub use super::stages_oracle::{stages, transitions};
     pub use super::story::{holding, seen};
 }

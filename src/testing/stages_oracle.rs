@@ -1,16 +1,13 @@
 //! Transitions and stages, read off each customer's story.
 
-use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Timelike, Utc, Weekday};
-
-use super::story::{Stories, Told, summary};
-use crate::{
-    CalendarUnit, Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer,
-    StageMoment, StageTotal, TransitionCell, TransitionsReport,
+use super::{
+    calendar::{end_of, moment, start_of},
+    story::{Stories, Told, summary},
 };
-
-fn moment(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).expect("a moment of a world")
-}
+use crate::{
+    Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer, StageMoment,
+    StageTotal, TransitionCell, TransitionsReport,
+};
 
 /// The current stage after the events up to a moment, and since when: the first event of the unbroken run of
 /// stage-bearing events with that stage.
@@ -112,7 +109,7 @@ pub fn transitions(events: &[Event], model: &JourneyModel, scope: &Scope) -> Tra
 }
 
 /// What the report of [`StageCounts`](crate::StageCounts) of a model must say: over time if a period is given, with
-/// the customers listed. Not for worlds of extreme times, and for periods of UTC and weeks from Monday only.
+/// the customers listed. Not for worlds of extreme times.
 pub fn stages(events: &[Event], model: &JourneyModel, every: Option<Period>, scope: &Scope) -> StageCountsReport {
     let stories = Stories::of(events, model, scope);
     let in_stage = |stage: usize, until: &dyn Fn(i64) -> bool| {
@@ -158,31 +155,4 @@ pub fn stages(events: &[Event], model: &JourneyModel, every: Option<Period>, sco
         over_time,
         customers: Some(listed.collect()),
     }
-}
-
-fn is_start(period: Period, at: DateTime<Utc>) -> bool {
-    match period.unit() {
-        CalendarUnit::Hour => true,
-        CalendarUnit::Day => at.hour() == 0,
-        CalendarUnit::Week => at.hour() == 0 && at.weekday() == Weekday::Mon,
-        CalendarUnit::Month => at.hour() == 0 && at.day() == 1,
-    }
-}
-
-/// The first moment of a period, found by going back hour by hour.
-fn start_of(period: Period, at: DateTime<Utc>) -> DateTime<Utc> {
-    let mut start = at.duration_trunc(TimeDelta::hours(1)).expect("a moment of a world");
-    while !is_start(period, start) {
-        start -= TimeDelta::hours(1);
-    }
-    start
-}
-
-/// The first moment after a period, found by going ahead hour by hour.
-fn end_of(period: Period, start: DateTime<Utc>) -> DateTime<Utc> {
-    let mut end = start + TimeDelta::hours(1);
-    while !is_start(period, end) {
-        end += TimeDelta::hours(1);
-    }
-    end
 }

@@ -1,8 +1,9 @@
 //! What public types can do.
 
 use journeylog::{
-    Answer, Breakdown, Customer, Error, Event, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys,
-    Names, Query, Question, Receipt, Snapshot, StageCounts, Store, StoreOptions, Transitions, TransitionsReport,
+    Answer, Breakdown, CohortRetention, CohortRetentionReport, Customer, Error, Event, Funnel, FunnelReport,
+    InvalidPlan, InvalidValue, JourneyModel, Journeys, Names, Query, Question, Receipt, Snapshot, StageCounts, Store,
+    StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -19,6 +20,7 @@ fn handles_and_values_cross_threads() {
     crosses::<StoreOptions>();
     crosses::<JourneyModel>();
     crosses::<(Funnel, Breakdown, Transitions, StageCounts, Question)>();
+    crosses::<(CohortRetention, CohortRetentionReport)>();
     crosses::<(FunnelReport, TransitionsReport, Answer)>();
     crosses::<(Error, InvalidPlan, InvalidValue)>();
 }

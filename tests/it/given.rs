@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, BreakdownFrom, Condition, Count, Currency, CustomerId, Decimal, Event,
-    EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names, Nth, PropertyValue, Scope, Seq,
-    Ties, Touch,
+    Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Count, Currency,
+    CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names,
+    Nth, Period, PropertyValue, Scope, Seq, Ties, Touch, Zone,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -299,4 +299,67 @@ pub(crate) fn any_breakdown(rng: &mut Rng, steps: usize) -> Breakdown {
         _ => breakdown,
     };
     if rng.bool() { breakdown.limit(rng.usize(1..4)) } else { breakdown }
+}
+
+/// Touchpoints that often occur; sometimes any condition.
+fn any_wanted(rng: &mut Rng) -> Condition {
+    let at = |rng: &mut Rng| {
+        Condition::touchpoint(rng.choice(["product_view", "add_to_cart", "purchase"]).unwrap()).unwrap()
+    };
+    match rng.u8(..10) {
+        0..=5 => at(rng),
+        6 => Condition::All(Vec::new()),
+        7 | 8 => at(rng).or(at(rng)),
+        _ => any_condition(rng.u64(..), 1),
+    }
+}
+
+/// A period of each length, mostly of UTC.
+pub(crate) fn any_period(rng: &mut Rng) -> Period {
+    let units = [CalendarUnit::Hour, CalendarUnit::Day, CalendarUnit::Day, CalendarUnit::Week, CalendarUnit::Month];
+    let period = Period::of(rng.choice(units).unwrap());
+    let zones = ["America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo"];
+    let zone = rng.choice(zones).filter(|_| cfg!(feature = "zones") && rng.u8(..4) == 0);
+    let period = period.zone(zone.map_or(Zone::UTC, |zone| Zone::named(zone).unwrap()));
+    if rng.u8(..3) == 0 { period.first_weekday(chrono::Weekday::try_from(rng.u8(..7)).unwrap()) } else { period }
+}
+
+/// A world for periods: few instants, from hours to months apart.
+pub(crate) fn periodic_world(seed: u64) -> Vec<Event> {
+    let mut rng = Rng::with_seed(seed ^ 0x9e);
+    let days = rng.choice([1, 4, 4, 20, 90]).unwrap();
+    World::new(seed)
+        .customers(rng.usize(1..=4))
+        .events(rng.usize(1..=16))
+        .touchpoints(rng.usize(1..=4))
+        .instants(rng.u32(1..=9))
+        .span(TimeDelta::days(days))
+        .make()
+}
+
+/// Retention with every option.
+pub(crate) fn any_retention(seed: u64) -> CohortRetention {
+    let mut rng = Rng::with_seed(seed ^ 0x7e);
+    let mut plan = CohortRetention::of(any_wanted(&mut rng), any_wanted(&mut rng), any_period(&mut rng));
+    if rng.u8(..3) == 0 {
+        plan = plan.elapsed(TimeDelta::hours(rng.choice([1, 24, 24, 36, 168]).unwrap()));
+    }
+    plan = match rng.u8(..4) {
+        0 => plan.on_or_after().periods(rng.u32(1..5)),
+        1 => plan.bracket((1..9).filter(|edge| *edge >= 7 || rng.u8(..3) == 0)),
+        _ => plan.periods(rng.u32(1..5)),
+    };
+    if rng.bool() {
+        plan = plan.first_ever();
+    }
+    if rng.u8(..4) == 0 {
+        plan = plan.at_least(rng.u32(1..4));
+    }
+    if rng.bool() {
+        plan = plan.value();
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
 }

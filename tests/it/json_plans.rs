@@ -7,7 +7,7 @@ use journeylog::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{any_funnel, any_model, any_scope, day, given, journeys};
+use crate::given::{any_funnel, any_model, any_retention, any_scope, day, given, journeys};
 
 #[test]
 fn the_event_of_the_contract() {
@@ -94,6 +94,32 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"funnel":{}}"#, "steps"),
         (r#"{"transitions":{"modle":{}}}"#, "modle"),
         (r#"{"stages":{"every":"decade"}}"#, "decade"),
+        (r#"{"retention":{"start":{"touchpoint":"a"},"period":"day"}}"#, "return"),
+        (
+            r#"{"retention":{"start":{"touchpiont":"a"},"return":{"all":[]},"period":"day"}}"#,
+            "retention.start: touchpiont",
+        ),
+        (r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"decade"}}"#, "retention.period"),
+        (
+            r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"day","periods":0}}"#,
+            "retention.periods: is 0",
+        ),
+        (
+            r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":{"calendar":"day","zone":"Mars"}}}"#,
+            "retention.period.zone: ",
+        ),
+        (
+            r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"day","elapsed":"1 month"}}"#,
+            "retention.elapsed: ",
+        ),
+        (
+            r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"day","elapsed":"90m"}}"#,
+            "retention.elapsed: is not a whole number of hours",
+        ),
+        (
+            r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"day","criterion":{"bracket":[3,1]}}}"#,
+            "retention.criterion.bracket: ",
+        ),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
         (r#"{"stages":{},"scope":{"filter":{"chanel":"web"}}}"#, "scope.filter: chanel"),
@@ -151,9 +177,10 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 3 {
+            let plan = match (seed + n) % 4 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
+                2 => Question::new(any_retention(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -178,9 +205,11 @@ fn many_questions_are_answered_as_if_each_were_alone() {
 #[test]
 fn plans_and_models_survive_json() {
     for seed in 0..500 {
-        let question = Question::new(any_funnel(seed)).scope(any_scope(seed)).model(any_model(seed));
-        let text = serde_json::to_string(&question).unwrap();
-        assert_eq!(Question::read(&text).unwrap_or_else(|e| panic!("{text}: {e}")), [question], "{text}");
+        for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))] {
+            let question = question.scope(any_scope(seed)).model(any_model(seed));
+            let text = serde_json::to_string(&question).unwrap();
+            assert_eq!(Question::read(&text).unwrap_or_else(|e| panic!("{text}: {e}")), [question], "{text}");
+        }
     }
     let model = serde_json::to_string(&JourneyModel::standard()).unwrap();
     assert_eq!(serde_json::from_str::<JourneyModel>(&model).unwrap(), JourneyModel::standard());

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Analysis, Binder, Breakdown, Comparison, Condition, Currency, CustomerId, Decimal, Event, EventBuilder, EventId,
-    Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS, LIMIT_PROPERTIES,
-    LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_STEPS, Period, PropertyValue, Question, StageCounts, StageName,
-    Touchpoint, Transitions,
+    Analysis, Binder, Breakdown, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal, Event,
+    EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS,
+    LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS, Period,
+    PropertyValue, Question, StageCounts, StageName, Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -97,6 +97,9 @@ fn conditions_nest_32_deep() {
 fn plans_have_limits() {
     shown(LIMIT_STEPS, |n| Funnel::ordered(vec!["a"; n]).build(), "funnel.steps: has 33 steps, 1 to 32 are allowed");
     let exclusions = |n| (0..n).fold(Funnel::ordered(["a", "b"]), |funnel, _| funnel.exclude(at("x"))).build();
+    let retention = |n| CohortRetention::of("a", "b", Period::DAY).periods(u32::try_from(n).unwrap()).build();
+    let most = usize::try_from(LIMIT_RETENTION_PERIODS).unwrap();
+    shown(most, retention, "retention.periods: is 1001, 1 to 1000 are allowed");
     edge(LIMIT_STEPS, exclusions, "funnel.exclude: has 33 entries, the limit is 32");
     let groups = |n| Funnel::ordered(["a"]).breakdown(Breakdown::channel().limit(n)).build();
     shown(LIMIT_GROUPS, groups, "funnel.breakdown.limit: is 1001, 1 to 1000 groups can be listed");

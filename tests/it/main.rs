@@ -21,6 +21,7 @@ mod json_plans;
 mod laws;
 mod limits;
 mod privacy;
+mod retention;
 mod scope;
 mod stages;
 mod transitions;

@@ -9,10 +9,10 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, Channel, Comparison, Condition, CustomerId, Error, Event, EventBuilder,
-    EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Money, Names, Nth, Plan,
-    PropertyValue, Question, Retention, Scope, Seq, StageCounts, StageName, Store, Tables, Touchpoint, Transitions,
-    Verify, Window, export,
+    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Error, Event,
+    EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Money, Names,
+    Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, StageCounts, StageName, Store, Tables, Touchpoint,
+    Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -227,6 +227,8 @@ fn choices(shown: &mut Shown) {
     shown.value("Nth", &Nth::Only(2));
     shown.value("Period", &journeylog::Period::DAY);
     shown.value("CalendarUnit", &journeylog::CalendarUnit::Day);
+    shown.value("Criterion", &journeylog::Criterion::On);
+    shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
     shown.value("Zone", &journeylog::Zone::UTC);
     shown.value("Stage", &journeylog::Stage::Awareness);
     shown.value("MoveKind", &journeylog::MoveKind::Advance);
@@ -301,10 +303,14 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("FunnelBuilder", &funnel(Breakdown::property("phone")));
     let breakdown = Breakdown::property("phone").limit(1).compare(secret(1), secret(2));
     let funnel = funnel(breakdown).build().unwrap();
+    let retention = CohortRetention::of(about_a_person(), "view", journeylog::Period::HOUR).value().list_customers();
+    shown.lock().unwrap().value("CohortRetentionBuilder", &retention);
+    let retention = retention.build().unwrap();
     let plans = [
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
+        retention.into(),
     ];
     let scope = Scope::all().filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]);
     for plan in plans {

@@ -1,0 +1,31 @@
+//! Sums of money, exact and by currency.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::InvalidValue,
+    model::{Currency, Money},
+};
+
+/// For each currency a sum in units of 10^-9.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Amounts(BTreeMap<Currency, i128>);
+
+impl Amounts {
+    pub(crate) fn add(&mut self, amount: i128, currency: Currency) {
+        let sum = self.0.entry(currency).or_default();
+        *sum = sum.saturating_add(amount);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(currency, amount)| self.add(*amount, *currency));
+    }
+
+    /// The sums by currency, those of 0 left out.
+    pub(crate) fn moneys(&self) -> Result<Vec<Money>, InvalidValue> {
+        let sums = self.0.iter().filter(|(_, sum)| **sum != 0);
+        sums.map(|(currency, sum)| Money::from_nanos(*sum, *currency)).collect()
+    }
+}
