@@ -36,7 +36,7 @@
 //!   [`PropertyValue`].
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
-//! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`]: the questions; each has a report that prints, is JSON, and is
+//! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
@@ -89,10 +89,12 @@ pub use analysis::{
     Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, CohortRetention, CohortRetentionBuilder,
     CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Exclusion, ExclusionEffect, Funnel,
     FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
-    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS, Matches, Order, Plan,
-    Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer,
-    Scope, ServedEvent, StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading,
-    StageTotal, Ties, TimeBin, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
+    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS,
+    LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, Matches, Order, Plan, Rate, RateDifference,
+    Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent,
+    StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal, Stickiness,
+    StickinessCustomer, StickinessReport, StickinessRow, Ties, TimeBin, Touch, TransitionCell, Transitions,
+    TransitionsReport, ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

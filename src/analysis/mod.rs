@@ -9,8 +9,10 @@ mod duration;
 pub(crate) mod funnel;
 mod histogram;
 mod kept;
+mod lifecycle;
 mod masks;
 mod numbers;
+mod over_time;
 mod picking;
 mod pieces;
 mod plan;
@@ -22,6 +24,7 @@ mod scope;
 mod seam;
 mod stage_plan;
 mod stages;
+mod stickiness;
 mod test;
 mod transitions;
 
@@ -34,6 +37,7 @@ pub use funnel::{
     LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
 };
 pub use histogram::TimeBin;
+pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub use retention::{
@@ -45,4 +49,5 @@ pub(crate) use scope::BoundScope;
 pub use scope::Scope;
 pub use seam::{Analysis, Bound};
 pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
+pub use stickiness::{LIMIT_STICKINESS_PERIODS, Stickiness, StickinessCustomer, StickinessReport, StickinessRow};
 pub use transitions::{StageTotal, TransitionCell, Transitions, TransitionsReport};

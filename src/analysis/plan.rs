@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Funnel, FunnelReport, StageCounts,
-    StageCountsReport, Transitions, TransitionsReport,
+    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Funnel, FunnelReport, Lifecycle, LifecycleReport,
+    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -18,7 +18,7 @@ use crate::{
 macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
-        /// `{"retention":{..}}`.
+        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -133,6 +133,10 @@ any_plan! {
     Stages(StageCounts, StageCountsReport),
     /// Who came back, by cohort and period.
     Retention(CohortRetention, CohortRetentionReport),
+    /// Who is new, goes on, comes back and falls silent, by period.
+    Lifecycle(Lifecycle, LifecycleReport),
+    /// In how many of the last periods customers are active.
+    Stickiness(Stickiness, StickinessReport),
 }
 
 impl Plan {
@@ -143,7 +147,8 @@ impl Plan {
             Self::Funnel(funnel) => Self::Funnel(Funnel { customers: true, ..funnel }),
             Self::Stages(stages) => Self::Stages(stages.list_customers()),
             Self::Retention(retention) => Self::Retention(retention.list_customers()),
-            other @ Self::Transitions(_) => other,
+            Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
+            other @ (Self::Transitions(_) | Self::Lifecycle(_)) => other,
         }
     }
 }

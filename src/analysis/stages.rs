@@ -5,16 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading};
+use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, over_time::over_time};
 use crate::{
-    error::{ErrorKind, InvalidPlan, Result},
+    error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
     model::{CustomerId, JourneyModel, Micros, Period, Periods, StageName},
     table::{Cell, Table, Tables, write_tables},
 };
-
-/// A report over time has at most this many periods.
-const LIMIT_PERIODS: usize = 100_000;
 
 /// How many customers are in each stage.
 ///
@@ -122,24 +119,16 @@ impl BoundStages {
     }
 
     fn over_time(&self, state: &StagesState) -> Result<Option<Vec<StageMoment>>> {
-        let Some(period) = self.every else { return Ok(None) };
+        let (Some(period), first) = (self.every, state.changes.keys().next()) else { return Ok(None) };
         let mut moments = Vec::new();
         let mut here = vec![0_i64; self.model.stages().len()];
-        let mut next = state.changes.keys().next().copied();
-        while let Some(start) = next.filter(|start| *start <= self.scope.end) {
-            if moments.len() >= LIMIT_PERIODS {
-                let what = "periods of a report over time (ask for longer ones)";
-                return Err(
-                    ErrorKind::Limit { what, found: LIMIT_PERIODS as u64 + 1, limit: LIMIT_PERIODS as u64 }.into()
-                );
-            }
-            if let Some(changes) = state.changes.get(&start) {
+        for span in over_time(period, first.copied().unwrap_or(Micros::MAX), self.scope.end)? {
+            if let Some(changes) = state.changes.get(&span.start) {
                 here.iter_mut().zip(changes).for_each(|(here, change)| *here += change);
             }
-            next = period.next(start);
             moments.push(StageMoment {
-                period: start.to_datetime(),
-                finished: next.is_some_and(|next| next <= self.scope.end),
+                period: span.start.to_datetime(),
+                finished: span.end <= self.scope.end,
                 customers: here.iter().map(|&count| u64::try_from(count).unwrap_or_default()).collect(),
             });
         }

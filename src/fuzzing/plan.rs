@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, Period, Plan, Question, Report, StageCountsReport,
-    TransitionsReport,
+    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, Period, Plan, Question, Report,
+    StageCountsReport, StickinessReport, TransitionsReport,
     testing::{World, differences, oracle},
 };
 
@@ -53,8 +53,11 @@ fn few_ties(mut events: Vec<Event>) -> Vec<Event> {
 
 fn check(events: &[Event], answer: &Answer) {
     // A table of very many periods takes seconds.
-    let is_long =
-        matches!(&answer.report, Report::Stages(report) if report.over_time.as_ref().is_some_and(|m| m.len() > 1_000));
+    let is_long = match &answer.report {
+        Report::Stages(report) => report.over_time.as_ref().is_some_and(|moments| moments.len() > 1_000),
+        Report::Lifecycle(report) => report.periods.len() > 1_000,
+        _ => false,
+    };
     assert!(is_long || !answer.to_string().is_empty());
     if is_long {
         return;
@@ -94,6 +97,16 @@ fn check(events: &[Event], answer: &Answer) {
             let periods = report.columns.last().map_or(0, |column| column.to.unwrap_or(column.from));
             if periods <= 12 && report.cohorts.len() <= 100 && !is_at_the_ends(events) {
                 agrees::<CohortRetentionReport>(&oracle::retention(events, retention, &model, scope), report);
+            }
+        }
+        (Plan::Lifecycle(lifecycle), Report::Lifecycle(report)) => {
+            if report.periods.len() <= 100 && !is_at_the_ends(events) {
+                agrees::<LifecycleReport>(&oracle::lifecycle(events, lifecycle, &model, scope), report);
+            }
+        }
+        (Plan::Stickiness(stickiness), Report::Stickiness(report)) => {
+            if report.rows.len() <= 12 && !is_at_the_ends(events) {
+                agrees::<StickinessReport>(&oracle::stickiness(events, stickiness, &model, scope), report);
             }
         }
         _ => panic!("a report of another kind"),

@@ -120,8 +120,9 @@ impl TryFrom<Value> for Question {
         let model = object.remove("model").map(|value| part("model", value)).transpose()?;
         if object.len() != 1 {
             let keys = object.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let reason =
-                format!("needs one of funnel, transitions, stages and retention beside scope and model; found: {keys}");
+            let reason = format!(
+                "needs one of funnel, transitions, stages, retention, lifecycle and stickiness beside scope and model; found: {keys}"
+            );
             return Err(InvalidPlan::new("plan", reason));
         }
         Ok(Self { plan: part("", Value::Object(object))?, scope, model })

@@ -24,6 +24,7 @@
     reason = "tests want to stop at once, and oracles to read as the definitions do"
 )]
 
+mod activity_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod conditions;
@@ -40,6 +41,7 @@ pub use world::{World, as_json, differences, shrink};
 
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
 pub mod oracle {
+    pub use super::activity_oracle::{lifecycle, stickiness};
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::retention_oracle::retention;
     pub use super::stages_oracle::{stages, transitions};

@@ -2,8 +2,8 @@
 
 use journeylog::{
     Answer, Breakdown, CohortRetention, CohortRetentionReport, Customer, Error, Event, Funnel, FunnelReport,
-    InvalidPlan, InvalidValue, JourneyModel, Journeys, Names, Query, Question, Receipt, Snapshot, StageCounts, Store,
-    StoreOptions, Transitions, TransitionsReport,
+    InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, Names, Query, Question, Receipt,
+    Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -21,6 +21,7 @@ fn handles_and_values_cross_threads() {
     crosses::<JourneyModel>();
     crosses::<(Funnel, Breakdown, Transitions, StageCounts, Question)>();
     crosses::<(CohortRetention, CohortRetentionReport)>();
+    crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
     crosses::<(FunnelReport, TransitionsReport, Answer)>();
     crosses::<(Error, InvalidPlan, InvalidValue)>();
 }

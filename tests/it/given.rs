@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Count, Currency,
-    CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Matches, Names,
-    Nth, Period, PropertyValue, Scope, Seq, Ties, Touch, Zone,
+    CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches,
+    Names, Nth, Period, PropertyValue, Scope, Seq, Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -362,4 +362,17 @@ pub(crate) fn any_retention(seed: u64) -> CohortRetention {
         plan = plan.list_customers();
     }
     plan.build().unwrap()
+}
+
+/// A lifecycle by any period.
+pub(crate) fn any_lifecycle(seed: u64) -> Lifecycle {
+    let mut rng = Rng::with_seed(seed ^ 0x11f);
+    Lifecycle::of(any_wanted(&mut rng), any_period(&mut rng)).unwrap()
+}
+
+/// Stickiness in a few periods.
+pub(crate) fn any_stickiness(seed: u64) -> Stickiness {
+    let mut rng = Rng::with_seed(seed ^ 0x571);
+    let plan = Stickiness::of(any_wanted(&mut rng), any_period(&mut rng), rng.u32(1..8)).unwrap();
+    if rng.bool() { plan.list_customers() } else { plan }
 }

@@ -7,7 +7,9 @@ use journeylog::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{any_funnel, any_model, any_retention, any_scope, day, given, journeys};
+use crate::given::{
+    any_funnel, any_lifecycle, any_model, any_retention, any_scope, any_stickiness, day, given, journeys,
+};
 
 #[test]
 fn the_event_of_the_contract() {
@@ -120,6 +122,10 @@ fn an_unknown_key_is_named_with_its_place() {
             r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"day","criterion":{"bracket":[3,1]}}}"#,
             "retention.criterion.bracket: ",
         ),
+        (r#"{"lifecycle":{"activity":{"all":[]},"period":"day","of":7}}"#, "lifecycle.of: unknown field"),
+        (r#"{"lifecycle":{"activity":{"touchpiont":"a"},"period":"day"}}"#, "lifecycle.activity: touchpiont"),
+        (r#"{"stickiness":{"activity":{"all":[]},"period":"day"}}"#, "of"),
+        (r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":0}}"#, "stickiness.of: is 0"),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
         (r#"{"stages":{},"scope":{"filter":{"chanel":"web"}}}"#, "scope.filter: chanel"),
@@ -177,10 +183,12 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 4 {
+            let plan = match (seed + n) % 6 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
+                3 => Question::new(any_lifecycle(seed + n)),
+                4 => Question::new(any_stickiness(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -205,7 +213,9 @@ fn many_questions_are_answered_as_if_each_were_alone() {
 #[test]
 fn plans_and_models_survive_json() {
     for seed in 0..500 {
-        for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))] {
+        let active = [Question::new(any_lifecycle(seed)), Question::new(any_stickiness(seed))];
+        for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
+        {
             let question = question.scope(any_scope(seed)).model(any_model(seed));
             let text = serde_json::to_string(&question).unwrap();
             assert_eq!(Question::read(&text).unwrap_or_else(|e| panic!("{text}: {e}")), [question], "{text}");

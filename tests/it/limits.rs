@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
     Analysis, Binder, Breakdown, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal, Event,
     EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS,
-    LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS, Period,
-    PropertyValue, Question, StageCounts, StageName, Touchpoint, Transitions,
+    LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS,
+    LIMIT_STICKINESS_PERIODS, Period, PropertyValue, Question, StageCounts, StageName, Stickiness, Touchpoint,
+    Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -100,6 +101,9 @@ fn plans_have_limits() {
     let retention = |n| CohortRetention::of("a", "b", Period::DAY).periods(u32::try_from(n).unwrap()).build();
     let most = usize::try_from(LIMIT_RETENTION_PERIODS).unwrap();
     shown(most, retention, "retention.periods: is 1001, 1 to 1000 are allowed");
+    let stickiness = |n| Stickiness::of("a", Period::DAY, u32::try_from(n).unwrap());
+    let most = usize::try_from(LIMIT_STICKINESS_PERIODS).unwrap();
+    shown(most, stickiness, "stickiness.of: is 1001, 1 to 1000 periods are allowed");
     edge(LIMIT_STEPS, exclusions, "funnel.exclude: has 33 entries, the limit is 32");
     let groups = |n| Funnel::ordered(["a"]).breakdown(Breakdown::channel().limit(n)).build();
     shown(LIMIT_GROUPS, groups, "funnel.breakdown.limit: is 1001, 1 to 1000 groups can be listed");

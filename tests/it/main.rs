@@ -9,6 +9,7 @@
     reason = "a test stops at once, and exact numbers are compared exactly"
 )]
 
+mod activity;
 mod api;
 mod breakdown;
 mod conditions;
