@@ -5,7 +5,10 @@ use std::hint::black_box;
 
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use journeylog::{Durability, Funnel, JourneyModel, StageCounts, Store, StoreOptions, Transitions, testing::World};
+use journeylog::{
+    CohortRetention, Durability, Funnel, JourneyModel, Lifecycle, Period, StageCounts, Stickiness, Store, StoreOptions,
+    Transitions, testing::World,
+};
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -30,6 +33,13 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("funnel"), |b| b.iter(|| black_box(store.query().run(&funnel).unwrap())));
         group.bench_function(id("transitions"), |b| b.iter(|| black_box(store.query().run(&moves).unwrap())));
         group.bench_function(id("stages"), |b| b.iter(|| black_box(store.query().run(&stages).unwrap())));
+        let retention = CohortRetention::of("product_view", "purchase", Period::WEEK).periods(12);
+        let retention = retention.value().build().unwrap();
+        let lifecycle = Lifecycle::of("product_view", Period::WEEK).unwrap();
+        let stickiness = Stickiness::of("product_view", Period::DAY, 28).unwrap();
+        group.bench_function(id("retention"), |b| b.iter(|| black_box(store.query().run(&retention).unwrap())));
+        group.bench_function(id("lifecycle"), |b| b.iter(|| black_box(store.query().run(&lifecycle).unwrap())));
+        group.bench_function(id("stickiness"), |b| b.iter(|| black_box(store.query().run(&stickiness).unwrap())));
         group.bench_function(id("all three in one scan"), |b| {
             b.iter(|| black_box(store.query().run((&funnel, &moves, &stages)).unwrap()));
         });
