@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Breakdown, Comparison, Condition, Currency, Decimal, Event, EventBuilder, Funnel, FunnelBuilder, JourneyModel,
-    Journeys, Micros, Money, Period, PropertyValue, Question, Scope, StageCounts, Store, Transitions, Window,
+    Breakdown, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal, Event, EventBuilder, Funnel,
+    FunnelBuilder, JourneyModel, Journeys, Micros, Money, Period, PropertyValue, Question, Scope, StageCounts, Store,
+    Transitions, Window,
     testing::{World, oracle},
 };
 
@@ -127,6 +128,24 @@ fn a_store_gives_back_what_is_at_the_ends() {
         assert_eq!(ann.events().unwrap().into_iter().map(|e| e.event).collect::<Vec<_>>(), lives()[..2]);
         store.close().unwrap();
     }
+}
+
+#[test]
+fn retention_reaches_from_end_to_end() {
+    let retention = CohortRetention::of("product_view", "purchase", Period::MONTH).periods(1_000).build().unwrap();
+    let report = journeys().query().run(&retention).unwrap();
+    // Ann's second purchase is 6 million months later; Bob's first month is the last of all.
+    let cells: Vec<_> = report.cohorts.iter().map(|cohort| cohort.cells.len()).collect();
+    assert_eq!(cells, [1_001, 1]);
+    assert!(report.cohorts[0].cells[1_000].finished && !report.cohorts[1].cells[0].finished);
+    let ever = CohortRetention::of("product_view", "purchase", Period::HOUR).on_or_after().periods(2);
+    let ever = ever.elapsed(TimeDelta::hours(1)).value().build().unwrap();
+    let ann = CustomerId::new("ann").unwrap();
+    let report = journeys().query().customers([ann]).run(&ever).unwrap();
+    assert_eq!(report.cohorts[0].cells[2].customers, 1);
+    assert_eq!(report.cohorts[0].cells[2].value, [money(&format!("-{MOST}"))]);
+    // Both of Bob's amounts together are more than money can be.
+    assert!(journeys().query().run(&ever).unwrap_err().is_invalid());
 }
 
 /// Every plan of the golden file over worlds at the ends of time: an answer, or a limit.

@@ -228,7 +228,8 @@ impl CohortRetentionBuilder {
         self
     }
 
-    /// Sums the money of what is counted, for each currency.
+    /// Sums the money of what is counted, for each currency. A sum of 10^18 or more is no [`Money`](crate::Money): then
+    /// the question is refused when it is answered.
     pub fn value(mut self) -> Self {
         self.value = true;
         self

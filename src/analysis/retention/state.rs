@@ -103,7 +103,8 @@ impl BoundRetention {
         }
         let (mut bound, mut period) = (cohort, 0);
         for edge in edges {
-            while period < edge {
+            // Behind the last period there is none.
+            while period < edge && bound != Micros::MAX {
                 bound = periods.span_of(self.plan.period, bound).end;
                 period += 1;
             }
