@@ -12,9 +12,9 @@ use super::{
     story::{Stories, Told, histogram, summary},
 };
 use crate::{
-    Breakdown, Count, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison, FunnelCustomer,
-    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel, Order,
-    PropertyValue, Rate, Scope, Seq, ServedEvent, Ties, Window, analysis::funnel::Excluded,
+    Breakdown, BreakdownFrom, Count, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison,
+    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel,
+    Order, PropertyValue, Rate, Scope, Seq, ServedEvent, Ties, Window, analysis::funnel::Excluded,
 };
 
 /// What a funnel's report must say.
@@ -81,11 +81,28 @@ struct Fate {
     since_first_entry: i128,
     /// For each step whether it was done.
     done: Vec<bool>,
+    /// All chains that are as good as any.
+    best: Vec<Chain>,
+    /// For each optional step whether it was done.
+    optional: Vec<bool>,
     /// All chains that may be listed: each event with its step from 1, in the order of these.
     chains: Vec<Vec<(usize, usize)>>,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    fn of(plan: &'a Funnel, story: &'a [Told<'a>], model: &JourneyModel, stories: &'a Stories<'a>) -> Self {
+        let met = |condition| story.iter().map(|told| holds(condition, told.event, told.stage, model)).collect();
+        Self {
+            story,
+            plan,
+            steps: plan.steps.iter().map(met).collect(),
+            excluded: plan.exclusions.iter().map(|exclusion| met(&exclusion.when)).collect(),
+            heeds_removing: true,
+            window: plan.window.map(|window| i128::from(window.micros())),
+            stories,
+        }
+    }
+
     /// All chains of all levels, each with when it was stopped or broken, in that order of the ties in which it was last.
     fn chains(&self) -> BTreeMap<Chain, Stop> {
         let mut found = BTreeMap::new();
@@ -320,6 +337,7 @@ impl Case<'_> {
         };
         let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
         let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
+        let best = qualify.clone();
         let all_ways: Vec<_> = qualify.iter().flat_map(|chain| self.served(chain)).collect();
         let (worth, listed) = match &self.plan.breakdown {
             Some(breakdown) => group_of(breakdown, self.story, qualify, best_entry),
@@ -333,6 +351,8 @@ impl Case<'_> {
             settled,
             since_first_entry: i128::from(best_done) - i128::from(first_entry),
             done: (1..=self.steps.len()).map(is_done).collect(),
+            best,
+            optional: Vec::new(),
             chains: listed.iter().flat_map(|chain| self.served(chain)).collect(),
         })
     }
@@ -357,24 +377,25 @@ fn each_order(story: &[Told<'_>], then: &mut impl FnMut(&[usize])) {
 /// grows with the factorial of the number of events at one instant, so that worlds must be small.
 pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Scope) -> FunnelTruth {
     let stories = Stories::of(events, model, scope);
+    let required = with_steps(plan, |step| !plan.optional.contains(&step));
+    let optional: Vec<(usize, Funnel)> = plan
+        .optional
+        .iter()
+        .map(|&one| (rank(plan, one), with_steps(plan, |step| step == one || !plan.optional.contains(&step))))
+        .collect();
     let mut fates = Vec::new();
     for (customer, story) in &stories.by_customer {
         for part in parts(plan.breakdown.as_ref(), story) {
-            let met = |condition| part.iter().map(|told| holds(condition, told.event, told.stage, model)).collect();
-            let case = Case {
-                story: &part,
-                plan,
-                steps: plan.steps.iter().map(met).collect(),
-                excluded: plan.exclusions.iter().map(|exclusion| met(&exclusion.when)).collect(),
-                heeds_removing: true,
-                window: plan.window.map(|window| i128::from(window.micros())),
-                stories: &stories,
-            };
+            let case_of = |plan| Case::of(plan, &part, model, &stories);
+            let with: Vec<(usize, BTreeMap<Chain, Stop>)> =
+                optional.iter().map(|(after, plan)| (*after, case_of(plan).chains())).collect();
+            let case = case_of(&required);
             let without = Case { heeds_removing: false, ..case.clone() }.fates();
             for (mut fate, other) in case.fates().into_iter().zip(without) {
                 if (other.reached, other.outcome) != (fate.reached.clone(), fate.outcome) {
                     fate.outcome = FunnelOutcome::Removed;
                 }
+                fate.optional = with.iter().map(|(after, chains)| is_done(&fate.best, *after, chains.keys())).collect();
                 fates.push(OneFate { customer, story: part.clone(), fate });
             }
         }
@@ -393,7 +414,8 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         group: plan.breakdown.as_ref().map(|_| fate.worth.value.clone()),
         events: fate.chains[0]
             .iter()
-            .map(|&(step, event)| {
+            .map(|&(required, event)| {
+                let step = (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
                 let Told { seq, event, .. } = story[event];
                 ServedEvent { step, seq: Seq(seq), occurred_at: event.occurred_at() }
             })
@@ -413,11 +435,45 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         removed: fates.iter().filter(|one| !stay(one)).count() as u64,
         breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates)),
     };
+    let place = |required: usize| (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
     let seqs = |story: &[Told<'_>], chain: &[(usize, usize)]| {
-        chain.iter().map(|&(step, event)| (step, Seq(story[event].seq))).collect()
+        chain.iter().map(|&(step, event)| (place(step), Seq(story[event].seq))).collect()
     };
     let chains = fates.iter().map(|one| one.fate.chains.iter().map(|chain| seqs(&one.story, chain)).collect());
     FunnelTruth { report, chains: chains.collect() }
+}
+
+/// How many required steps stand before an optional one.
+fn rank(plan: &Funnel, step: usize) -> usize {
+    (1..step).filter(|before| !plan.optional.contains(before)).count()
+}
+
+/// The funnel of some of a plan's steps, all of them required.
+fn with_steps(plan: &Funnel, keep: impl Fn(usize) -> bool) -> Funnel {
+    let place = |step: usize| (1..=step).filter(|step| keep(*step)).count();
+    let mut some = plan.clone();
+    some.steps = (1..).zip(&plan.steps).filter(|(step, _)| keep(*step)).map(|(_, step)| step.clone()).collect();
+    some.optional.clear();
+    for exclusion in &mut some.exclusions {
+        (exclusion.after, exclusion.before) = (place(exclusion.after), place(exclusion.before));
+    }
+    if let Some(breakdown) = &mut some.breakdown
+        && let BreakdownFrom::Step(step) = &mut breakdown.from
+    {
+        *step = place(*step);
+    }
+    some
+}
+
+/// Whether one of these chains is one of the best with an event more behind so many of its events.
+fn is_done<'a>(best: &[Chain], after: usize, mut chains: impl Iterator<Item = &'a Chain>) -> bool {
+    chains.any(|longer| {
+        let mut chain = longer.clone();
+        chain.len() > after && {
+            chain.remove(after);
+            best.contains(&chain)
+        }
+    })
 }
 
 /// A customer's fate with the events that decided it.
@@ -429,19 +485,39 @@ struct OneFate<'a> {
 
 /// The figures of some customers.
 fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
-    let last = plan.steps.len();
+    let last = plan.steps.len() - plan.optional.len();
     let count = |wanted: &dyn Fn(&Fate) -> bool| fates.iter().filter(|fate| wanted(fate)).count() as u64;
     let reached = |step: usize| count(&|fate| fate.reached.len() >= step);
     let settled = |step: usize| count(&|fate| fate.settled && fate.reached.len() >= step);
-    let steps = plan.steps.iter().zip(1..).map(|(condition, step)| {
+    let steps = plan.steps.iter().zip(1..).map(|(condition, number)| {
+        if let Some(place) = plan.optional.iter().position(|optional| *optional == number) {
+            let (done, before) = (count(&|fate| fate.optional[place]), reached(rank(plan, number)));
+            return FunnelStep {
+                step: number,
+                name: condition.to_string(),
+                optional: true,
+                customers: done,
+                done,
+                from_entry: Rate::new(done, reached(1)),
+                from_previous: Rate::new(done, before),
+                settled: Rate::new(count(&|fate| fate.settled && fate.optional[place]), settled(1)),
+                dropped: 0,
+                stopped: 0,
+                pending: 0,
+                histogram: Vec::new(),
+                time_to_reach: None,
+            };
+        }
+        let step = rank(plan, number) + 1;
         let stay = |wanted: &dyn Fn(FunnelOutcome) -> bool| {
             count(&|fate| step < last && fate.reached.len() == step && wanted(fate.outcome))
         };
         let times = fates.iter().filter_map(|fate| fate.reached.get(step - 1));
         let times: Vec<i128> = times.map(|&(entry, done)| i128::from(done) - i128::from(entry)).collect();
         FunnelStep {
-            step,
+            step: number,
             name: condition.to_string(),
+            optional: false,
             customers: reached(step),
             done: if plan.order == Order::Any { count(&|fate| fate.done[step - 1]) } else { reached(step) },
             from_entry: Rate::new(reached(step), reached(1)),

@@ -310,7 +310,8 @@ fn broken_down(seed: u64) -> Funnel {
     let mut funnel = serde_json::to_value(any_funnel(seed)).unwrap();
     let mut rng = fastrand::Rng::with_seed(seed);
     let steps = funnel["steps"].as_array().unwrap().len();
-    let breakdown = fit(any_breakdown(&mut rng, steps), funnel["order"] == "any");
+    let optional: Vec<usize> = serde_json::from_value(funnel["optional"].clone()).unwrap_or_default();
+    let breakdown = fit(any_breakdown(&mut rng, steps), funnel["order"] == "any", &optional);
     funnel["breakdown"] = serde_json::to_value(breakdown).unwrap();
     if funnel["breakdown"]["from"] == "each" {
         funnel.as_object_mut().unwrap().remove("hold");

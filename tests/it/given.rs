@@ -199,12 +199,15 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     let count = rng.usize(1..=4);
     let steps: Vec<Condition> = (0..count).map(|_| step(&mut rng)).collect();
     let (strict, any) = (rng.u8(..4) == 0, rng.u8(..4) == 0);
+    let optional: Vec<usize> = (2..count).filter(|_| !any && !strict && rng.u8(..3) == 0).collect();
+    let is_optional = |step: usize| optional.contains(&step);
     let mut funnel = match (any, strict) {
         (true, _) => Funnel::any_order(&steps),
         (_, true) => Funnel::strict(&steps),
         _ => Funnel::ordered(&steps),
     };
     let strict = strict && !any;
+    funnel = optional.iter().fold(funnel, |funnel, step| funnel.optional(*step));
     if rng.u8(..4) == 0 {
         funnel = funnel.ties(Ties::LaterOnly);
     }
@@ -213,7 +216,7 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
         let window = TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
         funnel = funnel.within(window.max(TimeDelta::zero()));
     }
-    if !any && count > 1 && rng.bool() {
+    if !any && optional.is_empty() && count > 1 && rng.bool() {
         let span = |rng: &mut Rng, days| TimeDelta::days(rng.i64(0..days)) + TimeDelta::microseconds(rng.i64(0..2));
         let (step, min) = (rng.usize(2..=count), span(&mut rng, 3));
         let max = min + span(&mut rng, 4);
@@ -226,19 +229,21 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     }
     if !any && !strict && count > 1 {
         for _ in 0..rng.usize(..3) {
-            let after = rng.usize(1..count);
+            let required = |step: &usize| !is_optional(*step);
+            let after = rng.choice((1..count).filter(required).collect::<Vec<_>>()).unwrap();
+            let before = rng.choice((after + 1..=count).filter(required).collect::<Vec<_>>()).unwrap();
             funnel = match rng.u8(..5) {
                 0 => funnel.exclude(step(&mut rng)),
                 1 => funnel.remove(step(&mut rng)),
-                2 => funnel.remove_between(step(&mut rng), after, rng.usize(after + 1..=count)),
-                _ => funnel.exclude_between(step(&mut rng), after, rng.usize(after + 1..=count)),
+                2 => funnel.remove_between(step(&mut rng), after, before),
+                _ => funnel.exclude_between(step(&mut rng), after, before),
             };
         }
     }
     if rng.bool() {
         funnel = funnel.list_customers();
     }
-    let breakdown = rng.bool().then(|| any_breakdown(&mut rng, count)).map(|breakdown| fit(breakdown, any));
+    let breakdown = rng.bool().then(|| any_breakdown(&mut rng, count)).map(|breakdown| fit(breakdown, any, &optional));
     if !strict && rng.u8(..3) == 0 && breakdown.as_ref().is_none_or(|breakdown| !is_each(breakdown)) {
         funnel = funnel.hold_constant(["p", "q"].into_iter().take(rng.usize(1..=2)));
     }
@@ -256,7 +261,10 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
 }
 
 /// In any order only the first event is known.
-pub(crate) fn fit(breakdown: Breakdown, any_order: bool) -> Breakdown {
+pub(crate) fn fit(breakdown: Breakdown, any_order: bool, optional: &[usize]) -> Breakdown {
+    if optional.iter().any(|step| from_of(&breakdown)["step"] == *step) {
+        return breakdown.from(BreakdownFrom::LastDefined);
+    }
     let is_first = ["first_event", "each"].iter().any(|from| from_of(&breakdown) == *from);
     if any_order && !is_first { breakdown.from(BreakdownFrom::FirstEvent) } else { breakdown }
 }

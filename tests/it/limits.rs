@@ -105,6 +105,8 @@ fn plans_have_limits() {
     let most = usize::try_from(LIMIT_STICKINESS_PERIODS).unwrap();
     shown(most, stickiness, "stickiness.of: is 1001, 1 to 1000 periods are allowed");
     edge(LIMIT_STEPS, exclusions, "funnel.exclude: has 33 entries, the limit is 32");
+    let hold = |n| Funnel::ordered(["a"]).hold_constant(names(n)).build();
+    shown(8, hold, "funnel.hold: has 9 properties, the limit is 8");
     let groups = |n| Funnel::ordered(["a"]).breakdown(Breakdown::channel().limit(n)).build();
     shown(LIMIT_GROUPS, groups, "funnel.breakdown.limit: is 1001, 1 to 1000 groups can be listed");
     let bands = |n: usize| {

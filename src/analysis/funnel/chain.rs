@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{Micros, Window};
 
-/// A funnel's rules in the bits of its registered conditions: steps first, then exclusions.
+/// A funnel's rules in the bits of its registered conditions: required steps first, then exclusions, then optional steps.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) steps: usize,
@@ -162,6 +162,11 @@ impl Rules {
             rests = 1 | (word & levels(0, self.steps - 1)) << 1;
         }
         (serves != 0 || rests != u64::MAX).then_some(Seen { event, serves, rests })
+    }
+
+    /// The bits of all exclusions.
+    pub(super) fn all_exclusions(&self) -> u64 {
+        ((1 << self.exclusions.len()) - 1) << self.steps
     }
 
     /// The same without the exclusions that remove customers, of which there are so many.

@@ -25,7 +25,7 @@ pub(super) struct StepState {
 /// What is counted of some customers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Counts {
-    /// The steps up to the highest that was reached.
+    /// The required steps up to the highest that was reached, and behind all of them the optional ones if there are any.
     pub(super) steps: Vec<StepState>,
     pub(super) since_first_entry: Durations,
 }
@@ -107,6 +107,17 @@ impl Counts {
     pub(super) fn note_done(&mut self, steps: usize, done: u64) {
         for (place, step) in self.steps_up_to(steps).iter_mut().enumerate() {
             step.done += done >> place & 1;
+        }
+    }
+
+    /// Notes which optional steps a customer did; they stand behind the required ones.
+    pub(super) fn note_optional(&mut self, required: usize, done: impl ExactSizeIterator<Item = bool>, settled: bool) {
+        if done.len() > 0 {
+            let steps = self.steps_up_to(required + done.len());
+            for (step, _) in steps.iter_mut().skip(required).zip(done).filter(|(_, done)| *done) {
+                step.reached += 1;
+                step.reached_settled += u64::from(settled);
+            }
         }
     }
 

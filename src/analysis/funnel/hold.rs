@@ -13,12 +13,12 @@ pub(super) type Part = Vec<(usize, u64)>;
 /// of one of them has no part.
 pub(super) fn part(rules: &Rules, events: &Matched<'_>, held: &[Matched<'_>]) -> Vec<Part> {
     let values = |place: usize| held.iter().map(move |held| held.carried.get(place).copied().unwrap_or(NO_VALUE));
-    let steps = (1_u64 << rules.steps) - 1;
+    let exclusions = rules.all_exclusions();
     let all = 0..events.words.len();
     let has = |mask: u64| move |place: &usize| events.words.get(*place).is_some_and(|word| word & mask != 0);
-    let excluding: Part = all.clone().filter(has(!steps)).map(|place| (place, !steps)).collect();
+    let excluding: Part = all.clone().filter(has(exclusions)).map(|place| (place, exclusions)).collect();
     let mut serving: Vec<usize> =
-        all.filter(has(steps)).filter(|place| values(*place).all(|value| value != NO_VALUE)).collect();
+        all.filter(has(!exclusions)).filter(|place| values(*place).all(|value| value != NO_VALUE)).collect();
     serving.sort_by(|a, b| values(*a).cmp(values(*b)));
     let join = |alike: &[usize]| {
         let mut part: Part = alike.iter().map(|&place| (place, u64::MAX)).chain(excluding.iter().copied()).collect();

@@ -9,6 +9,7 @@ mod each;
 mod group_by;
 mod groups;
 mod hold;
+mod optional;
 mod plan;
 mod report;
 mod state;

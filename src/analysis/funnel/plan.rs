@@ -142,6 +142,10 @@ pub(crate) struct StepGap {
 /// a step and the one before, both inclusive (a customer is pending no longer than the next step may come); and that all
 /// its events [have the same value](FunnelBuilder::hold_constant) of some properties.
 ///
+/// A step may be [optional](FunnelBuilder::optional). Levels, times and outcomes are those of the funnel without it. A customer
+/// has done it if some chain that might be theirs (of their level, entry and completion) has an event of it in its place; or,
+/// if it would be the next step, an event of it after such a chain, within the window and not stopped.
+///
 /// In [any order](Funnel::any_order) the level is the most steps that distinct events can serve, each one step (a maximum
 /// matching), within a window that begins with the first of them: any step may be that. `done` tells of each step how many
 /// customers did it in such a chain.
@@ -187,6 +191,8 @@ pub struct Funnel {
     pub(crate) order: Order,
     pub(crate) ties: Ties,
     pub(crate) window: Option<Window>,
+    /// The places of optional steps, from 1, in order.
+    pub(crate) optional: Vec<usize>,
     /// At most one for each step.
     pub(crate) gaps: Vec<StepGap>,
     /// Those that remove customers come last.
@@ -223,6 +229,20 @@ impl Funnel {
         FunnelBuilder { order: Order::Strict, ..Self::ordered(steps) }
     }
 
+    /// How many required steps there are up to a step, counted from 1.
+    pub(super) fn required_up_to(&self, step: usize) -> usize {
+        step - self.optional.iter().filter(|optional| **optional <= step).count()
+    }
+
+    /// The breakdown, of which a step is counted among the required ones.
+    pub(super) fn breakdown_of_required(&self) -> Option<Breakdown> {
+        let breakdown = self.breakdown.clone()?;
+        Some(match breakdown.from {
+            BreakdownFrom::Step(step) => breakdown.from(BreakdownFrom::Step(self.required_up_to(step))),
+            _ => breakdown,
+        })
+    }
+
     /// For each step the gap before it; nothing if there are none.
     pub(super) fn gaps_by_step(&self) -> Vec<Gap> {
         if self.gaps.is_empty() {
@@ -249,7 +269,7 @@ impl Funnel {
 }
 
 /// A funnel in the making, and the JSON form of one:
-/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2],"effect":"remove"}],"hold":["product"],"breakdown":{"by":"channel"},"customers":true}`.
+/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","optional":[],"gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2],"effect":"remove"}],"hold":["product"],"breakdown":{"by":"channel"},"customers":true}`.
 /// The orders are `ordered`, `strict` and `any`; the effect of an exclusion is `drop` or `remove`; with `"count":"attempts"`
 /// attempts are counted. The forms of a breakdown are those of [`Breakdown`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -259,6 +279,8 @@ pub struct FunnelBuilder {
     steps: Vec<Condition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window: Option<Window>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    optional: Vec<usize>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<StepGap>,
     #[serde(default)]
@@ -286,6 +308,12 @@ impl FunnelBuilder {
             Ok(window) => self.window = Some(window),
             Err(refused) => self.refused = Some(InvalidValue::new("window", refused.reason())),
         }
+        self
+    }
+
+    /// Makes a step optional, counted from 1: it is counted where it is done in its place, and never required.
+    pub fn optional(mut self, step: usize) -> Self {
+        self.optional.push(step);
         self
     }
 
@@ -374,13 +402,26 @@ impl FunnelBuilder {
     /// # Errors
     /// [`InvalidPlan`] if there are no steps or more than 32, a condition that cannot be asked, a negative window, more
     /// than 32 exclusions, one that does not lie between two steps, or one in a strict funnel, where every other event
-    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if more than 8
+    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if a step is optional that is the first or the last, or beside gaps, or not in an ordered funnel; if more than 8
     /// properties are held constant, or any in a strict funnel or beside one funnel for each value; if gaps, exclusions or
     /// a breakdown by another than the first event are asked in any order; if attempts are counted in any order or beside an
     /// exclusion that removes customers; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
     /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
     pub fn build(self) -> Result<Funnel, InvalidPlan> {
-        let Self { steps, window, gaps, order, ties, exclusions, hold, count, breakdown, customers, refused } = self;
+        let Self {
+            steps,
+            window,
+            mut optional,
+            gaps,
+            order,
+            ties,
+            exclusions,
+            hold,
+            count,
+            breakdown,
+            customers,
+            refused,
+        } = self;
         if let Some(refused) = refused {
             return Err(refused.within("funnel").into());
         }
@@ -390,6 +431,15 @@ impl FunnelBuilder {
         }
         for (i, step) in steps.iter().enumerate() {
             step.check().map_err(|e| e.within(&format!("funnel.steps[{i}]")))?;
+        }
+        optional.sort_unstable();
+        optional.dedup();
+        if let Some(step) = optional.iter().find(|step| **step <= 1 || **step >= steps.len()) {
+            let reason = format!("step {step} of {} cannot be optional, as the first and the last cannot", steps.len());
+            return refuse("funnel.optional".into(), reason);
+        }
+        if !optional.is_empty() && (order != Order::Ordered || !gaps.is_empty()) {
+            return refuse("funnel.optional".into(), "only an ordered funnel without gaps has optional steps".into());
         }
         for (i, StepGap { step, min, max }) in gaps.iter().enumerate() {
             let at = || format!("funnel.gaps[{i}]");
@@ -434,6 +484,9 @@ impl FunnelBuilder {
             if after == 0 || after >= before || before > steps.len() {
                 return refuse(at, format!("between {after} and {before} is not between two of {} steps", steps.len()));
             }
+            if optional.iter().any(|step| *step == after || *step == before) {
+                return refuse(at, "lies between two required steps, and one of these is optional".into());
+            }
             checked.push(Excluded { when, after, before, effect });
         }
         checked.sort_by_key(|exclusion| exclusion.effect);
@@ -465,7 +518,24 @@ impl FunnelBuilder {
             );
         }
         breakdown.as_ref().map_or(Ok(()), |breakdown| breakdown.check(steps.len()))?;
-        Ok(Funnel { steps, order, ties, window, gaps, exclusions: checked, hold, count, breakdown, customers })
+        if let Some(BreakdownFrom::Step(step)) = breakdown.as_ref().map(|breakdown| breakdown.from)
+            && optional.contains(&step)
+        {
+            return refuse("funnel.breakdown.from".into(), format!("step {step} is optional"));
+        }
+        Ok(Funnel {
+            steps,
+            order,
+            ties,
+            window,
+            optional,
+            gaps,
+            exclusions: checked,
+            hold,
+            count,
+            breakdown,
+            customers,
+        })
     }
 }
 
@@ -478,12 +548,26 @@ impl TryFrom<FunnelBuilder> for Funnel {
 
 impl From<Funnel> for FunnelBuilder {
     fn from(funnel: Funnel) -> Self {
-        let Funnel { steps, order, ties, window, gaps, exclusions, hold, count, breakdown, customers } = funnel;
+        let Funnel { steps, order, ties, window, optional, gaps, exclusions, hold, count, breakdown, customers } =
+            funnel;
         let exclusions = exclusions
             .into_iter()
             .map(|Excluded { when, after, before, effect }| Exclusion { when, between: Some((after, before)), effect })
             .collect();
-        Self { steps, window, gaps, order, ties, exclusions, hold, count, breakdown, customers, refused: None }
+        Self {
+            steps,
+            window,
+            optional,
+            gaps,
+            order,
+            ties,
+            exclusions,
+            hold,
+            count,
+            breakdown,
+            customers,
+            refused: None,
+        }
     }
 }
 
@@ -504,6 +588,23 @@ mod tests {
         assert!(refused(Funnel::ordered(["a"]).exclude(x())).contains("not between two"));
         assert!(refused(Funnel::strict(["a", "b"]).exclude(x())).contains("strict"));
         assert!(Funnel::ordered(vec!["a"; 32]).build().is_ok());
+        let three = || Funnel::ordered(["a", "b", "c"]);
+        for step in [0, 1, 3, 4] {
+            assert!(refused(three().optional(step)).starts_with("funnel.optional"));
+        }
+        assert!(refused(three().optional(2).step_within(3, TimeDelta::days(1))).contains("without gaps"));
+        assert!(refused(Funnel::strict(["a", "b", "c"]).optional(2)).contains("only an ordered funnel"));
+        assert!(refused(three().optional(2).exclude_between(x(), 1, 2)).starts_with("funnel.exclude[0]"));
+        let from = |from| Breakdown::channel().from(from);
+        assert!(refused(three().optional(2).breakdown(from(BreakdownFrom::Step(2)))).contains("is optional"));
+        let any = || Funnel::any_order(["a", "b", "c"]);
+        assert!(refused(any().step_within(2, TimeDelta::days(1))).starts_with("funnel.gaps"));
+        assert!(refused(any().exclude(x())).starts_with("funnel.exclude"));
+        assert!(refused(any().breakdown(from(BreakdownFrom::Step(2)))).starts_with("funnel.breakdown.from"));
+        assert!(refused(any().count(Count::Attempts)).starts_with("funnel.count"));
+        assert!(refused(three().remove(x()).count(Count::Attempts)).starts_with("funnel.count"));
+        assert!(refused(Funnel::strict(["a", "b"]).hold_constant(["p"])).starts_with("funnel.hold"));
+        assert!(refused(three().hold_constant(["p"]).breakdown(from(BreakdownFrom::Each))).starts_with("funnel.hold"));
         let day = TimeDelta::days;
         assert!(
             refused(Funnel::ordered(["a", "b"]).step_within(1, day(1))).starts_with("funnel.gaps[0]: step 1 has none")

@@ -171,14 +171,17 @@ pub struct FunnelStep {
     pub step: usize,
     /// Its condition in short.
     pub name: String,
-    /// Customers who reached it.
+    /// Whether it is not required.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// Customers who reached it, or did it if it is optional.
     pub customers: u64,
     /// In a funnel of any order, where the level says how many steps were done: customers who did this one. Else those who
     /// reached it.
     pub done: u64,
     /// Of all who entered.
     pub from_entry: Rate,
-    /// Of those who reached the step before; of all who entered for the first.
+    /// Of those who reached the required step before; of all who entered for the first.
     pub from_previous: Rate,
     /// Of those who entered and whose window is over.
     pub settled: Rate,
@@ -199,6 +202,7 @@ impl fmt::Debug for FunnelStep {
         let Self {
             step,
             name,
+            optional,
             customers,
             done,
             from_entry,
@@ -213,6 +217,7 @@ impl fmt::Debug for FunnelStep {
         f.debug_struct("FunnelStep")
             .field("step", step)
             .field("name", &format_args!("{} bytes", name.len()))
+            .field("optional", optional)
             .field("customers", customers)
             .field("done", done)
             .field("from_entry", from_entry)
@@ -299,7 +304,7 @@ impl FunnelStep {
     fn cells(&self) -> [Cell; COLUMNS.len()] {
         let interval = format!("{:.1}-{:.1}", self.from_entry.low * 100.0, self.from_entry.high * 100.0);
         [
-            Cell::from(format!("{} {}", self.step, self.name)),
+            Cell::from(format!("{} {}{}", self.step, self.name, if self.optional { " (optional)" } else { "" })),
             self.customers.into(),
             Cell::share(self.from_entry.share),
             interval.into(),

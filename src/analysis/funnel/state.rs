@@ -10,6 +10,7 @@ use super::{
     group_by::{GroupBy, Name},
     groups::{Counts, Groups, Key, KeyRef, StepState},
     hold::{self, Part},
+    optional::OptionalStep,
     report::is_same,
 };
 use crate::{
@@ -26,6 +27,7 @@ pub struct BoundFunnel {
     rules: Rules,
     /// The same without the exclusions that remove customers, if there are such.
     without_removing: Option<Rules>,
+    optional: Vec<OptionalStep>,
     matches: Matches,
     /// For each property that is held constant the same events, which carry it.
     held: Vec<Matches>,
@@ -37,8 +39,12 @@ impl Analysis for Funnel {
     type Bound = BoundFunnel;
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundFunnel, InvalidPlan> {
-        let conditions: Vec<_> =
-            self.steps.iter().chain(self.exclusions.iter().map(|exclusion| &exclusion.when)).cloned().collect();
+        let steps = || (1..).zip(&self.steps);
+        let is_optional = |step: &usize| self.optional.contains(step);
+        let required = steps().filter(|(step, _)| !is_optional(step)).map(|(_, condition)| condition);
+        let excluded = self.exclusions.iter().map(|exclusion| &exclusion.when);
+        let optional = steps().filter(|(step, _)| is_optional(step)).map(|(_, condition)| condition);
+        let conditions: Vec<_> = required.chain(excluded).chain(optional).cloned().collect();
         if self.customers {
             binder.need_seqs();
         }
@@ -56,17 +62,24 @@ impl Analysis for Funnel {
         }
         let removing = self.exclusions.iter().filter(|exclusion| exclusion.effect == ExclusionEffect::Remove).count();
         let rules = Rules {
-            steps: self.steps.len(),
+            steps: self.steps.len() - self.optional.len(),
             order: self.order,
             ties: self.ties,
             window: self.window,
             gaps: self.gaps_by_step(),
-            exclusions: self.exclusions.iter().map(|exclusion| (exclusion.after, exclusion.before)).collect(),
+            exclusions: self
+                .exclusions
+                .iter()
+                .map(|exclusion| (self.required_up_to(exclusion.after), self.required_up_to(exclusion.before)))
+                .collect(),
         };
+        let bits = rules.steps + rules.exclusions.len()..;
+        let optional = bits.zip(&self.optional);
         Ok(BoundFunnel {
+            optional: optional.map(|(bit, step)| OptionalStep::new(&rules, bit, self.required_up_to(*step))).collect(),
             without_removing: (removing > 0).then(|| rules.without_removing(removing)),
             rules,
-            groups: self.breakdown.as_ref().map(|breakdown| breakdown.bind(binder, matches)),
+            groups: self.breakdown_of_required().map(|breakdown| breakdown.bind(binder, matches)),
             matches,
             held,
             scope: binder.scope().clone(),
@@ -99,12 +112,26 @@ struct Listed {
 }
 
 impl BoundFunnel {
+    /// The place of a required step (from 0) in the plan, from 1.
+    fn place_of(&self, required: usize) -> usize {
+        let is_required = |step: &usize| !self.plan.optional.contains(step);
+        (1..).filter(is_required).nth(required).unwrap_or_default()
+    }
+
     fn is_open(&self, until: Option<Micros>) -> bool {
         until.is_some_and(|until| until > self.scope.end)
     }
 
     fn outcome<T>(&self, walk: &Walk<T>) -> FunnelOutcome {
         self.outcome_of(walk.level(), walk.open_until, walk.is_stopped())
+    }
+
+    /// Whether the window is over of a customer whose chain began at that moment.
+    fn is_settled(&self, outcome: FunnelOutcome, entry: Micros) -> bool {
+        match outcome {
+            FunnelOutcome::Converted => !self.is_open(self.rules.window.map(|window| entry.plus(window))),
+            outcome => outcome != FunnelOutcome::Pending,
+        }
     }
 
     /// How it ended, after so many levels, where some chain can go on until this moment.
@@ -132,10 +159,7 @@ impl BoundFunnel {
         first_entry: Option<Micros>,
     ) {
         let Some(last) = reached.last() else { return };
-        let settled = match outcome {
-            FunnelOutcome::Converted => !self.is_open(self.rules.window.map(|window| last.entry.plus(window))),
-            outcome => outcome != FunnelOutcome::Pending,
-        };
+        let settled = self.is_settled(outcome, last.entry);
         let steps = counts.steps_up_to(reached.len());
         for (place, (step, reached)) in steps.iter_mut().zip(reached).enumerate() {
             step.reached += 1;
@@ -263,11 +287,14 @@ impl BoundFunnel {
             if let Some((done, _)) = &in_any_order {
                 counts.note_done(self.rules.steps, *done);
             }
+            let is_done = |step: &OptionalStep| step.is_done(events, parts, level, span);
+            let settled = self.is_settled(outcome, span.0);
+            counts.note_optional(self.rules.steps, self.optional.iter().map(is_done), settled);
         }
         if T::IS_KEPT {
             let trail = in_any_order.map_or_else(|| trail.into_iter().enumerate().collect(), |(_, trail)| trail);
             let served = |(step, place): (usize, usize)| {
-                Some((step + 1, journey.seq(events.event(place)?)?, *events.times.get(place)?))
+                Some((self.place_of(step), journey.seq(events.event(place)?)?, *events.times.get(place)?))
             };
             let events = trail.into_iter().filter_map(served).collect();
             let group = key.to_key();
@@ -292,6 +319,7 @@ impl BoundFunnel {
         }
         let walks = &mut *state.walks;
         let is_done = !self.plan.customers
+            && self.optional.is_empty()
             && self.plan.count == Count::Customers
             && if self.scope.counts_all() {
                 self.rules.walk_each(events, |_| true, walks)
@@ -324,13 +352,18 @@ impl BoundFunnel {
         let nothing = StepState::default();
         let entered = counts.entered();
         let entered_settled = counts.steps.first().map_or(0, |step| step.reached_settled);
+        let of = |place: usize| counts.steps.get(place).unwrap_or(&nothing);
         let mut previous = entered;
-        let mut steps = Vec::with_capacity(self.rules.steps);
-        let counted = counts.steps.iter().chain(std::iter::repeat(&nothing));
-        for (i, (condition, step)) in self.plan.steps.iter().zip(counted).enumerate() {
+        let mut steps = Vec::with_capacity(self.plan.steps.len());
+        let (mut required, mut optional) = (0.., self.rules.steps..);
+        for (number, condition) in (1..).zip(&self.plan.steps) {
+            let is_optional = self.plan.optional.contains(&number);
+            let places: &mut dyn Iterator<Item = usize> = if is_optional { &mut optional } else { &mut required };
+            let step = places.next().map_or(&nothing, of);
             steps.push(FunnelStep {
-                step: i + 1,
+                step: number,
                 name: condition.to_string(),
+                optional: is_optional,
                 customers: step.reached,
                 done: if self.rules.order == Order::Any { step.done } else { step.reached },
                 from_entry: Rate::new(step.reached, entered),
@@ -339,10 +372,12 @@ impl BoundFunnel {
                 dropped: step.dropped,
                 stopped: step.stopped,
                 pending: step.pending,
-                time_to_reach: if i == 0 { DurationSummary::of_zeros(step.reached) } else { step.time.summary() },
-                histogram: if i == 0 { TimeBin::of_zeros(step.reached) } else { step.time.histogram() },
+                time_to_reach: if number == 1 { DurationSummary::of_zeros(step.reached) } else { step.time.summary() },
+                histogram: if number == 1 { TimeBin::of_zeros(step.reached) } else { step.time.histogram() },
             });
-            previous = step.reached;
+            if !is_optional {
+                previous = step.reached;
+            }
         }
         let last = counts.steps.get(self.rules.steps - 1).unwrap_or(&nothing);
         FunnelFigures {
@@ -369,7 +404,7 @@ impl BoundFunnel {
                 let of_value = list.iter().find(|(name, _)| is_same(&by.shown(name.clone()), value));
                 of_value.map(|(_, counts)| self.figures(counts))
             });
-            FunnelComparison::of(one, other, figures.each_ref().map(Option::as_ref), self.rules.steps)
+            FunnelComparison::of(one, other, figures.each_ref().map(Option::as_ref), self.plan.steps.len())
         });
         let others = list.split_off(list.len().min(by.limit()));
         let mut all = Counts::default();
@@ -426,6 +461,7 @@ impl Bound for BoundFunnel {
         let is_simple = !self.plan.customers
             && self.held.is_empty()
             && self.without_removing.is_none()
+            && self.optional.is_empty()
             && self.plan.count == Count::Customers
             && self.rules.order != Order::Any;
         match &self.groups {
