@@ -445,8 +445,11 @@ mod tests {
                     seen[0] = true;
                 }
                 Ok((engine, mended)) if length > 0 && mended.0.is_empty() => {
-                    let error = engine.range(b"", b"\xff", 1000).unwrap_err();
-                    assert!(error.is_corrupt(), "{error:?}");
+                    // Where sled finds an end it takes that for the end of all: then only a witness knows better.
+                    match engine.range(b"", b"\xff", 1000) {
+                        Err(error) => assert!(error.is_corrupt(), "{error:?}"),
+                        Ok(pairs) => assert!(pairs.len() < 300, "all {} are there", pairs.len()),
+                    }
                 }
                 Ok((engine, mended)) => {
                     // sled itself says nothing: at least the note is there, if there was anything left to see.

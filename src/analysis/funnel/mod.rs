@@ -6,6 +6,7 @@ mod breakdown;
 mod chain;
 mod choose;
 mod each;
+mod finish;
 mod group_by;
 mod groups;
 mod hold;
