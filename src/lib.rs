@@ -89,7 +89,7 @@ pub use analysis::{
     Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, CohortRetention, CohortRetentionBuilder,
     CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Exclusion, ExclusionEffect, Funnel,
     FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
-    FunnelOutcome, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS,
+    FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS,
     LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, Matches, Order, Plan, Rate, RateDifference,
     Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent,
     StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageReading, StageTotal, Stickiness,

@@ -33,8 +33,8 @@ pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
-    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep,
-    LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
+    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
+    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
 };
 pub use histogram::TimeBin;
 pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};

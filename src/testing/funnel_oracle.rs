@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     Breakdown, BreakdownFrom, Count, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison,
-    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelReport, FunnelStep, JourneyModel,
-    Order, PropertyValue, Rate, Scope, Seq, ServedEvent, Ties, Window, analysis::funnel::Excluded,
+    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep,
+    JourneyModel, Micros, Order, Period, PropertyValue, Rate, Scope, Seq, ServedEvent, Ties, Window,
+    analysis::funnel::Excluded,
 };
 
 /// What a funnel's report must say.
@@ -433,6 +434,7 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         customers: plan.customers.then(|| listed.collect()),
         steps: all.steps,
         removed: fates.iter().filter(|one| !stay(one)).count() as u64,
+        trend: plan.trend.map(|period| by_period(period, plan, &fates, stories.end)),
         breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates)),
     };
     let place = |required: usize| (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
@@ -540,6 +542,29 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
         time_since_first_entry: summary(converted.map(|fate| fate.since_first_entry).collect()),
         steps: steps.collect(),
     }
+}
+
+/// The figures of each period from the first entry to the last.
+fn by_period(period: Period, plan: &Funnel, fates: &[OneFate<'_>], end: i64) -> Vec<FunnelPeriod> {
+    let mut by_start: BTreeMap<Micros, Vec<&Fate>> = BTreeMap::new();
+    for OneFate { fate, .. } in fates.iter().filter(|one| one.fate.outcome != FunnelOutcome::Removed) {
+        let entry = fate.reached[fate.reached.len() - 1].0;
+        by_start.entry(period.start_of(Micros(entry))).or_default().push(fate);
+    }
+    let Some((&first, _)) = by_start.first_key_value() else { return Vec::new() };
+    let last = *by_start.last_key_value().unwrap().0;
+    let starts = std::iter::once(first).chain(period.following(first)).take_while(|start| *start <= last);
+    starts
+        .map(|start| {
+            let window = plan.window.map_or(0, |window| i128::from(window.micros()));
+            let over = period.next(start).map(|next| i128::from(next.0) + window);
+            FunnelPeriod {
+                start: start.to_datetime(),
+                finished: over.is_some_and(|over| over <= i128::from(end)),
+                figures: figures(plan, by_start.get(&start).map_or(&[][..], Vec::as_slice)),
+            }
+        })
+        .collect()
 }
 
 /// The figures of each group: the largest, and the others together.

@@ -4,11 +4,14 @@ use std::cell::Cell;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Condition, Count, Event, Funnel, FunnelBuilder, FunnelOutcome, FunnelReport, JourneyModel, Scope, Seq, Ties,
+    Condition, Count, Event, Funnel, FunnelBuilder, FunnelOutcome, FunnelReport, JourneyModel, Period, Scope, Seq,
+    Ties,
     testing::{World, check_arrival, check_bystander, oracle},
 };
 
-use crate::given::{any_funnel, any_model, any_scope, day, each_world, given, journeys, orders, tied_world};
+use crate::given::{
+    any_funnel, any_model, any_scope, day, each_world, given, journeys, orders, tied_world, with_trend,
+};
 
 fn ask(events: &[Event], funnel: FunnelBuilder) -> FunnelReport {
     let funnel = funnel.build().unwrap();
@@ -281,7 +284,7 @@ fn a_funnel_of_32_steps_at_one_instant() {
 // Random worlds.
 
 fn against_the_oracle(seed: u64, events: &[Event]) -> Result<(), String> {
-    let (funnel, model, scope) = (any_funnel(seed), any_model(seed), any_scope(seed));
+    let (funnel, model, scope) = (with_trend(seed, events, any_funnel(seed)), any_model(seed), any_scope(seed));
     let truth = oracle::funnel(events, &funnel, &model, &scope);
     let report = journeys(events).query().scope(scope.clone()).model(model.clone()).run(&funnel);
     let told = |why: String| {
@@ -448,4 +451,42 @@ fn attempts_follow_one_another() {
     let (converted, over, stopped) = (FunnelOutcome::Converted, FunnelOutcome::WindowOver, FunnelOutcome::Stopped);
     assert_eq!(attempts, [(converted, 1), (over, 4), (converted, 5), (stopped, 7), (converted, 9)]);
     assert_eq!((report.entered, report.converted), (5, 3));
+}
+
+#[test]
+fn a_trend_has_a_row_for_each_period_of_entry() {
+    let events = given(&["ann 0 view", "ann 8 pay", "bob 0.5 view", "eve 15 view", "eve 15 pay", "joe 22 home"]);
+    // 1970-01-01 was a Thursday: weeks from Thursday begin on days 0, 7, 14, 21.
+    let week = Period::WEEK.first_weekday(chrono::Weekday::Thu);
+    let report = ask(&events, Funnel::ordered(["view", "pay"]).within(TimeDelta::days(8)).trend(week));
+    let rows: Vec<_> = report
+        .trend
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.start, row.figures.entered, row.figures.converted, row.finished))
+        .collect();
+    assert_eq!(rows, [(day(0.0), 2, 1, true), (day(7.0), 0, 0, true), (day(14.0), 1, 1, false)]);
+    assert_eq!((report.entered, report.converted), (3, 2));
+}
+
+#[test]
+fn an_optional_step_is_counted_where_it_is_done_in_its_place() {
+    let events = given(&[
+        "ann 0 view",
+        "ann 1 help",
+        "ann 2 pay",
+        "bob 0 help",
+        "bob 1 view",
+        "bob 2 pay", // Help came before the view.
+        "eve 0 view",
+        "eve 3 help", // She may still pay.
+        "joe 0 view",
+        "joe 2 pay",
+        "joe 3 help",
+    ]);
+    let report = ask(&events, Funnel::ordered(["view", "help", "pay"]).optional(2).list_customers());
+    let steps: Vec<_> =
+        report.steps.iter().map(|step| (step.customers, step.from_previous.of, step.optional)).collect();
+    assert_eq!(steps, [(4, 4, false), (2, 4, true), (3, 4, false)]);
+    assert_eq!(report.customers.unwrap()[0].events.iter().map(|served| served.step).collect::<Vec<_>>(), [1, 3]);
 }

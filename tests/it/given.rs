@@ -260,6 +260,19 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     funnel.build().unwrap()
 }
 
+/// The same with a trend now and then, where the events do not lie thousands of years apart.
+pub(crate) fn with_trend(seed: u64, events: &[Event], funnel: Funnel) -> Funnel {
+    let mut rng = Rng::with_seed(seed ^ 0x7d);
+    let times = || events.iter().map(Event::occurred_at);
+    let is_short = times().min().zip(times().max()).is_some_and(|(first, last)| last - first < TimeDelta::days(400));
+    if !is_short || rng.u8(..4) > 0 {
+        return funnel;
+    }
+    let mut plan = serde_json::to_value(funnel).unwrap();
+    plan["trend"] = serde_json::to_value(any_period(&mut rng)).unwrap();
+    serde_json::from_value(plan).unwrap()
+}
+
 /// In any order only the first event is known.
 pub(crate) fn fit(breakdown: Breakdown, any_order: bool, optional: &[usize]) -> Breakdown {
     if optional.iter().any(|step| from_of(&breakdown)["step"] == *step) {

@@ -298,6 +298,7 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
             .within(chrono::TimeDelta::days(2))
             .exclude(Condition::property("phone", Comparison::Eq(secret("other").into())))
             .breakdown(breakdown)
+            .trend(journeylog::Period::DAY)
             .list_customers()
     };
     shown.lock().unwrap().value("FunnelBuilder", &funnel(Breakdown::property("phone")));

@@ -1,24 +1,27 @@
 //! How what a funnel has counted becomes a report.
 
+use std::collections::BTreeMap;
+
 use super::{
-    FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelReport,
-    FunnelStep, Order, ServedEvent,
+    FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelPeriod,
+    FunnelReport, FunnelStep, Order, ServedEvent,
     group_by::{GroupBy, Name},
     groups::{Counts, Groups, StepState},
     report::is_same,
     state::{BoundFunnel, FunnelState, Listed},
 };
 use crate::{
-    analysis::{DurationSummary, Rate, TimeBin},
+    analysis::{DurationSummary, Rate, TimeBin, over_time::over_time},
     error::Result,
     journey::Names,
-    model::CustomerId,
+    model::{CustomerId, Micros, Period, PeriodSpan},
 };
 
 impl BoundFunnel {
     /// What a report says of all that was counted.
     pub(super) fn report(&self, state: FunnelState, names: &Names) -> Result<FunnelReport> {
-        let FunnelState { groups, removed, customers, .. } = state;
+        let FunnelState { groups, trend, removed, customers, .. } = state;
+        let trend = self.plan.trend.map(|period| self.over_time(period, &trend)).transpose()?;
         let (breakdown, all) = match &self.groups {
             Some(by) => {
                 let (breakdown, all) = self.break_down(groups, by, names);
@@ -47,6 +50,7 @@ impl BoundFunnel {
             time_since_first_entry,
             steps,
             removed,
+            trend,
             breakdown,
             customers,
         })
@@ -94,6 +98,23 @@ impl BoundFunnel {
             time_since_first_entry: counts.since_first_entry.summary(),
             steps,
         }
+    }
+
+    /// The figures of each period from the first to the last in which somebody entered.
+    fn over_time(&self, period: Period, counts: &BTreeMap<Micros, Counts>) -> Result<Vec<FunnelPeriod>> {
+        let Some(((&first, _), (&last, _))) = counts.first_key_value().zip(counts.last_key_value()) else {
+            return Ok(Vec::new());
+        };
+        let nobody = Counts::default();
+        let row = |span: PeriodSpan| {
+            let over = self.rules.window.map_or(span.end, |window| span.end.plus(window));
+            FunnelPeriod {
+                start: span.start.to_datetime(),
+                finished: over <= self.scope.end,
+                figures: self.figures(counts.get(&span.start).unwrap_or(&nobody)),
+            }
+        };
+        Ok(over_time(period, first, last)?.into_iter().map(row).collect())
     }
 
     /// The largest groups, the others together, and all.

@@ -111,10 +111,10 @@ impl Counts {
     }
 
     /// Notes which optional steps a customer did; they stand behind the required ones.
-    pub(super) fn note_optional(&mut self, required: usize, done: impl ExactSizeIterator<Item = bool>, settled: bool) {
-        if done.len() > 0 {
+    pub(super) fn note_optional(&mut self, required: usize, done: &[bool], settled: bool) {
+        if !done.is_empty() {
             let steps = self.steps_up_to(required + done.len());
-            for (step, _) in steps.iter_mut().skip(required).zip(done).filter(|(_, done)| *done) {
+            for (step, _) in steps.iter_mut().skip(required).zip(done).filter(|(_, done)| **done) {
                 step.reached += 1;
                 step.reached_settled += u64::from(settled);
             }
@@ -135,7 +135,7 @@ impl Counts {
         self.since_first_entry.merge(other.since_first_entry);
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let steps = self.steps.iter().map(|step| size_of::<StepState>() + step.time.size());
         steps.sum::<usize>() + self.since_first_entry.size()
     }

@@ -24,5 +24,5 @@ pub(crate) use plan::Excluded;
 pub use plan::{Count, Exclusion, ExclusionEffect, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
 pub use report::{
     FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
-    FunnelReport, FunnelStep, ServedEvent,
+    FunnelPeriod, FunnelReport, FunnelStep, ServedEvent,
 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Breakdown, BreakdownFrom, waiting::Gap};
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Window, check_name},
+    model::{Condition, Period, Window, check_name},
 };
 
 /// A funnel has at most this many steps, and as many exclusions.
@@ -153,7 +153,8 @@ pub(crate) struct StepGap {
 /// Instead of customers [attempts](Count::Attempts) may be counted, each by the chains that begin at its entry; of held
 /// properties each value has attempts of its own.
 ///
-/// The same figures are told for each channel, property and more by a [`Breakdown`].
+/// The same figures are told for each channel, property and more by a [`Breakdown`], and for each calendar period of the chain's
+/// first event by a [trend](FunnelBuilder::trend).
 ///
 /// # Worked example
 /// Steps `view`, `cart`, `pay` within 7 days. Ann: view (day 0), cart (day 1), view (day 5), pay (day 9). Her chain
@@ -200,6 +201,7 @@ pub struct Funnel {
     /// Names of properties.
     pub(crate) hold: Vec<String>,
     pub(crate) count: Count,
+    pub(crate) trend: Option<Period>,
     pub(crate) breakdown: Option<Breakdown>,
     pub(crate) customers: bool,
 }
@@ -269,7 +271,7 @@ impl Funnel {
 }
 
 /// A funnel in the making, and the JSON form of one:
-/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","optional":[],"gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2],"effect":"remove"}],"hold":["product"],"breakdown":{"by":"channel"},"customers":true}`.
+/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","optional":[],"gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2],"effect":"remove"}],"hold":["product"],"trend":"week","breakdown":{"by":"channel"},"customers":true}`.
 /// The orders are `ordered`, `strict` and `any`; the effect of an exclusion is `drop` or `remove`; with `"count":"attempts"`
 /// attempts are counted. The forms of a breakdown are those of [`Breakdown`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -293,6 +295,8 @@ pub struct FunnelBuilder {
     hold: Vec<String>,
     #[serde(default, skip_serializing_if = "is_customers")]
     count: Count,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trend: Option<Period>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     breakdown: Option<Breakdown>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -385,6 +389,12 @@ impl FunnelBuilder {
         self
     }
 
+    /// Tells the same figures for each calendar period in which the chain's first event lies.
+    pub fn trend(mut self, period: Period) -> Self {
+        self.trend = Some(period);
+        self
+    }
+
     /// Tells customers apart by a value, such as the channel of their chain's first event.
     pub fn breakdown(mut self, breakdown: Breakdown) -> Self {
         self.breakdown = Some(breakdown);
@@ -418,6 +428,7 @@ impl FunnelBuilder {
             exclusions,
             hold,
             count,
+            trend,
             breakdown,
             customers,
             refused,
@@ -533,6 +544,7 @@ impl FunnelBuilder {
             exclusions: checked,
             hold,
             count,
+            trend,
             breakdown,
             customers,
         })
@@ -548,7 +560,7 @@ impl TryFrom<FunnelBuilder> for Funnel {
 
 impl From<Funnel> for FunnelBuilder {
     fn from(funnel: Funnel) -> Self {
-        let Funnel { steps, order, ties, window, optional, gaps, exclusions, hold, count, breakdown, customers } =
+        let Funnel { steps, order, ties, window, optional, gaps, exclusions, hold, count, trend, breakdown, customers } =
             funnel;
         let exclusions = exclusions
             .into_iter()
@@ -564,6 +576,7 @@ impl From<Funnel> for FunnelBuilder {
             exclusions,
             hold,
             count,
+            trend,
             breakdown,
             customers,
             refused: None,

@@ -37,6 +37,10 @@ pub struct FunnelReport {
     /// each of these.
     #[serde(default)]
     pub removed: u64,
+    /// The same figures for each period of entry, if the plan asks for a trend: from the first to the last in which somebody
+    /// entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Vec<FunnelPeriod>>,
     /// The same figures for each group of customers, if the plan tells them apart. In a breakdown of one funnel for each
     /// value the figures above count a customer once for each group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +48,19 @@ pub struct FunnelReport {
     /// The customers behind the numbers, by id and then by group, if the plan lists them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customers: Option<Vec<FunnelCustomer>>,
+}
+
+/// How far those came who entered in one period.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunnelPeriod {
+    /// When it begins.
+    pub start: DateTime<Utc>,
+    /// Whether it is over, and the window of all who entered in it.
+    pub finished: bool,
+    /// How far they came.
+    #[serde(flatten)]
+    pub figures: FunnelFigures,
 }
 
 /// How far the customers of each group came.
@@ -355,6 +372,24 @@ impl FunnelReport {
     }
 }
 
+fn trend_table(periods: &[FunnelPeriod]) -> Table {
+    let columns = ["from", "entered", "converted", "of entered", "95 % interval", "pending"];
+    let mut table = Table::new("By period of entry (* not over)", columns);
+    for period in periods {
+        let FunnelFigures { entered, converted, conversion, pending, .. } = &period.figures;
+        let interval = format!("{:.1}-{:.1}", conversion.low * 100.0, conversion.high * 100.0);
+        table.push([
+            format!("{}{}", period.start.to_rfc3339(), if period.finished { "" } else { " *" }).into(),
+            (*entered).into(),
+            (*converted).into(),
+            Cell::share(conversion.share),
+            interval.into(),
+            (*pending).into(),
+        ]);
+    }
+    table
+}
+
 impl Tables for FunnelReport {
     fn tables(&self) -> Vec<Table> {
         let order = match self.order {
@@ -369,7 +404,8 @@ impl Tables for FunnelReport {
         let comparison = self.breakdown.as_ref().and_then(|breakdown| breakdown.comparison.as_ref());
         let comparison = comparison.map(FunnelComparison::table);
         let listed = self.customers.as_ref().map(|customers| self.customer_table(customers));
-        std::iter::once(steps).chain(groups).chain(comparison).chain(listed).collect()
+        let trend = self.trend.as_ref().map(|periods| trend_table(periods));
+        std::iter::once(steps).chain(trend).chain(groups).chain(comparison).chain(listed).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! A funnel bound to a store, and what is counted while visiting.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +17,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, MatchedRoom, Names},
-    model::{Micros, Seq},
+    model::{Micros, Periods, Seq},
 };
 
 /// A funnel bound to a store.
@@ -29,7 +31,7 @@ pub struct BoundFunnel {
     matches: Matches,
     /// For each property that is held constant the same events, which carry it.
     held: Vec<Matches>,
-    scope: BoundScope,
+    pub(super) scope: BoundScope,
     pub(super) groups: Option<GroupBy>,
 }
 
@@ -90,6 +92,8 @@ impl Analysis for Funnel {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FunnelState {
     pub(super) groups: Groups,
+    /// By the beginnings of the periods of entry, if the plan asks for a trend.
+    pub(super) trend: BTreeMap<Micros, Counts>,
     /// Customers whom an exclusion removed.
     pub(super) removed: u64,
     pub(super) customers: Vec<Listed>,
@@ -98,6 +102,8 @@ pub struct FunnelState {
     /// Room for the walks of one journey.
     #[serde(skip)]
     walks: Box<Walks>,
+    #[serde(skip)]
+    periods: Periods,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -280,14 +286,20 @@ impl BoundFunnel {
         if outcome == FunnelOutcome::Removed {
             state.removed += 1;
         } else {
-            let counts = state.groups.of(key);
-            self.count(counts, &walk.reached, outcome, walk.first_entry);
-            if let Some((done, _)) = &in_any_order {
-                counts.note_done(self.rules.steps, *done);
+            let optional: Vec<bool> =
+                self.optional.iter().map(|step| step.is_done(events, parts, level, span)).collect();
+            let count_in = |counts: &mut Counts| {
+                self.count(counts, &walk.reached, outcome, walk.first_entry);
+                if let Some((done, _)) = &in_any_order {
+                    counts.note_done(self.rules.steps, *done);
+                }
+                counts.note_optional(self.rules.steps, &optional, self.is_settled(outcome, span.0));
+            };
+            count_in(state.groups.of(key));
+            if let Some(period) = self.plan.trend {
+                let start = state.periods.span_of(period, span.0).start;
+                count_in(state.trend.entry(start).or_default());
             }
-            let is_done = |step: &OptionalStep| step.is_done(events, parts, level, span);
-            let settled = self.is_settled(outcome, span.0);
-            counts.note_optional(self.rules.steps, self.optional.iter().map(is_done), settled);
         }
         if T::IS_KEPT {
             let trail = in_any_order.map_or_else(|| trail.into_iter().enumerate().collect(), |(_, trail)| trail);
@@ -318,6 +330,7 @@ impl BoundFunnel {
         let walks = &mut *state.walks;
         let is_done = !self.plan.customers
             && self.optional.is_empty()
+            && self.plan.trend.is_none()
             && self.plan.count == Count::Customers
             && if self.scope.counts_all() {
                 self.rules.walk_each(events, |_| true, walks)
@@ -363,6 +376,7 @@ impl Bound for BoundFunnel {
             && self.held.is_empty()
             && self.without_removing.is_none()
             && self.optional.is_empty()
+            && self.plan.trend.is_none()
             && self.plan.count == Count::Customers
             && self.rules.order != Order::Any;
         match &self.groups {
@@ -375,6 +389,7 @@ impl Bound for BoundFunnel {
     fn merge(&self, state: &mut FunnelState, other: FunnelState) {
         state.groups.merge(other.groups);
         state.removed += other.removed;
+        other.trend.into_iter().for_each(|(start, counts)| state.trend.entry(start).or_default().merge(counts));
         state.customers.extend(other.customers);
         state.listed_texts += other.listed_texts;
     }
@@ -382,7 +397,8 @@ impl Bound for BoundFunnel {
     fn size(&self, state: &FunnelState) -> usize {
         let listed =
             state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(usize, Seq, Micros)>());
-        state.groups.size() + listed + state.listed_texts
+        let trend: usize = state.trend.values().map(|counts| size_of::<(Micros, Counts)>() + counts.size()).sum();
+        state.groups.size() + trend + state.periods.size() + listed + state.listed_texts
     }
 
     fn finish(&self, state: FunnelState, names: &Names) -> Result<FunnelReport> {
