@@ -4,6 +4,7 @@ mod any_order;
 mod attempts;
 mod breakdown;
 mod chain;
+mod check;
 mod choose;
 mod each;
 mod finish;

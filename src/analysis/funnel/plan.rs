@@ -6,13 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::{Breakdown, BreakdownFrom, waiting::Gap};
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Period, Window, check_name},
+    model::{Condition, Period, Window},
 };
 
 /// A funnel has at most this many steps, and as many exclusions.
 pub const LIMIT_STEPS: usize = 32;
-/// So many properties can be held constant.
-const LIMIT_HELD: usize = 8;
 
 /// How a funnel's steps follow one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -412,8 +410,8 @@ impl FunnelBuilder {
     /// # Errors
     /// [`InvalidPlan`] if there are no steps or more than 32, a condition that cannot be asked, a negative window, more
     /// than 32 exclusions, one that does not lie between two steps, or one in a strict funnel, where every other event
-    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if a step is optional that is the first or the last, or beside gaps, or not in an ordered funnel; if more than 8
-    /// properties are held constant, or any in a strict funnel or beside one funnel for each value; if gaps, exclusions or
+    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if a step is optional
+    /// that is the first or the last, or beside gaps, or not in an ordered funnel; if more than 8 properties are held constant, or any in a strict funnel or beside one funnel for each value; if gaps, exclusions or
     /// a breakdown by another than the first event are asked in any order; if attempts are counted in any order or beside an
     /// exclusion that removes customers; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
     /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
@@ -436,118 +434,19 @@ impl FunnelBuilder {
         if let Some(refused) = refused {
             return Err(refused.within("funnel").into());
         }
-        let refuse = |at: String, reason: String| Err(InvalidPlan::new(at, reason));
-        if steps.is_empty() || steps.len() > LIMIT_STEPS {
-            return refuse("funnel.steps".into(), format!("has {} steps, 1 to {LIMIT_STEPS} are allowed", steps.len()));
-        }
-        for (i, step) in steps.iter().enumerate() {
-            step.check().map_err(|e| e.within(&format!("funnel.steps[{i}]")))?;
-        }
         optional.sort_unstable();
         optional.dedup();
-        if let Some(step) = optional.iter().find(|step| **step <= 1 || **step >= steps.len()) {
-            let reason = format!("step {step} of {} cannot be optional, as the first and the last cannot", steps.len());
-            return refuse("funnel.optional".into(), reason);
-        }
-        if !optional.is_empty() && (order != Order::Ordered || !gaps.is_empty()) {
-            return refuse("funnel.optional".into(), "only an ordered funnel without gaps has optional steps".into());
-        }
-        for (i, StepGap { step, min, max }) in gaps.iter().enumerate() {
-            let at = || format!("funnel.gaps[{i}]");
-            if !(2..=steps.len()).contains(step) {
-                return refuse(at(), format!("step {step} has none before it among {} steps", steps.len()));
-            }
-            if min.is_none() && max.is_none() || min.zip(*max).is_some_and(|(min, max)| min > max) {
-                return refuse(at(), "needs a min or a max, and the min not above the max".into());
-            }
-            if gaps.iter().take(i).any(|other| other.step == *step) {
-                return refuse(at(), format!("step {step} has one already"));
-            }
-        }
-        if exclusions.len() > LIMIT_STEPS {
-            return refuse(
-                "funnel.exclude".into(),
-                format!("has {} entries, the limit is {LIMIT_STEPS}", exclusions.len()),
-            );
-        }
-        if order == Order::Any && !gaps.is_empty() {
-            return refuse("funnel.gaps".into(), "in any order no step is before another".into());
-        }
-        if order == Order::Any && !exclusions.is_empty() {
-            return refuse("funnel.exclude".into(), "in any order nothing lies between two steps".into());
-        }
-        if let (Order::Any, Some(breakdown)) = (order, &breakdown)
-            && !matches!(breakdown.from, BreakdownFrom::FirstEvent | BreakdownFrom::Each)
-        {
-            return refuse("funnel.breakdown.from".into(), "in any order only the first event is known".into());
-        }
-        if order == Order::Strict && !exclusions.is_empty() {
-            return refuse(
-                "funnel.exclude".into(),
-                "a strict funnel takes none: every other event breaks its chains".into(),
-            );
-        }
-        let mut checked = Vec::with_capacity(exclusions.len());
-        for (i, Exclusion { when, between, effect }) in exclusions.into_iter().enumerate() {
-            let at = format!("funnel.exclude[{i}]");
-            when.check().map_err(|e| e.within(&at))?;
-            let (after, before) = between.unwrap_or((1, steps.len()));
-            if after == 0 || after >= before || before > steps.len() {
-                return refuse(at, format!("between {after} and {before} is not between two of {} steps", steps.len()));
-            }
-            if optional.iter().any(|step| *step == after || *step == before) {
-                return refuse(at, "lies between two required steps, and one of these is optional".into());
-            }
-            checked.push(Excluded { when, after, before, effect });
-        }
-        checked.sort_by_key(|exclusion| exclusion.effect);
-        if count == Count::Attempts && order == Order::Any {
-            return refuse(
-                "funnel.count".into(),
-                "in any order each event may begin an attempt: count customers".into(),
-            );
-        }
-        if count == Count::Attempts && checked.iter().any(|exclusion| exclusion.effect == ExclusionEffect::Remove) {
-            return refuse("funnel.count".into(), "an exclusion removes customers, not attempts".into());
-        }
-        if hold.len() > LIMIT_HELD {
-            return refuse("funnel.hold".into(), format!("has {} properties, the limit is {LIMIT_HELD}", hold.len()));
-        }
-        for (i, property) in hold.iter().enumerate() {
-            check_name("property", property).map_err(|e| e.within(&format!("funnel.hold[{i}]")))?;
-        }
-        if !hold.is_empty() && order == Order::Strict {
-            return refuse(
-                "funnel.hold".into(),
-                "a strict funnel takes none: other values would break its chains".into(),
-            );
-        }
-        if !hold.is_empty() && breakdown.as_ref().is_some_and(|breakdown| breakdown.from == BreakdownFrom::Each) {
-            return refuse(
-                "funnel.hold".into(),
-                "a breakdown of one funnel for each value holds that value already".into(),
-            );
-        }
-        breakdown.as_ref().map_or(Ok(()), |breakdown| breakdown.check(steps.len()))?;
-        if let Some(BreakdownFrom::Step(step)) = breakdown.as_ref().map(|breakdown| breakdown.from)
-            && optional.contains(&step)
-        {
-            return refuse("funnel.breakdown.from".into(), format!("step {step} is optional"));
-        }
-        Ok(Funnel {
-            steps,
-            order,
-            ties,
-            window,
-            optional,
-            gaps,
-            exclusions: checked,
-            hold,
-            count,
-            trend,
-            breakdown,
-            customers,
-        })
+        let last = steps.len();
+        let excluded = |Exclusion { when, between, effect }| {
+            let (after, before) = between.unwrap_or((1, last));
+            Excluded { when, after, before, effect }
+        };
+        let exclusions = exclusions.into_iter().map(excluded).collect();
+        let mut funnel =
+            Funnel { steps, order, ties, window, optional, gaps, exclusions, hold, count, trend, breakdown, customers };
+        funnel.check()?;
+        funnel.exclusions.sort_by_key(|exclusion| exclusion.effect);
+        Ok(funnel)
     }
 }
 
