@@ -8,6 +8,8 @@ use crate::model::Micros;
 const EXACT: usize = 1 << 14;
 /// A bucket's ends differ by at most this share of its value: 1,024 buckets for each doubling.
 const PER_DOUBLING: usize = 1024;
+/// How far a length counted in a bucket may lie from the true one, as a share of it.
+pub(super) const BUCKET_ERROR: f64 = 1.0 / PER_DOUBLING as f64;
 
 /// Lengths of time in microseconds, of which quantiles are asked at the end.
 ///
@@ -121,6 +123,36 @@ impl Durations {
         }
     }
 
+    /// Whether all lengths are known as they are.
+    pub(super) fn is_exact(&self) -> bool {
+        matches!(self.kept, Kept::All(_))
+    }
+
+    /// The distinct lengths in order, each with how often it came. In buckets, each is as long as the shortest of its bucket;
+    /// lengths that are no longer known as they are come so in any case.
+    pub(super) fn counts(&self, in_buckets: bool) -> Vec<(u64, u64)> {
+        let mut counts: Vec<(u64, u64)> = Vec::new();
+        let mut add = |micros: u64, times: u64| match counts.last_mut().filter(|(last, _)| *last == micros) {
+            Some((_, here)) => *here = here.saturating_add(times),
+            None => counts.push((micros, times)),
+        };
+        match &self.kept {
+            Kept::All(all) => {
+                let mut all = all.clone();
+                all.sort_unstable();
+                all.into_iter()
+                    .for_each(|micros| add(if in_buckets { bucket_start(bucket(micros)) } else { micros }, 1));
+            }
+            Kept::Buckets(buckets) => {
+                for (doubling, first) in buckets.iter().zip((0..).step_by(PER_DOUBLING)) {
+                    let here = (first..).zip(doubling).filter(|(_, times)| **times > 0);
+                    here.for_each(|(index, &times)| add(bucket_start(index), times));
+                }
+            }
+        }
+        counts
+    }
+
     /// Count, mean, median, 90th percentile and longest; `None` if there are no lengths.
     pub fn summary(&self) -> Option<DurationSummary> {
         let (count, quantile, error): (u64, Box<dyn Fn(f64) -> u64>, f64) = match &self.kept {
@@ -148,7 +180,7 @@ impl Durations {
                     });
                     starts.next().unwrap_or_default()
                 };
-                (count, Box::new(at), 1.0 / PER_DOUBLING as f64)
+                (count, Box::new(at), BUCKET_ERROR)
             }
         };
         if count == 0 {

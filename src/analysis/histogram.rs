@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Durations;
 
 /// Where spans begin, in seconds: those in which people count.
-const EDGES: [u64; 21] = {
+pub(super) const EDGES: [u64; 21] = {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;

@@ -6,6 +6,7 @@ mod bind;
 mod carried;
 mod difference;
 mod duration;
+mod dwell;
 pub(crate) mod funnel;
 mod histogram;
 mod kept;
@@ -25,12 +26,14 @@ mod seam;
 mod stage_plan;
 mod stages;
 mod stickiness;
+mod survival;
 mod test;
 mod transitions;
 
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
+pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
     FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
@@ -50,4 +53,5 @@ pub use scope::Scope;
 pub use seam::{Analysis, Bound};
 pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
 pub use stickiness::{LIMIT_STICKINESS_PERIODS, Stickiness, StickinessCustomer, StickinessReport, StickinessRow};
+pub use survival::{SurvivalPoint, SurvivalTime};
 pub use transitions::{StageTotal, TransitionCell, Transitions, TransitionsReport};

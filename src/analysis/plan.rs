@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Funnel, FunnelReport, Lifecycle, LifecycleReport,
-    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Dwell, DwellReport, Funnel, FunnelReport,
+    Lifecycle, LifecycleReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions,
+    TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -18,7 +19,8 @@ use crate::{
 macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
-        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`.
+        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`,
+        /// `{"dwell":{}}`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -139,6 +141,8 @@ any_plan! {
     Lifecycle(Lifecycle, LifecycleReport),
     /// In how many of the last periods customers are active.
     Stickiness(Stickiness, StickinessReport),
+    /// How long customers stay in each stage, and where they wait.
+    Dwell(Dwell, DwellReport),
 }
 
 impl Plan {
@@ -150,7 +154,7 @@ impl Plan {
             Self::Stages(stages) => Self::Stages(stages.list_customers()),
             Self::Retention(retention) => Self::Retention(retention.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
-            other @ (Self::Transitions(_) | Self::Lifecycle(_)) => other,
+            other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_)) => other,
         }
     }
 }

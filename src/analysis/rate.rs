@@ -27,10 +27,12 @@ pub struct Rate {
     pub high: f64,
 }
 
+/// A standard normal variable lies within so much of 0 with 95 %.
+pub(super) const Z: f64 = 1.959_963_984_540_054;
+
 impl Rate {
     /// The share of `some` out of `of`.
     pub fn new(some: u64, of: u64) -> Self {
-        const Z: f64 = 1.959_963_984_540_054;
         if of == 0 {
             return Self { some, of, share: None, low: 0.0, high: 1.0 };
         }

@@ -51,8 +51,8 @@ const CELL_WORDS: usize = 65;
 /// Time: one look at each event. Memory: a few numbers and the dwell times per cell, up to a bound.
 ///
 /// Dwell figures are of the visits that this move ended. Visits that are still open are in `here_now`, and in every share
-/// of their row, but in no dwell figure: how long customers stay in a stage, open visits included, takes a survival curve,
-/// which this is not.
+/// of their row, but in no dwell figure: how long customers stay in a stage, open visits included, is what
+/// [`Dwell`](crate::Dwell) says.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]

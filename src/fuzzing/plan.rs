@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, Period, Plan, Question, Report,
     StageCountsReport, StickinessReport, TransitionsReport,
-    testing::{World, differences, oracle},
+    testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
 /// A text that may be questions: what is read is written and read again to the same, its answer to the worlds is a limit
@@ -108,6 +108,9 @@ fn check(events: &[Event], answer: &Answer) {
             if report.rows.len() <= 12 && !is_at_the_ends(events) {
                 agrees::<StickinessReport>(&oracle::stickiness(events, stickiness, &model, scope), report);
             }
+        }
+        (Plan::Dwell(_), Report::Dwell(report)) => {
+            differences_beyond_rounding(&oracle::dwell(events, &own(), scope), report).unwrap();
         }
         _ => panic!("a report of another kind"),
     }

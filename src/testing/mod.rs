@@ -28,6 +28,7 @@ mod activity_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod conditions;
+mod dwell_oracle;
 mod funnel_oracle;
 mod laws;
 mod retention_oracle;
@@ -37,11 +38,12 @@ mod world;
 
 pub use conditions::any_condition;
 pub use laws::{BrokenLaw, check_arrival, check_bystander, check_laws, check_names};
-pub use world::{World, as_json, differences, shrink};
+pub use world::{World, as_json, differences, differences_beyond_rounding, shrink};
 
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
 pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
+    pub use super::dwell_oracle::dwell;
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::retention_oracle::retention;
     pub use super::stages_oracle::{stages, transitions};

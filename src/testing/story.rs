@@ -143,11 +143,16 @@ pub(super) fn summary(mut lengths: Vec<i128>) -> Option<DurationSummary> {
     })
 }
 
-/// How many lengths of time, in microseconds, lie in each span of a histogram.
-pub(super) fn histogram(lengths: &[i128]) -> Vec<TimeBin> {
+/// Where the spans of a histogram begin, in seconds.
+pub(super) fn edges() -> Vec<u64> {
     let minutes = [1, 5, 15, 30, 60, 180, 360, 720].map(|minutes| minutes * 60);
     let days = [1, 2, 3, 7, 14, 30, 60, 90, 180, 365].map(|days| days * 86_400);
-    let edges: Vec<u64> = [0, 1, 10].into_iter().chain(minutes).chain(days).collect();
+    [0, 1, 10].into_iter().chain(minutes).chain(days).collect()
+}
+
+/// How many lengths of time, in microseconds, lie in each span of a histogram.
+pub(super) fn histogram(lengths: &[i128]) -> Vec<TimeBin> {
+    let edges = edges();
     let bin = |(place, &from): (usize, &u64)| {
         let to = edges.get(place + 1).copied();
         let is_in = |seconds: i128| seconds >= from.into() && to.is_none_or(|to| seconds < to.into());

@@ -270,26 +270,49 @@ pub fn differences<R: PartialEq + Serialize>(expected: &R, found: &R) -> Result<
     if expected == found {
         return Ok(());
     }
-    let json = |report: &R| serde_json::to_value(report).unwrap();
-    let mut lines = String::new();
-    compare("", &json(expected), &json(found), &mut lines);
+    let lines = compared(expected, found, &|_, _| false);
     Err(if lines.is_empty() { "they differ, but not in their JSON".to_owned() } else { lines })
 }
 
-fn compare(at: &str, expected: &Value, found: &Value, lines: &mut String) {
+/// The same, but numbers with a fraction may differ by one part in 10^9: an oracle adds them up in another order.
+///
+/// ```
+/// use journeylog::testing::differences_beyond_rounding;
+/// assert!(differences_beyond_rounding(&[0.3], &[0.1 + 0.2]).is_ok());
+/// assert!(differences_beyond_rounding(&[0.3], &[0.300_001]).is_err());
+/// ```
+///
+/// # Errors
+/// One line for each difference.
+pub fn differences_beyond_rounding<R: Serialize>(expected: &R, found: &R) -> Result<(), String> {
+    let is_near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-3);
+    let lines = compared(expected, found, &is_near);
+    if lines.is_empty() { Ok(()) } else { Err(lines) }
+}
+
+fn compared<R: Serialize>(expected: &R, found: &R, is_near: &dyn Fn(f64, f64) -> bool) -> String {
+    let json = |report: &R| serde_json::to_value(report).unwrap();
+    let mut lines = String::new();
+    compare("", &json(expected), &json(found), is_near, &mut lines);
+    lines
+}
+
+fn compare(at: &str, expected: &Value, found: &Value, is_near: &dyn Fn(f64, f64) -> bool, lines: &mut String) {
     match (expected, found) {
         (Value::Object(a), Value::Object(b)) => {
             for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
                 let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
-                compare(&format!("{at}/{key}"), &of(a), &of(b), lines);
+                compare(&format!("{at}/{key}"), &of(a), &of(b), is_near, lines);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (i, (a, b)) in a.iter().zip(b).enumerate() {
-                compare(&format!("{at}/{i}"), a, b, lines);
+                compare(&format!("{at}/{i}"), a, b, is_near, lines);
             }
         }
         _ if expected == found => {}
+        (Value::Number(a), Value::Number(b))
+            if a.is_f64() && b.is_f64() && a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| is_near(a, b)) => {}
         _ => writeln!(lines, "at {at}: expected {expected}, got {found}").unwrap(),
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use journeylog::{
-    Answer, Condition, Event, Funnel, JourneyModel, Question, Report, Scope, StageCounts, Transitions,
+    Answer, Condition, Dwell, Event, Funnel, JourneyModel, Question, Report, Scope, StageCounts, Transitions,
     testing::{World, differences},
 };
 use serde_json::{Value, json};
@@ -126,6 +126,7 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"lifecycle":{"activity":{"touchpiont":"a"},"period":"day"}}"#, "lifecycle.activity: touchpiont"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day"}}"#, "of"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":0}}"#, "stickiness.of: is 0"),
+        (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
         (r#"{"stages":{},"scope":{"filter":{"chanel":"web"}}}"#, "scope.filter: chanel"),
@@ -183,12 +184,13 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 6 {
+            let plan = match (seed + n) % 7 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
                 3 => Question::new(any_lifecycle(seed + n)),
                 4 => Question::new(any_stickiness(seed + n)),
+                5 => Question::new(Dwell::of_question()),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -213,7 +215,11 @@ fn many_questions_are_answered_as_if_each_were_alone() {
 #[test]
 fn plans_and_models_survive_json() {
     for seed in 0..500 {
-        let active = [Question::new(any_lifecycle(seed)), Question::new(any_stickiness(seed))];
+        let active = [
+            Question::new(any_lifecycle(seed)),
+            Question::new(any_stickiness(seed)),
+            Question::new(Dwell::of(any_model(seed + 1))),
+        ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
         {
             let question = question.scope(any_scope(seed)).model(any_model(seed));

@@ -1,7 +1,7 @@
 //! The laws of an analysis: chunks, threads, merging, states as JSON, names.
 
 use journeylog::{
-    JourneyModel, Period, Plan, StageCounts, Transitions,
+    Dwell, JourneyModel, Period, Plan, StageCounts, Transitions,
     testing::{World, check_laws, check_names},
 };
 
@@ -17,10 +17,11 @@ fn funnels_keep_the_laws() {
 }
 
 #[test]
-fn transitions_and_stages_keep_the_laws() {
+fn transitions_stages_and_dwell_keep_the_laws() {
     each_world(60, world, |seed, events| {
         let stages = StageCounts::of(any_model(seed)).every(Period::DAY).list_customers();
-        check_laws(&(Transitions::of(any_model(seed)), stages), events).map_err(|e| e.to_string())
+        check_laws(&(Transitions::of(any_model(seed)), stages, Dwell::of(any_model(seed))), events)
+            .map_err(|e| e.to_string())
     });
 }
 
@@ -53,7 +54,8 @@ fn one_scan_answers_as_several() {
 fn names_of_customers_do_not_matter() {
     each_world(200, world, |seed, events| {
         let model = JourneyModel::standard();
-        let plans = (Transitions::of(model.clone()), StageCounts::of(model).every(Period::WEEK));
+        let plans =
+            (Transitions::of(model.clone()), StageCounts::of(model.clone()).every(Period::WEEK), Dwell::of(model));
         check_names(&plans, events, seed).map_err(|e| e.to_string())?;
         let mut funnel = serde_json::to_value(any_funnel(seed)).unwrap();
         funnel.as_object_mut().unwrap().remove("customers");

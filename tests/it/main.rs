@@ -14,6 +14,7 @@ mod api;
 mod breakdown;
 mod conditions;
 mod consent;
+mod dwell;
 mod extremes;
 mod funnel;
 mod given;

@@ -9,10 +9,10 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Error, Event,
-    EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Lifecycle,
-    Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, StageCounts, StageName, Stickiness, Store,
-    Tables, Touchpoint, Transitions, Verify, Window, export,
+    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell, Error,
+    Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
+    Lifecycle, Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, StageCounts, StageName,
+    Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -312,6 +312,7 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         Transitions::of(JourneyModel::standard()).into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
         retention.into(),
+        Dwell::of(JourneyModel::standard()).into(),
         Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().into(),
         Stickiness::of(about_a_person(), journeylog::Period::MONTH, 1_000).unwrap().list_customers().into(),
     ];
