@@ -6,8 +6,8 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    CohortRetention, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Period, StageCounts, Stickiness, Store,
-    StoreOptions, Transitions, testing::World,
+    CohortRetention, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Period, Sessions, StageCounts, Stickiness,
+    Store, StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -42,6 +42,8 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("stickiness"), |b| b.iter(|| black_box(store.query().run(&stickiness).unwrap())));
         let dwell = Dwell::of(JourneyModel::standard());
         group.bench_function(id("dwell"), |b| b.iter(|| black_box(store.query().run(&dwell).unwrap())));
+        let sessions = Sessions::default();
+        group.bench_function(id("sessions"), |b| b.iter(|| black_box(store.query().run(&sessions).unwrap())));
         group.bench_function(id("all three in one scan"), |b| {
             b.iter(|| black_box(store.query().run((&funnel, &moves, &stages)).unwrap()));
         });

@@ -37,7 +37,7 @@
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
-//!   [`Dwell`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Dwell`], [`Sessions`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
@@ -91,12 +91,13 @@ pub use analysis::{
     CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Dwell, DwellBottleneck, DwellEnd,
     DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer,
     FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS,
-    LIMIT_RETENTION_PERIODS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport,
-    Matches, Order, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort,
-    RetentionColumn, RetentionCustomer, Scope, ServedEvent, StageCount, StageCounts, StageCountsReport, StageCustomer,
-    StageDwell, StageMoment, StageReading, StageTotal, Stickiness, StickinessCustomer, StickinessReport, StickinessRow,
-    SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands,
-    Visit,
+    LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle,
+    LifecyclePeriod, LifecycleReport, Matches, Order, Plan, Rate, RateDifference, Report, RetentionAverage,
+    RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent, SessionSize,
+    SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
+    StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
+    StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
+    TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

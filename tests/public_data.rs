@@ -139,6 +139,23 @@ fn report(store: &Path, plan: &str) -> Value {
 }
 
 #[test]
+fn sessions_of_the_simple_shop() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    import(&store, &data("simple_shop.csv.gz"), &SHOP);
+    let found = report(&store, r#"{"sessions":{"gap":"30m","limit":3}}"#);
+    let expected = expected("simple_shop")["sessions (gap > 30 min)"].clone();
+    assert_eq!((&found["sessions"], &expected["sessions"]), (&6_454.into(), &6_454.into()));
+    assert_eq!((&found["customers"], &expected["users"]), (&3_751.into(), &3_751.into()));
+    assert_eq!((&found["events"], &found["events_per_session"]), (&32_283.into(), &expected["mean_events"]));
+    for end in ["first", "last"] {
+        let top = found[end]["top"].as_array().unwrap().iter().map(|one| &one["sessions"]);
+        let all: u64 = top.chain([&found[end]["other"]]).map(|sessions| sessions["some"].as_u64().unwrap()).sum();
+        assert_eq!(all, 6_454, "{end}");
+    }
+}
+
+#[test]
 fn monthly_retention_of_the_simple_shop() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");

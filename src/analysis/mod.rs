@@ -23,6 +23,7 @@ mod retention;
 mod run;
 mod scope;
 mod seam;
+mod sessions;
 mod stage_plan;
 mod stages;
 mod stickiness;
@@ -51,6 +52,10 @@ pub(crate) use run::{Job, run};
 pub(crate) use scope::BoundScope;
 pub use scope::Scope;
 pub use seam::{Analysis, Bound};
+pub use sessions::{
+    LIMIT_SESSION_TOUCHPOINTS, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder,
+    SessionsPeriod, SessionsReport,
+};
 pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
 pub use stickiness::{LIMIT_STICKINESS_PERIODS, Stickiness, StickinessCustomer, StickinessReport, StickinessRow};
 pub use survival::{SurvivalPoint, SurvivalTime};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, Period, Plan, Question, Report,
-    StageCountsReport, StickinessReport, TransitionsReport,
+    SessionsReport, StageCountsReport, StickinessReport, TransitionsReport,
     testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
@@ -56,6 +56,7 @@ fn check(events: &[Event], answer: &Answer) {
     let is_long = match &answer.report {
         Report::Stages(report) => report.over_time.as_ref().is_some_and(|moments| moments.len() > 1_000),
         Report::Lifecycle(report) => report.periods.len() > 1_000,
+        Report::Sessions(report) => report.over_time.as_ref().is_some_and(|rows| rows.len() > 1_000),
         _ => false,
     };
     assert!(is_long || !answer.to_string().is_empty());
@@ -111,6 +112,11 @@ fn check(events: &[Event], answer: &Answer) {
         }
         (Plan::Dwell(_), Report::Dwell(report)) => {
             differences_beyond_rounding(&oracle::dwell(events, &own(), scope), report).unwrap();
+        }
+        (Plan::Sessions(sessions), Report::Sessions(report)) => {
+            if report.over_time.as_ref().is_none_or(|rows| rows.len() <= 100 && !is_at_the_ends(events)) {
+                agrees::<SessionsReport>(&oracle::sessions(events, sessions, &model, scope), report);
+            }
         }
         _ => panic!("a report of another kind"),
     }

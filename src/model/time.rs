@@ -101,6 +101,11 @@ impl Window {
         TimeDelta::try_days(days).ok_or_else(out_of_range).and_then(Self::try_from)
     }
 
+    /// That many minutes, which are few.
+    pub(crate) const fn minutes(minutes: u32) -> Self {
+        Self(minutes as i64 * 60_000_000)
+    }
+
     pub(crate) fn micros(self) -> i64 {
         self.0
     }

@@ -3,8 +3,8 @@
 use journeylog::{
     Answer, Breakdown, CohortRetention, CohortRetentionReport, Customer, Dwell, DwellReport, Error, Event, Funnel,
     FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, Names, Query,
-    Question, Receipt, Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions,
-    TransitionsReport,
+    Question, Receipt, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store,
+    StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -23,7 +23,7 @@ fn handles_and_values_cross_threads() {
     crosses::<(Funnel, Breakdown, Transitions, StageCounts, Question)>();
     crosses::<(CohortRetention, CohortRetentionReport)>();
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
-    crosses::<(Dwell, DwellReport)>();
+    crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(FunnelReport, TransitionsReport, Answer)>();
     crosses::<(Error, InvalidPlan, InvalidValue)>();
 }

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Count, Currency,
     CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches,
-    Names, Nth, Period, PropertyValue, Scope, Seq, Stickiness, Ties, Touch, Zone,
+    Names, Nth, Period, PropertyValue, Scope, Seq, Sessions, Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -396,4 +396,16 @@ pub(crate) fn any_stickiness(seed: u64) -> Stickiness {
     let mut rng = Rng::with_seed(seed ^ 0x571);
     let plan = Stickiness::of(any_wanted(&mut rng), any_period(&mut rng), rng.u32(1..8)).unwrap();
     if rng.bool() { plan.list_customers() } else { plan }
+}
+
+/// Sessions with gaps that are often just those between instants, or a microsecond off.
+pub(crate) fn any_sessions(seed: u64) -> Sessions {
+    let mut rng = Rng::with_seed(seed ^ 0x5e5);
+    let gap = TimeDelta::hours(rng.choice([0, 1, 12, 24, 24, 48, 96]).unwrap());
+    let gap = gap + TimeDelta::microseconds(rng.i64(-1..2));
+    let mut plan = Sessions::builder().gap(gap.max(TimeDelta::zero())).limit(rng.u32(1..4));
+    if rng.bool() {
+        plan = plan.every(any_period(&mut rng));
+    }
+    plan.build().unwrap()
 }

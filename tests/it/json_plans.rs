@@ -8,7 +8,7 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_funnel, any_lifecycle, any_model, any_retention, any_scope, any_stickiness, day, given, journeys,
+    any_funnel, any_lifecycle, any_model, any_retention, any_scope, any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -126,6 +126,9 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"lifecycle":{"activity":{"touchpiont":"a"},"period":"day"}}"#, "lifecycle.activity: touchpiont"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day"}}"#, "of"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":0}}"#, "stickiness.of: is 0"),
+        (r#"{"sessions":{"gap":"half an hour"}}"#, "sessions.gap"),
+        (r#"{"sessions":{"limit":0}}"#, "sessions.limit: is 0"),
+        (r#"{"sessions":{"gpa":"30m"}}"#, "sessions.gpa: unknown field"),
         (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
@@ -184,13 +187,14 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 7 {
+            let plan = match (seed + n) % 8 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
                 3 => Question::new(any_lifecycle(seed + n)),
                 4 => Question::new(any_stickiness(seed + n)),
                 5 => Question::new(Dwell::of_question()),
+                6 => Question::new(any_sessions(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -219,6 +223,7 @@ fn plans_and_models_survive_json() {
             Question::new(any_lifecycle(seed)),
             Question::new(any_stickiness(seed)),
             Question::new(Dwell::of(any_model(seed + 1))),
+            Question::new(any_sessions(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
         {

@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
     Analysis, Binder, Breakdown, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal, Event,
     EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS,
-    LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_STEPS,
-    LIMIT_STICKINESS_PERIODS, Period, PropertyValue, Question, StageCounts, StageName, Stickiness, Touchpoint,
-    Transitions,
+    LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS,
+    LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Period, PropertyValue, Question, Sessions, StageCounts, StageName,
+    Stickiness, Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -104,6 +104,9 @@ fn plans_have_limits() {
     let stickiness = |n| Stickiness::of("a", Period::DAY, u32::try_from(n).unwrap());
     let most = usize::try_from(LIMIT_STICKINESS_PERIODS).unwrap();
     shown(most, stickiness, "stickiness.of: is 1001, 1 to 1000 periods are allowed");
+    let sessions = |n| Sessions::builder().limit(u32::try_from(n).unwrap()).build();
+    let most = usize::try_from(LIMIT_SESSION_TOUCHPOINTS).unwrap();
+    shown(most, sessions, "sessions.limit: is 1001, 1 to 1000 touchpoints can be listed");
     edge(LIMIT_STEPS, exclusions, "funnel.exclude: has 33 entries, the limit is 32");
     let hold = |n| Funnel::ordered(["a"]).hold_constant(names(n)).build();
     shown(8, hold, "funnel.hold: has 9 properties, the limit is 8");

@@ -25,5 +25,6 @@ mod limits;
 mod privacy;
 mod retention;
 mod scope;
+mod sessions;
 mod stages;
 mod transitions;

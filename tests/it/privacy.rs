@@ -11,8 +11,8 @@ use std::{
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell, Error,
     Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
-    Lifecycle, Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, StageCounts, StageName,
-    Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Lifecycle, Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, Sessions, StageCounts,
+    StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -307,12 +307,15 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let retention = CohortRetention::of(about_a_person(), "view", journeylog::Period::HOUR).value().list_customers();
     shown.lock().unwrap().value("CohortRetentionBuilder", &retention);
     let retention = retention.build().unwrap();
+    let sessions = Sessions::builder().every(journeylog::Period::DAY);
+    shown.lock().unwrap().value("SessionsBuilder", &sessions);
     let plans = [
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
         retention.into(),
         Dwell::of(JourneyModel::standard()).into(),
+        sessions.clone().build().unwrap().into(),
         Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().into(),
         Stickiness::of(about_a_person(), journeylog::Period::MONTH, 1_000).unwrap().list_customers().into(),
     ];
