@@ -83,11 +83,11 @@ fn a_range_says_which_sessions_count_and_cuts_none() {
 
 #[test]
 fn sessions_belong_to_the_period_in_which_they_begin() {
-    let report = daily(&["ann 3.9 a", "ann 4.1 a", "ann 5.5 a", "bob 4.5 a", "bob 20 b"], Scope::all());
-    // The fifth day of 1970 is the first Monday.
+    let report = daily(&["ann 3.9 a", "ann 4.1 a", "ann 5.5 a", "ann 7 a", "bob 4.5 a", "bob 20 b"], Scope::all());
+    // The fifth day of 1970 is the first Monday. Ann comes twice in its week, and is one customer.
     let rows: Vec<_> = report.over_time.unwrap();
     let counts: Vec<_> = rows.iter().map(|row| [row.sessions, row.customers, row.events, row.bounced.some]).collect();
-    assert_eq!(counts, [[1, 1, 2, 0], [2, 2, 2, 2], [0; 4], [1, 1, 1, 1]]);
+    assert_eq!(counts, [[1, 1, 2, 0], [3, 2, 3, 3], [0; 4], [1, 1, 1, 1]]);
     let finished: Vec<bool> = rows.iter().map(|row| row.finished).collect();
     assert_eq!(finished, [true, true, true, false]);
 }
