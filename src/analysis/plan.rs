@@ -19,8 +19,8 @@ use crate::{
 macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
-        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`,
-        /// `{"dwell":{}}`, `{"sessions":{"gap":"30m"}}`.
+        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
+        /// `{"sessions":{"gap":"30m"}}`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
