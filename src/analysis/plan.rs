@@ -32,7 +32,6 @@ macro_rules! any_plan {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
-        #[expect(clippy::large_enum_variant, reason = "there is one for each question")]
         pub enum Report {
             $($(#[$doc])* $variant($report),)+
         }
