@@ -102,7 +102,7 @@ impl Backup {
         let cut = Cut::before_opening(&mark.log(folder));
         let checked = Self::check_claimed(folder, mark);
         if checked.is_err() {
-            let _ = cut.keep_after(0);
+            cut.keep();
         }
         checked
     }

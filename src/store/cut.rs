@@ -1,9 +1,11 @@
 //! What sled cuts off when it opens its file: all that stands behind a place that it cannot read, as if it had never been
-//! written. It overwrites that with zeros at once, so it is read before.
+//! written. It overwrites that with zeros at once, so the end of the file is read before; and if the store cannot be opened
+//! then, that is kept for whoever salvages it.
 //!
 //! sled's file is a row of segments, each with a header of 20 bytes: the CRC-32 of the rest of it, where the segment stands
 //! in sled's log, and up to where that was stable when the segment was begun. sled looks for the end of its log from the
-//! segment in which the highest of these ends lies; what stands before is not touched.
+//! segment in which the highest of these ends lies. If that one is missing it zeroes more, up to the whole file: of that
+//! only the last segments are kept, so it is safer to salvage a damaged store before it is opened.
 
 use std::{
     fmt,
@@ -12,9 +14,12 @@ use std::{
 };
 
 use super::{erasures, files, sled_engine::SEGMENT};
-use crate::codec::{Block, carve};
+use crate::{
+    codec::{Block, carve},
+    error::Result,
+};
 
-/// In the folder of a log: what was cut off when that was last opened and could not be put back.
+/// In the folder of a log that could not be opened: what was cut off when that was first tried.
 pub(super) const FILE: &str = "cut";
 
 const HEADER: usize = 20;
@@ -42,30 +47,28 @@ impl Cut {
         cut
     }
 
-    /// Keeps what was cut off, in a file of its own, if there are entries after this sequence in it, or if nothing is known
-    /// of the log (0); says so in a sentence.
-    pub(super) fn keep_after(&self, seq: u64) -> Option<String> {
+    /// Keeps what was cut off, in a file of its own, as a store that could not be opened is to be salvaged. What an earlier
+    /// opening kept stays. There is nobody to tell if that fails: opening has failed already.
+    pub(super) fn keep(&self) {
+        let path = self.dir.join(FILE);
+        if path.exists() {
+            return;
+        }
         let now = File::open(self.dir.join("db")).ok();
         let is_overwritten = |(offset, bytes): &&(u64, Vec<u8>)| {
             let now = now.as_ref().and_then(|now| files::read_at(now, *offset, bytes.len()).ok());
             now.as_ref() != Some(bytes)
         };
-        let overwritten = self.segments.iter().filter(is_overwritten);
-        let lost: Vec<&[u8]> =
-            overwritten.map(|(_, bytes)| bytes.as_slice()).filter(|bytes| goes_on_after(bytes, seq)).collect();
-        if lost.is_empty() {
-            return None;
+        let overwritten = self.segments.iter().filter(is_overwritten).map(|(_, bytes)| bytes.as_slice());
+        let lost: Vec<&[u8]> = overwritten.filter(|bytes| holds_records(bytes)).collect();
+        if !lost.is_empty() {
+            let _ = files::replace(&path, &lost.concat());
         }
-        let path = self.dir.join(FILE);
-        Some(match files::replace(&path, &lost.concat()) {
-            Ok(()) => format!(
-                "the log's file ended in bytes that cannot be read, with events behind them: Store::salvage looks for them in {}",
-                path.display()
-            ),
-            Err(error) => format!(
-                "the log's file ended in bytes that cannot be read, and the events behind them could not be kept: {error}"
-            ),
-        })
+    }
+
+    /// Removes what was kept when the store could not be opened.
+    pub(super) fn forget(&self) -> Result<()> {
+        files::remove(&self.dir.join(FILE))
     }
 }
 
@@ -122,14 +125,9 @@ impl Header {
     }
 }
 
-/// Whether there is an entry after a sequence in these bytes. Without a sequence a record of an erasure counts too.
-fn goes_on_after(bytes: &[u8], seq: u64) -> bool {
-    let kinds = [Block::KIND, erasures::KIND];
-    let frames = std::iter::successors(carve(bytes, 0, &kinds), |(_, place)| carve(bytes, place.end, &kinds));
-    frames.into_iter().any(|(kind, place)| {
-        let block = bytes.get(place).and_then(|frame| Block::decode(frame).ok());
-        if kind == Block::KIND { block.is_some_and(|block| block.next() > seq.saturating_add(1)) } else { seq == 0 }
-    })
+/// Whether there is a record of the log in these bytes.
+fn holds_records(bytes: &[u8]) -> bool {
+    carve(bytes, 0, &[Block::KIND, erasures::KIND]).is_some()
 }
 
 #[cfg(test)]
@@ -139,7 +137,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::*;
-    use crate::{Event, Store};
+    use crate::{Event, Store, StoreOptions};
 
     fn store_of(dir: &Path, events: i64) -> Store {
         let store = Store::open(dir).unwrap();
@@ -173,6 +171,10 @@ mod tests {
             }
             let salvage = Store::salvage(&damaged, dir.path().join(format!("new {number}"))).unwrap();
             assert!(salvage.events >= 270, "{number}: {salvage}");
+            // Who goes on with what is left goes on without it.
+            let store = StoreOptions::new().accept_loss().open(&damaged).unwrap();
+            assert!(!damaged.join("log").join(FILE).exists());
+            store.close().unwrap();
         }
     }
 }

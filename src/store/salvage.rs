@@ -57,8 +57,9 @@ impl Store {
     /// Reads all that can still be read of a damaged store, and writes it into a new one: for a store that cannot be opened,
     /// or whose [verification](Self::verify) shows that its log is damaged. The damaged store is not changed.
     ///
-    /// It may have been opened since the damage: where sled cannot read its file it cuts off what stands behind, and opening
-    /// the store keeps that in a file `cut` beside it.
+    /// Salvage **before** the store is opened again, or from a copy: where sled cannot read its file it overwrites what stands
+    /// behind. An opening that fails keeps the end of that in a file `cut` in the log's folder, in which salvage looks too; but that
+    /// may be less than all. Rules of retention are kept only if the log can be opened.
     ///
     /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read there;
     /// else from the journey index. Customers who were erased are left out; but the list of them stands in the log: if

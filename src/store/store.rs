@@ -128,9 +128,11 @@ impl Store {
     ) -> Result<Self> {
         let (lock, mark) = mark::claim(dir, options.must_exist)?;
         let cut = Cut::before_opening(&mark.log(dir));
-        let opened = Self::open_claimed(dir, options, (lock, mark), &cut, open_engine);
-        if opened.is_err() {
-            let _ = cut.keep_after(0);
+        let opened = Self::open_claimed(dir, options, (lock, mark), open_engine);
+        match &opened {
+            // It goes on without what was cut off: that is no part of this store any more.
+            Ok(_) => cut.forget()?,
+            Err(_) => cut.keep(),
         }
         opened
     }
@@ -139,7 +141,6 @@ impl Store {
         dir: &Path,
         options: &StoreOptions,
         (lock, mark): (File, Mark),
-        cut: &Cut,
         open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
     ) -> Result<Self> {
         let (engine, mended) = open_engine(&mark.log(dir))?;
@@ -147,7 +148,6 @@ impl Store {
         let log = Log::open(engine)?;
         let index_dir = mark.index(dir);
         let (head, mut witness) = check_head(dir, mark, &log, options, &mut report)?;
-        report.mended.extend(cut.keep_after(head.seq));
         // Only now is it sure that this generation is the one that counts.
         report.mended.extend(mark.remove_others(dir)?);
 
