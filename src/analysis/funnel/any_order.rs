@@ -91,8 +91,8 @@ impl Rules {
 
     /// The steps that some chain of a level from one moment to the other has done, as bits; and the events of one such chain,
     /// each with its step (from 0), in the order of the steps. The first event carries this value, if one is given. If the
-    /// journey was parted, the chain may be of any part.
-    pub(super) fn done_in_any_order(
+    /// journey was parted, the chain may be of any part. The events are looked for only if they are kept.
+    pub(super) fn done_in_any_order<T: Trail>(
         &self,
         events: &Matched<'_>,
         parts: Option<&[Part]>,
@@ -100,14 +100,14 @@ impl Rules {
         span: (Micros, Micros),
         value: Option<u32>,
     ) -> (u64, Vec<(usize, usize)>) {
-        let Some(parts) = parts else { return (self.done_between(events, span), self.serve(events, span, value)) };
+        let Some(parts) = parts else { return (self.done_between(events, span), self.serve::<T>(events, span, value)) };
         let (mut done, mut chain, mut room) = (0, Vec::new(), MatchedRoom::default());
         for part in parts {
             let events = events.at(part.iter().copied(), &mut room);
             if self.is_reached_in_any_order(&events, level, span) {
                 done |= self.done_between(&events, span);
                 let place = |(step, place): (usize, usize)| Some((step, part.get(place)?.0));
-                let found: Vec<_> = self.serve(&events, span, value).into_iter().filter_map(place).collect();
+                let found: Vec<_> = self.serve::<T>(&events, span, value).into_iter().filter_map(place).collect();
                 chain = if found.len() == level { found } else { chain };
             }
         }
@@ -115,7 +115,15 @@ impl Rules {
     }
 
     /// Nothing if no chain begins with such a value.
-    fn serve(&self, events: &Matched<'_>, (entry, at): (Micros, Micros), value: Option<u32>) -> Vec<(usize, usize)> {
+    fn serve<T: Trail>(
+        &self,
+        events: &Matched<'_>,
+        (entry, at): (Micros, Micros),
+        value: Option<u32>,
+    ) -> Vec<(usize, usize)> {
+        if !T::IS_KEPT {
+            return Vec::new();
+        }
         let may_begin = |place: usize| {
             let time = events.times.get(place);
             time == Some(&entry) && value.is_none_or(|value| events.carried.get(place) == Some(&value))

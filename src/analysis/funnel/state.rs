@@ -280,7 +280,7 @@ impl BoundFunnel {
         };
         let in_any_order = (self.rules.order == Order::Any).then(|| {
             let value = value.filter(|(groups, _)| groups.is_of_event()).map(|(_, value)| value);
-            self.rules.done_in_any_order(events, parts, level, span, value)
+            self.rules.done_in_any_order::<T>(events, parts, level, span, value)
         });
         let key = value.map_or(KeyRef::Nothing, |(groups, value)| groups.key(value, events.values));
         if outcome == FunnelOutcome::Removed {
