@@ -25,7 +25,7 @@ use std::{
 use clap::Parser;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use journeylog::{
-    Durability, Event, InvalidValue, Store, StoreOptions,
+    Durability, Entry, Event, InvalidValue, Store, StoreOptions,
     import::{BadLine, CsvMapping, Delimiter, ImportError, NdjsonReader, Source, TimeFormat},
 };
 
@@ -220,7 +220,7 @@ impl Lazy<'_> {
 
 /// A file that is ready to be read.
 struct Ready {
-    lines: Box<dyn Iterator<Item = Result<Event, ImportError>>>,
+    lines: Box<dyn Iterator<Item = Result<Entry, ImportError>>>,
     /// Of a CSV file.
     header: Vec<u8>,
     ids_by_line: bool,
@@ -262,7 +262,7 @@ fn read(args: &Args, name: &str, kind: &str, input: impl Read + 'static) -> Resu
         error => error,
     })?;
     let header = lines.header().unwrap_or_default().to_vec();
-    Ok(Ready { lines: Box::new(lines), header, ids_by_line })
+    Ok(Ready { lines: Box::new(lines.map(|line| line.map(Entry::from))), header, ids_by_line })
 }
 
 /// What was probably meant by options that do not fit the file.
@@ -356,10 +356,10 @@ impl Done {
     const SEEN: usize = 14_000_000;
 
     /// Stores a batch, all of it or nothing, and empties it.
-    fn store(&mut self, store: &Store, batch: &mut Vec<Event>) -> Result<(), journeylog::Error> {
+    fn store(&mut self, store: &Store, batch: &mut Vec<Entry>) -> Result<(), journeylog::Error> {
         self.read += batch.len() as u64;
-        self.without_id += batch.iter().filter(|event| event.id().is_none()).count() as u64;
-        batch.iter().for_each(|event| self.look(event));
+        self.without_id += batch.iter().filter_map(Entry::as_event).filter(|event| event.id().is_none()).count() as u64;
+        batch.iter().filter_map(Entry::as_event).for_each(|event| self.look(event));
         let receipt = store.append_batch(batch.drain(..))?;
         self.stored += receipt.stored();
         self.duplicates += receipt.duplicates().len() as u64;

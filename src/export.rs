@@ -1,4 +1,4 @@
-//! Writing events out as NDJSON, one event a line, as [`import`](crate::import) takes them back: everything that the store
+//! Writing entries out as NDJSON, one a line, as [`import`](crate::import) takes them back: everything that the store
 //! holds on one customer, or everything at all.
 //!
 //! ```
@@ -28,26 +28,27 @@ use std::io::{BufWriter, Write};
 
 use crate::{
     error::{Error, Result},
+    model::Entry,
     store::{LoggedEvent, Snapshot},
 };
 
 /// So many sequences are looked up at a time.
 const AT_ONCE: u64 = 4096;
 
-/// Writes all events of a customer, in the order of the journey, and says how many there are. What the store itself adds,
-/// sequences and the times at which the log took them, is not written.
+/// Writes everything that is held on a customer, under all their ids, in the order of the journey, and says how many entries these
+/// are: events, profiles, and links of ids. What the store itself adds, sequences and the times at which the log took them, is not written.
 ///
 /// # Errors
 /// `Damaged` or `Io` if the store could not be read, or the events not written; `Closed` if the store is closed.
 pub fn customer(snapshot: &Snapshot, id: &str, out: impl Write) -> Result<u64> {
     let events = match snapshot.customer(id)? {
-        Some(customer) => customer.events()?,
+        Some(customer) => customer.logged()?,
         None => Vec::new(),
     };
     write(&events, &mut BufWriter::new(out))
 }
 
-/// Writes all events in the order of their sequences, and says how many there are.
+/// Writes all entries in the order of their sequences, and says how many there are.
 ///
 /// # Errors
 /// Those of [`customer`].
@@ -56,7 +57,7 @@ pub fn all(snapshot: &Snapshot, out: impl Write) -> Result<u64> {
     let (head, mut next, mut written) = (snapshot.head().0, 1, 0);
     while next <= head {
         let last = head.min(next.saturating_add(AT_ONCE - 1));
-        written += write(&snapshot.events(&(next..=last).collect::<Vec<_>>())?, &mut out)?;
+        written += write(&snapshot.logged(&(next..=last).collect::<Vec<_>>())?, &mut out)?;
         next = last.saturating_add(1);
     }
     Ok(written)
@@ -66,7 +67,8 @@ fn write(events: &[LoggedEvent], out: &mut BufWriter<impl Write>) -> Result<u64>
     let mut line = Vec::new();
     for logged in events {
         line.clear();
-        serde_json::to_writer(&mut line, &logged.event).map_err(|error| failed(error.into()))?;
+        serde_json::to_writer(&mut line, &Entry::of_logged(logged.event.clone()))
+            .map_err(|error| failed(error.into()))?;
         line.push(b'\n');
         out.write_all(&line).map_err(failed)?;
     }

@@ -102,9 +102,10 @@ pub use analysis::{
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
 pub use model::{
-    CalendarUnit, Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Event, EventBuilder, EventId,
-    Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth,
-    Period, PropertyValue, RefusedName, Rule, Seq, Stage, StageName, Survey, Touchpoint, Window, Zone,
+    CalendarUnit, Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Entry, Event, EventBuilder,
+    EventId, Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Link, Micros, Money,
+    MoveKind, Nth, Period, ProfileUpdate, ProfileUpdateBuilder, ProfileWhen, PropertyValue, RefusedName, Rule, Seq,
+    Stage, StageName, Survey, Touchpoint, Window, Zone,
 };
 pub use rust_decimal::Decimal;
 

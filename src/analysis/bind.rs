@@ -1,9 +1,11 @@
 //! Binding: from the names of a plan to the numbers of one store.
 
+use std::sync::Arc;
+
 use super::{BoundScope, Scope, carried::Carried, masks::MaskPlan, reader::Reader, stage_plan::StagePlan, test::Test};
 use crate::{
     error::InvalidPlan,
-    journey::{Journey, Matched, NameKind, Names, Needs, PropertyNo},
+    journey::{Identities, Journey, Matched, NameKind, Names, Needs, PropertyNo, ReservedNumbers},
     model::{Condition, JourneyModel, Micros, StageName},
 };
 
@@ -55,22 +57,26 @@ pub struct Visit {
 }
 
 impl<'a> Binder<'a> {
-    /// Begins binding for a scope; `last` is the time of the last event it sees, and `latest` that of the last event there
-    /// is.
+    /// Begins binding for a scope, where these ids are one customer; `ends` are the times of the last event it sees, and of
+    /// the last event there is.
     pub(crate) fn new(
         names: &'a Names,
         model: &'a JourneyModel,
         scope: &Scope,
-        last: Option<Micros>,
-        latest: Option<Micros>,
+        identities: Arc<Identities>,
+        ends: (Option<Micros>, Option<Micros>),
     ) -> Result<Self, InvalidPlan> {
         scope.check()?;
-        let scope_bound = scope.bind(names, last, latest);
+        let scope_bound = scope.bind(names, &identities, ends);
         let BoundScope { cuts_end, known_at, .. } = scope_bound;
+        let reserved = ReservedNumbers::of(names);
+        let touchpoints = reserved.is_any();
         let reader = Reader {
             scope: scope_bound,
+            identities,
+            reserved,
             filter: None,
-            needs: Needs { times: cuts_end, seqs: known_at.is_some(), ..Needs::default() },
+            needs: Needs { times: cuts_end, seqs: known_at.is_some(), touchpoints, ..Needs::default() },
             shown: Needs::default(),
             stages: Vec::new(),
             own_model: None,

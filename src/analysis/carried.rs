@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use crate::{
     journey::{Chunk, Columns, NO_VALUE, Needs, Part},
-    model::{Currency, Scalar},
+    model::{Currency, ProfileWhen, Scalar},
 };
 
 /// Which value each picked event carries along, as a number.
@@ -18,6 +18,8 @@ pub(crate) enum Carried {
     Touchpoint,
     /// The place of its property's value in a list of all that occur; `None` if no event has that property.
     Property(Option<u32>),
+    /// The same of a property of the customer's profile, as it was then.
+    Profile(Option<u32>),
     /// How many of these amounts, in units of 10^-9 and ascending, its money in that currency reaches.
     Band(Currency, Vec<i128>),
 }
@@ -29,7 +31,8 @@ impl Carried {
             Self::Channel => needs.channels = true,
             Self::Touchpoint => needs.touchpoints = true,
             Self::Property(Some(property)) => needs.properties.add(*property),
-            Self::Property(None) => {}
+            Self::Profile(Some(property)) => drop(needs.profiles.add(*property, ProfileWhen::Then)),
+            Self::Property(None) | Self::Profile(None) => {}
             Self::Band(..) => needs.values = true,
         }
     }
@@ -66,7 +69,9 @@ impl Carrying<'_> {
         match self.carried {
             Carried::Channel => columns.channels.gather_small(rows, into),
             Carried::Touchpoint => columns.touchpoints.gather_small(rows, into),
-            Carried::Property(property) => self.add_property(*property, part, columns, rows, into),
+            Carried::Property(property) | Carried::Profile(property) => {
+                self.add_property(*property, part, columns, rows, into);
+            }
             Carried::Band(currency, edges) => into.extend(rows.iter().map(|&row| {
                 let value = columns.values.get(row as usize).copied().flatten();
                 let amount = value.filter(|(_, of)| of == currency).map(|(amount, _)| amount);

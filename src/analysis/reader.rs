@@ -1,7 +1,7 @@
 //! Reads chunks for a question: keeps the rows in scope, and picks the events that its plans ask for, for all journeys
 //! at once.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     BoundScope,
@@ -12,12 +12,18 @@ use super::{
     stage_plan::{Codes, StagePlan},
     test::Test,
 };
-use crate::journey::{Chunk, Columns, CustomerNo, Journey, Needs, Part, Picked, Readings, Source, Span};
+use crate::journey::{
+    Chunk, Columns, CustomerNo, Identities, Journey, Needs, Part, Picked, Readings, ReservedNumbers, Source, Span,
+};
 
 /// Everything a question reads from columns.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) scope: BoundScope,
+    /// Which ids are one customer.
+    pub(crate) identities: Arc<Identities>,
+    /// Where rows are that are no events.
+    pub(crate) reserved: ReservedNumbers,
     pub(crate) filter: Option<Test>,
     /// The columns that conditions, stages and the scope are read from.
     pub(crate) needs: Needs,
@@ -32,23 +38,33 @@ pub(crate) struct Reader {
 impl Reader {
     /// What to read of each chunk.
     pub(crate) fn loads(&self) -> Needs {
-        self.needs.clone().and(&self.shown)
+        let mut needs = self.needs.clone().and(&self.shown);
+        for property in self.needs.profiles.properties() {
+            (needs.times, needs.touchpoints) = (true, true);
+            needs.properties.add(property);
+        }
+        needs
     }
 
     /// Visits each journey in scope. The readings of the chunk before are only room to be used again.
     pub(crate) fn journeys(&self, sources: &[Source], readings: &mut Readings, mut visit: impl FnMut(&Journey<'_>)) {
         for parts in pieces(sources, ROWS_AT_ONCE) {
-            self.read_piece(&Chunk::new(parts), readings, &mut visit);
+            let mut chunk = Chunk::new(parts);
+            // The events of other ids stand under that of their customer too.
+            if let Some(within) = chunk.customers().filter(|_| !self.identities.is_empty()) {
+                chunk.leave_out(self.identities.others_within(within));
+            }
+            self.read_piece(&chunk, readings, &mut visit);
         }
     }
 
     fn read_piece(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&Journey<'_>)) {
         let filters_stages = self.filter.as_ref().is_some_and(Test::asks_stage);
-        let journeys = if self.shown == Needs::default() && !filters_stages {
+        let journeys = if self.shown == Needs::default() && !filters_stages && self.needs.profiles.is_empty() {
             self.read(chunk, &self.kept(chunk), readings)
         } else {
             // Plans look at columns, so these are copied together; so are they if a row's place in its journey decides
-            // whether it is seen.
+            // whether it is seen, or what is known of the customer then.
             let columns = self.in_scope(chunk.gather(0..chunk.len(), &self.loads()));
             let journeys = self.read(&Chunk::new(vec![Part::whole(&columns)]), &Kept::all(), readings);
             readings.shown = self.shown.clone();
@@ -95,15 +111,26 @@ impl Reader {
     }
 
     fn kept_rows(&self, columns: &Columns, rows: Range<usize>, stages: &[u8]) -> Option<Vec<bool>> {
-        let mut kept = self.in_time(columns, rows.clone());
+        let mut kept = both(self.in_time(columns, rows.clone()), self.events(columns, rows.clone()));
         if let Some(filter) = &self.filter {
             let passed = filter.rows(columns, rows, stages);
-            kept = Some(match kept {
-                None => passed,
-                Some(kept) => kept.into_iter().zip(passed).map(|(a, b)| a && b).collect(),
-            });
+            kept = both(kept, Some(passed));
         }
         kept
+    }
+
+    /// Which rows are events; `None` if all are.
+    fn events(&self, columns: &Columns, rows: Range<usize>) -> Option<Vec<bool>> {
+        if !self.reserved.is_any() {
+            return None;
+        }
+        let (mut events, mut others) = (Vec::with_capacity(rows.len()), false);
+        columns.touchpoints.for_each(rows, |touchpoint| {
+            let is_event = !self.reserved.contains(touchpoint);
+            others |= !is_event;
+            events.push(is_event);
+        });
+        others.then_some(events)
     }
 
     /// Which rows lie before the end of observation, and were known.
@@ -129,9 +156,19 @@ impl Reader {
     /// The rows that the scope sees, for a question that cannot be read row by row.
     fn in_scope(&self, columns: Columns) -> Columns {
         let rows = 0..columns.rows();
-        let columns = match self.in_time(&columns, rows) {
+        let retained = |columns: Columns, kept: Option<Vec<bool>>| match kept {
             Some(kept) => columns.retain(&kept),
             None => columns,
+        };
+        let columns = if self.needs.profiles.is_empty() {
+            let kept = both(self.in_time(&columns, rows.clone()), self.events(&columns, rows));
+            retained(columns, kept)
+        } else {
+            let kept = self.in_time(&columns, rows);
+            let mut columns = retained(columns, kept);
+            self.needs.profiles.lay_out(&mut columns);
+            let events = self.events(&columns, 0..columns.rows());
+            retained(columns, events)
         };
         let Some(filter) = &self.filter else { return columns };
         // The filter's own stages are read from what the rest of the scope sees.
@@ -143,5 +180,16 @@ impl Reader {
         });
         let passed = filter.rows(&columns, 0..columns.rows(), codes.of_part(0));
         columns.retain(&passed)
+    }
+}
+
+/// Which rows are kept by both; `None` is all.
+fn both(one: Option<Vec<bool>>, other: Option<Vec<bool>>) -> Option<Vec<bool>> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.iter_mut().zip(other).for_each(|(one, other)| *one &= other);
+            Some(one)
+        }
+        (one, other) => one.or(other),
     }
 }

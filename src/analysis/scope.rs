@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::InvalidPlan,
-    journey::{CustomerNo, Names},
+    journey::{CustomerNo, Identities, Names, ReservedNumbers},
     model::{Condition, CustomerId, Micros, Seq, read_maybe_time},
 };
 
@@ -120,9 +120,15 @@ impl Scope {
     }
 
     /// The scope in numbers; `last` is the time of the last event it sees, and `latest` that of the last event there is.
-    pub(crate) fn bind(&self, names: &Names, last: Option<Micros>, latest: Option<Micros>) -> BoundScope {
+    pub(crate) fn bind(
+        &self,
+        names: &Names,
+        identities: &Identities,
+        (last, latest): (Option<Micros>, Option<Micros>),
+    ) -> BoundScope {
         let customers = self.customers.as_ref().map(|ids| {
-            let mut numbers: Vec<_> = ids.iter().filter_map(|id| names.find_customer(id.as_str())).collect();
+            let number = |id: &CustomerId| names.find_customer(id.as_str()).map(|id| identities.customer(id));
+            let mut numbers: Vec<_> = ids.iter().filter_map(number).collect();
             numbers.sort_unstable();
             numbers.dedup();
             numbers
@@ -132,7 +138,9 @@ impl Scope {
             from: self.from.map_or(Micros::MIN, Micros::from),
             to: self.to.map(Micros::from),
             end,
-            cuts_end: latest.is_some_and(|latest| latest > end),
+            // What is no event may lie after the last of them.
+            cuts_end: latest.is_some_and(|latest| latest > end)
+                || (self.as_of.is_some() && ReservedNumbers::of(names).is_any()),
             known_at: self.known_at.map(Seq::get),
             customers,
         }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    journey::{Column, Columns, Names, Needs, Number},
-    model::{Comparison, Condition, Currency, JourneyModel, PropertyValue, Survey},
+    journey::{Column, Columns, NameKind, Names, Needs, Number},
+    model::{Comparison, Condition, Currency, JourneyModel, PropertyValue, Survey, profile_property},
 };
 
 /// A condition whose names are numbers. A name the store does not know holds for no event.
@@ -45,6 +45,10 @@ impl Test {
                     needs.properties.add(number);
                 }
                 Self::Property(number, test.clone())
+            }
+            Condition::Profile { name, when, test } => {
+                let number = names.find(NameKind::Property, &profile_property(name));
+                Self::Property(number.map(|number| needs.profiles.add(number, *when)), test.clone())
             }
             Condition::Value { currency, test } => {
                 needs.values = true;

@@ -9,8 +9,8 @@ use crate::{
 };
 
 const KIND: [u8; 4] = *b"JLBK";
-/// Version 1 had another body; before version 3 nothing was erased.
-const VERSION: u32 = 3;
+/// Version 1 had another body; before version 3 nothing was erased, and before version 4 all entries were events.
+const VERSION: u32 = 4;
 /// The most bytes a block's body takes before compression; more is damage.
 const LIMIT_BODY: usize = 1 << 20;
 /// The most entries a block holds.

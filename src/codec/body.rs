@@ -196,7 +196,7 @@ pub(super) fn read_events(plain: &[u8], count: usize) -> Option<Vec<LogEntry>> {
     let customers: Vec<CustomerId> = checked(texts(&mut input)?, CustomerId::new)?;
     let customer_of = input.packed(count)?;
     let (occurred, recorded) = (input.packed(count)?, input.packed(count)?);
-    let touchpoints: Vec<Touchpoint> = checked(texts(&mut input)?, Touchpoint::new)?;
+    let touchpoints: Vec<Touchpoint> = checked(texts(&mut input)?, |text| Touchpoint::of_log(&text))?;
     let touchpoint_of = input.packed(count)?;
     let channels: Vec<Channel> = checked(texts(&mut input)?, Channel::new)?;
     let channel_of = input.packed(count)?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     journey::{ChannelNo, CustomerNo, NO_STAGE, NameKind, PlainRow, Rows, Tables, TouchpointNo},
-    model::{Event, EventId, Feedback, Micros, Money, PropertyValue, Survey},
+    model::{Event, EventId, Feedback, LINKED_TO, Micros, Money, PropertyValue, Survey},
 };
 
 /// Entries that will be one block, in columns.
@@ -167,6 +167,9 @@ impl Coded {
             if cells.values.iter().all(is_nested) {
                 continue;
             }
+            if text == LINKED_TO {
+                intern_others(&cells.values, names);
+            }
             let property = names.intern(NameKind::Property, text);
             let keep = |value: PropertyValue| (!is_nested(&value)).then(|| rows.keep_value(value));
             let places: Vec<Option<u32>> = cells.values.into_iter().map(keep).collect();
@@ -175,6 +178,15 @@ impl Coded {
                     rows.set_property(before + row as usize, property, value);
                 }
             }
+        }
+    }
+}
+
+/// Ids that others are linked to have numbers, also before there is an event of theirs.
+fn intern_others(values: &[PropertyValue], names: &mut Tables) {
+    for value in values {
+        if let PropertyValue::Text(other) = value {
+            names.intern(NameKind::Customer, other);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::{bytes::Choices, event};
 use crate::{
-    Event, Survey,
+    Entry, Survey,
     import::{CsvMapping, Delimiter, ImportError, NdjsonReader, Source, TimeFormat},
 };
 
@@ -14,8 +14,8 @@ pub fn import(data: &[u8]) {
     let Some((how, data)) = data.split_first() else { return };
     match how % 3 {
         0 => {
-            let found = all(NdjsonReader::new(data), data);
-            assert_eq!(found, all(NdjsonReader::new(Drops(data)), data));
+            let found = all(entries(data), data);
+            assert_eq!(found, all(entries(Drops(data)), data));
         }
         1 => {
             let Some((choices, file)) = data.split_at_checked(8) else { return };
@@ -30,6 +30,10 @@ pub fn import(data: &[u8]) {
             csv(&mapping.file_name("file.csv"), file);
         }
     }
+}
+
+fn entries(data: impl Read) -> impl Iterator<Item = Result<Entry, ImportError>> {
+    NdjsonReader::new(data)
 }
 
 fn csv(mapping: &CsvMapping, file: &[u8]) {
@@ -76,15 +80,23 @@ fn mapping(choices: &mut Choices<'_>) -> CsvMapping {
 }
 
 /// Reads to the end: events, and the lines that are none.
-fn all(reader: impl Iterator<Item = Result<Event, ImportError>>, file: &[u8]) -> Vec<Result<String, String>> {
+fn all(
+    reader: impl Iterator<Item = Result<impl Into<Entry>, ImportError>>,
+    file: &[u8],
+) -> Vec<Result<String, String>> {
     let lines = file.split(|byte| *byte == b'\n').count();
     let (mut found, mut last) = (Vec::new(), 0);
     for one in reader {
         assert!(found.len() < lines, "more is found than there are lines");
         found.push(match one {
             Ok(read) => {
-                event::check(&read);
-                Ok(serde_json::to_string(&read).unwrap())
+                let entry = read.into();
+                let written = serde_json::to_string(&entry).unwrap();
+                match entry.as_event() {
+                    Some(event) => event::check(event),
+                    None => assert_eq!(serde_json::from_str::<Entry>(&written).unwrap(), entry),
+                }
+                Ok(written)
             }
             Err(ImportError::Bad(bad)) => {
                 assert!(bad.line() > last, "line {} after line {last}", bad.line());

@@ -1,5 +1,5 @@
 //! Reading events from files: NDJSON ([`NdjsonReader`]) and CSV ([`CsvMapping`]). Pure reading, without a store:
-//! each reader is an iterator of events, to be appended in batches of any size.
+//! each reader is an iterator of entries, or of events, to be appended in batches of any size.
 //!
 //! A line that is no event is an [`ImportError::Bad`], and reading goes on with the next line. Whoever wants all or
 //! nothing uses `?`; whoever wants the good ones looks at the error:

@@ -1,4 +1,4 @@
-//! NDJSON: one event, as JSON, a line.
+//! NDJSON: one entry, as JSON, a line.
 
 use std::{fmt, io::Read};
 
@@ -6,9 +6,10 @@ use super::{
     BadLine, ImportError,
     lines::{Lines, Read1, is_blank, too_long},
 };
-use crate::{error::without_value, model::Event};
+use crate::{error::without_value, model::Entry};
 
-/// Reads events from NDJSON: on each line one object, in exactly the JSON form of [`Event`].
+/// Reads entries from NDJSON: on each line one object, in exactly the JSON form of [`Entry`], which is that of an
+/// [`Event`](crate::Event) for most.
 ///
 /// Blank lines are skipped; a byte order mark at the start and `\r\n` are fine. A line that is not UTF-8, is over
 /// [`LIMIT_LINE_BYTES`](super::LIMIT_LINE_BYTES), or is no event is an [`ImportError::Bad`], and reading goes on. After
@@ -40,7 +41,7 @@ impl<R: Read> NdjsonReader<R> {
 }
 
 impl<R: Read> Iterator for NdjsonReader<R> {
-    type Item = Result<Event, ImportError>;
+    type Item = Result<Entry, ImportError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
@@ -75,12 +76,12 @@ fn trim_end(line: &[u8]) -> &[u8] {
 }
 
 /// Reads one line; else says why not.
-fn parse(line: &[u8]) -> Result<Event, String> {
+fn parse(line: &[u8]) -> Result<Entry, String> {
     let text = str::from_utf8(line).map_err(|e| format!("is not UTF-8 from byte {} on", e.valid_up_to() + 1))?;
     serde_json::from_str(text).map_err(|_| {
         // Read again, slower, to find out where.
         let mut reader = serde_json::Deserializer::from_str(text);
-        match serde_path_to_error::deserialize::<_, Event>(&mut reader) {
+        match serde_path_to_error::deserialize::<_, Entry>(&mut reader) {
             Err(error) => reason(&error.path().to_string(), error.inner()),
             Ok(_) => "has more after the event's end".to_owned(),
         }

@@ -118,6 +118,28 @@ impl<'a> Chunk<'a> {
         chunk
     }
 
+    /// Journeys put together from those of several ids: for each of these whose it is, in which part, and where in that.
+    /// Times and sequences must have been read.
+    pub(crate) fn put_together(parts: Vec<Part<'a>>, mut pieces: Vec<(CustomerNo, u32, Range<usize>)>) -> Self {
+        pieces.sort_by_key(|(customer, part, rows)| (*customer, *part, rows.start));
+        let mut chunk = Self { parts, customers: Vec::new(), spans: Vec::new(), ends: Vec::new() };
+        let span = |(_, part, rows): &(_, u32, Range<usize>)| Span {
+            part: *part,
+            start: offset(rows.start),
+            end: offset(rows.end),
+        };
+        for of_one in pieces.chunk_by(|a, b| a.0 == b.0) {
+            let mut same: Vec<Span> = of_one.iter().map(span).collect();
+            if same.len() > 1 {
+                chunk.interleave(&mut same);
+            }
+            chunk.customers.extend(of_one.first().map(|(customer, ..)| *customer));
+            chunk.spans.append(&mut same);
+            chunk.ends.push(offset(chunk.spans.len()));
+        }
+        chunk
+    }
+
     fn take_all(&mut self, part: &Part<'a>) {
         let Range { start, end } = part.journeys.clone();
         self.customers.extend_from_slice(part.columns.customers.get(start..end).unwrap_or_default());
@@ -158,7 +180,8 @@ impl<'a> Chunk<'a> {
         (columns.and_then(|c| c.times.get(row)), columns.and_then(|c| c.seqs.get(row)), part)
     }
 
-    /// Orders the rows of one customer from several parts by (time, sequence), keeping runs together.
+    /// Orders the rows of one customer by (time, sequence), keeping runs together. Of two spans of one part sequences must
+    /// have been read.
     fn interleave(&self, same: &mut Vec<Span>) {
         let first = |span: &Span| self.key(span.part, span.start);
         let last = |span: &Span| self.key(span.part, span.end.saturating_sub(1));
@@ -169,35 +192,59 @@ impl<'a> Chunk<'a> {
         if same.iter().zip(same.iter().skip(1)).all(|(a, b)| last(a) <= first(b)) {
             return;
         }
-        let mut heap: BinaryHeap<Reverse<_>> = same.iter().map(|span| Reverse((first(span), span.end))).collect();
-        let mut next = heap
-            .iter()
-            .map(|Reverse(((_, _, part), _))| *part)
-            .max()
-            .map_or_else(Vec::new, |most| vec![0; most as usize + 1]);
-        for span in same.iter() {
-            if let Some(next) = next.get_mut(span.part as usize) {
-                *next = span.start;
-            }
-        }
-        same.clear();
-        while let Some(Reverse(((_, _, part), end))) = heap.pop() {
+        let mut left = std::mem::take(same);
+        let mut heap: BinaryHeap<Reverse<_>> =
+            left.iter().enumerate().map(|(place, span)| Reverse((first(span), place))).collect();
+        while let Some(Reverse((_, place))) = heap.pop() {
             let limit = heap.peek().map(|Reverse((key, _))| *key);
-            let Some(row) = next.get_mut(part as usize) else { continue };
-            let start = *row;
+            let Some(Span { part, start, end }) = left.get(place).copied() else { continue };
+            let mut row = start;
             loop {
-                *row += 1;
-                if *row >= end {
+                row += 1;
+                if row >= end {
                     break;
                 }
-                let key = self.key(part, *row);
+                let key = self.key(part, row);
                 if limit.is_some_and(|limit| key > limit) {
-                    heap.push(Reverse((key, end)));
+                    heap.push(Reverse((key, place)));
                     break;
                 }
             }
-            same.push(Span { part, start, end: *row });
+            if let Some(span) = left.get_mut(place) {
+                span.start = row;
+            }
+            same.push(Span { part, start, end: row });
         }
+    }
+
+    /// Leaves the journeys of some customers out, who are in order.
+    pub(crate) fn leave_out(&mut self, customers: impl IntoIterator<Item = CustomerNo>) {
+        let mut left_out = customers.into_iter().peekable();
+        if left_out.peek().is_none() {
+            return;
+        }
+        let (mut kept, mut begin) = (0, 0);
+        let mut spans = Vec::with_capacity(self.spans.len());
+        for place in 0..self.customers.len() {
+            let (Some(&customer), Some(&end)) = (self.customers.get(place), self.ends.get(place)) else { break };
+            while left_out.next_if(|left_out| *left_out < customer).is_some() {}
+            if left_out.peek() != Some(&customer) {
+                spans.extend_from_slice(self.spans.get(begin..end as usize).unwrap_or_default());
+                if let (Some(to), Some(ends)) = (self.customers.get_mut(kept), self.ends.get_mut(kept)) {
+                    (*to, *ends) = (customer, offset(spans.len()));
+                }
+                kept += 1;
+            }
+            begin = end as usize;
+        }
+        self.customers.truncate(kept);
+        self.ends.truncate(kept);
+        self.spans = spans;
+    }
+
+    /// The first and the last customer.
+    pub(crate) fn customers(&self) -> Option<(CustomerNo, CustomerNo)> {
+        Some((*self.customers.first()?, *self.customers.last()?))
     }
 
     /// How many journeys.
@@ -312,11 +359,12 @@ impl Gathering<'_> {
     /// For each part the row that each of its rows becomes.
     fn becomes(&self) -> Vec<Becomes> {
         let mut becomes: Vec<Becomes> = self.parts.iter().map(|_| Becomes::default()).collect();
+        for span in self.spans {
+            becomes.get_mut(span.part as usize).into_iter().for_each(|becomes| becomes.make_room_for(*span));
+        }
         let mut row = 0;
         for span in self.spans {
-            if let Some(becomes) = becomes.get_mut(span.part as usize) {
-                becomes.add(*span, row);
-            }
+            becomes.get_mut(span.part as usize).into_iter().for_each(|becomes| becomes.note(*span, row));
             row += offset(span.len());
         }
         becomes
@@ -406,13 +454,26 @@ impl Becomes {
     /// In the place of a row that is not copied.
     const GONE: u32 = u32::MAX;
 
-    /// Notes that the rows of a span, which follow those noted before, become those from `row` on.
-    fn add(&mut self, span: Span, row: u32) {
+    fn make_room_for(&mut self, span: Span) {
+        let Range { start, end } = span.rows();
         if self.rows.is_empty() {
-            self.first = span.rows().start;
+            self.first = start;
         }
-        self.rows.resize(span.rows().start.saturating_sub(self.first), Self::GONE);
-        self.rows.extend((row..).take(span.len()));
+        let before = self.first.saturating_sub(start);
+        if before > 0 {
+            // Spans are seldom out of order but where ids are linked.
+            self.rows.splice(0..0, std::iter::repeat_n(Self::GONE, before));
+            self.first = start;
+        }
+        let length = end.saturating_sub(self.first).max(self.rows.len());
+        self.rows.resize(length, Self::GONE);
+    }
+
+    /// Notes that the rows of a span become those from `row` on.
+    fn note(&mut self, span: Span, row: u32) {
+        let place = span.rows().start.saturating_sub(self.first);
+        let rows = self.rows.iter_mut().skip(place).take(span.len());
+        rows.zip(row..).for_each(|(becomes, row)| *becomes = row);
     }
 
     fn rows(&self) -> Range<usize> {

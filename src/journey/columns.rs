@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ChannelNo, CustomerNo, PropertyColumn, TouchpointNo,
+    ChannelNo, CustomerNo, Profiles, PropertyColumn, TouchpointNo,
     column::{Column, Number},
     property_column::PropertyColumnBuilder,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Needs {
     pub(crate) values: bool,
     pub(crate) feedback: bool,
     pub(crate) properties: Properties,
+    /// Which properties of profiles, each to be laid out to the rows of events.
+    pub(crate) profiles: Profiles,
 }
 
 /// Which properties a question reads.
@@ -100,6 +102,7 @@ impl Needs {
         self.stages |= other.stages;
         self.values |= other.values;
         self.feedback |= other.feedback;
+        self.profiles.join(&other.profiles);
         match &other.properties {
             Properties::All => self.properties = Properties::All,
             Properties::Some(set) => set.iter().for_each(|property| self.properties.add(*property)),
@@ -117,6 +120,7 @@ impl Needs {
             values: true,
             feedback: true,
             properties: Properties::All,
+            profiles: Profiles::default(),
         }
     }
 }

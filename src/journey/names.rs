@@ -102,13 +102,7 @@ impl Tables {
         (first..table.len()).filter_map(|number| table.name(number))
     }
 
-    /// Takes a customer's name away, and hides what bears the number.
-    pub(crate) fn forget(&mut self, customer: CustomerNo) {
-        self.customers.forget(customer.0);
-        self.hide_nameless();
-    }
-
-    /// The same of many.
+    /// Takes customers' names away, and hides what bears the numbers.
     pub(crate) fn forget_all(&mut self, customers: impl IntoIterator<Item = CustomerNo>) {
         customers.into_iter().for_each(|customer| self.customers.forget(customer.0));
         self.hide_nameless();
@@ -251,7 +245,7 @@ mod tests {
         let numbers = names.write().intern_all(NameKind::Customer, &many, &list.map(hash_name));
         assert_eq!(numbers, [9, 5_002, 0, 5_003]);
         assert_eq!(&*names.customer(CustomerNo(9_999)), "");
-        names.write().forget(CustomerNo(1));
+        names.write().forget_all([CustomerNo(1)]);
         assert_eq!((names.find_customer("b"), &*names.customer(CustomerNo(1)), &*names.hidden()), (None, "", &[1][..]));
         assert_eq!(names.find_customer("a"), Some(CustomerNo(0)));
         assert_eq!(names.write().intern(NameKind::Customer, "b"), 5_004, "the number is not given again");

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ChannelNo, Column, Columns, CustomerNo, NO_STAGE, TouchpointNo, columns::offset, order::by_journey,
-    property_column::PropertyColumnBuilder,
+    ChannelNo, Column, Columns, CustomerNo, NO_STAGE, ReservedNumbers, TouchpointNo, columns::offset,
+    order::by_journey, property_column::PropertyColumnBuilder,
 };
 use crate::model::{Currency, Micros, PropertyValue, Survey};
 
@@ -56,9 +56,9 @@ impl Rows {
         self.plain.iter().map(|row| row.customer)
     }
 
-    /// The last time among them.
-    pub(crate) fn last_time(&self) -> Option<Micros> {
-        self.plain.iter().map(|row| row.time).max()
+    /// The time of the last event among them; other entries do not count.
+    pub(crate) fn last_event(&self, reserved: ReservedNumbers) -> Option<Micros> {
+        self.plain.iter().filter(|row| !reserved.contains(row.touchpoint)).map(|row| row.time).max()
     }
 
     /// Adds other rows after these.

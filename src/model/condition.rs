@@ -37,6 +37,7 @@ pub(super) fn too_deep() -> InvalidValue {
 /// | `{"channel":"email"}` | it came through that channel |
 /// | `{"stage":"purchase"}` | it bears that stage, by itself or by the journey model's rules |
 /// | `{"property":"plan","eq":"pro"}` | the property compares so: `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `in` (a list), `contains` (text), `exists` (true or false) |
+/// | `{"profile":"country","eq":"DE"}` | the property of the customer's [profile](crate::ProfileUpdate) compares so, as it was when the event happened; with `"when":"latest"` as it is in the end. In an object with `property`, comparisons are of that: use `all` |
 /// | `{"value":{"currency":"EUR","ge":"10"}}` | its money is in that currency and compares so; `{"value":{"exists":true}}`: it has any |
 /// | `{"feedback":{"survey":"nps","ge":9}}` | it answers that survey and compares so; `{"feedback":{"exists":true}}`: it answers any |
 /// | `{"any":[..]}`, `{"all":[..]}`, `{"not":..}` | one of them, each of them, not it |
@@ -60,6 +61,15 @@ pub enum Condition {
         /// How it compares.
         test: Comparison<PropertyValue>,
     },
+    /// A property of the customer's profile compares so.
+    Profile {
+        /// The property's name.
+        name: String,
+        /// Of when.
+        when: ProfileWhen,
+        /// How it compares.
+        test: Comparison<PropertyValue>,
+    },
     /// Its money compares so.
     Value {
         /// The currency it must be in; `None` for any, which only `Exists` can ask.
@@ -80,6 +90,17 @@ pub enum Condition {
     Any(Vec<Condition>),
     /// It does not hold.
     Not(Box<Condition>),
+}
+
+/// Which value of a profile is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ProfileWhen {
+    /// The one that held when the event happened: the last that was set up to then, that moment included.
+    #[default]
+    Then,
+    /// The latest that the question sees.
+    Latest,
 }
 
 /// How a value compares. `Debug` does not show the text that another must hold, since it may name a person.
@@ -215,6 +236,16 @@ impl Condition {
         Self::Property { name: name.into(), test }
     }
 
+    /// A property of the customer's profile compares so, as it was when the event happened.
+    pub fn profile(name: impl Into<String>, test: Comparison<PropertyValue>) -> Self {
+        Self::Profile { name: name.into(), when: ProfileWhen::Then, test }
+    }
+
+    /// A property of the customer's profile compares so, as it is in the end.
+    pub fn profile_latest(name: impl Into<String>, test: Comparison<PropertyValue>) -> Self {
+        Self::Profile { name: name.into(), when: ProfileWhen::Latest, test }
+    }
+
     /// This holds, and the other too.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -250,6 +281,7 @@ impl Condition {
             Self::All(list) | Self::Any(list) => list.iter().try_for_each(|c| c.check_at(below)),
             Self::Not(inner) => inner.check_at(below),
             Self::Property { name, .. } => check_name("property", name),
+            Self::Profile { name, .. } => check_name("profile", name),
             Self::Value { currency: None, test } if !matches!(test, Comparison::Exists(_)) => {
                 Err(InvalidValue::new("value", "needs a currency to compare amounts"))
             }
@@ -333,6 +365,8 @@ impl std::fmt::Display for Condition {
             Self::Channel(channel) => write!(f, "channel {channel}"),
             Self::Stage(stage) => write!(f, "stage {stage}"),
             Self::Property { name, test } => write!(f, "{name} {test}"),
+            Self::Profile { name, when: ProfileWhen::Then, test } => write!(f, "profile {name} {test}"),
+            Self::Profile { name, when: ProfileWhen::Latest, test } => write!(f, "latest profile {name} {test}"),
             Self::Value { currency, test } => {
                 write!(f, "value {test}")?;
                 currency.map_or(Ok(()), |currency| write!(f, " {currency}"))

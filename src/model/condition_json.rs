@@ -3,13 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::condition::{LIMIT_DEPTH, too_deep};
-use super::{Channel, Comparison, Condition, Currency, Money, PropertyValue, StageName, Survey, Touchpoint};
+use super::{
+    Channel, Comparison, Condition, Currency, Money, ProfileWhen, PropertyValue, StageName, Survey, Touchpoint,
+};
 use crate::error::InvalidValue;
 
 /// The keys of a condition, in the order in which several in one object are named again.
 const ORDER: [&str; 8] = ["touchpoint", "channel", "stage", "value", "feedback", "any", "all", "not"];
 const COMPARISONS: [&str; 9] = ["eq", "ne", "lt", "le", "gt", "ge", "in", "contains", "exists"];
-const KEYS: &str = "touchpoint, channel, stage, property (with eq, ne, lt, le, gt, ge, in, contains, exists), value, feedback, any, all, not";
+const KEYS: &str = "touchpoint, channel, stage, property or profile (with eq, ne, lt, le, gt, ge, in, contains, exists), value, feedback, any, all, not";
 
 type Refused<T> = Result<T, InvalidValue>;
 
@@ -30,7 +32,8 @@ fn read(value: Value, depth: usize) -> Refused<Condition> {
         return Err(InvalidValue::new("condition", format!("is not an object with keys among {KEYS}")));
     };
     let tests = take_tests(&mut object);
-    let property = object.remove("property");
+    let (property, profile) = (object.remove("property"), object.remove("profile"));
+    let when = object.remove("when").map(|value| profile_when(&value)).transpose()?;
     let mut all = Vec::new();
     for key in ORDER {
         let Some(value) = object.remove(key) else { continue };
@@ -48,15 +51,27 @@ fn read(value: Value, depth: usize) -> Refused<Condition> {
     if let Some(key) = object.keys().next() {
         return Err(InvalidValue::new(key, format!("is an unknown key; expected {KEYS}")));
     }
-    match property {
+    if profile.is_none() && when.is_some() {
+        return Err(InvalidValue::new("when", "is of a profile: name the one it is for"));
+    }
+    let (key, name) = match (property, profile) {
+        (Some(_), Some(_)) => return Err(InvalidValue::new("profile", "and property in one object: use all")),
+        (Some(name), None) => ("property", Some(name)),
+        (None, name) => ("profile", name),
+    };
+    match name {
         Some(name) => {
-            let name = text("property", &name)?;
+            let name = text(key, &name)?;
             if tests.is_empty() {
-                return Err(InvalidValue::new("property", format!("needs a comparison: {}", COMPARISONS.join(", "))));
+                return Err(InvalidValue::new(key, format!("needs a comparison: {}", COMPARISONS.join(", "))));
             }
-            for (key, value) in tests {
-                let test = comparison(&key, value, |v| Ok(PropertyValue::from(v)))?;
-                all.push(Condition::Property { name: name.clone(), test });
+            for (comparison_key, value) in tests {
+                let test = comparison(&comparison_key, value, |v| Ok(PropertyValue::from(v)))?;
+                let name = name.clone();
+                all.push(match key {
+                    "property" => Condition::Property { name, test },
+                    _ => Condition::Profile { name, when: when.unwrap_or_default(), test },
+                });
             }
         }
         None => {
@@ -69,6 +84,14 @@ fn read(value: Value, depth: usize) -> Refused<Condition> {
         0 => Err(InvalidValue::new("condition", format!("is empty; expected {KEYS}"))),
         1 => Ok(all.remove(0)),
         _ => Ok(Condition::All(all)),
+    }
+}
+
+fn profile_when(value: &Value) -> Refused<ProfileWhen> {
+    match text("when", value)?.as_str() {
+        "then" => Ok(ProfileWhen::Then),
+        "latest" => Ok(ProfileWhen::Latest),
+        _ => Err(InvalidValue::new("when", "is neither then nor latest")),
     }
 }
 
@@ -179,6 +202,13 @@ impl From<Condition> for Value {
             Condition::Property { name, test } => {
                 let (key, value) = written(test, Self::from);
                 json!({"property": name, key: value})
+            }
+            Condition::Profile { name, when, test } => {
+                let (key, value) = written(test, Self::from);
+                match when {
+                    ProfileWhen::Then => json!({"profile": name, key: value}),
+                    ProfileWhen::Latest => json!({"profile": name, "when": "latest", key: value}),
+                }
             }
             Condition::Value { currency, test } => {
                 let (key, value) = written(test, |amount| Self::from(amount.to_string()));

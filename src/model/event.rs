@@ -154,7 +154,7 @@ impl Event {
             + properties
     }
 
-    fn check(self) -> Result<Self, InvalidValue> {
+    pub(super) fn check(self) -> Result<Self, InvalidValue> {
         if self.properties.len() > LIMIT_PROPERTIES {
             let reason = format!("has {} entries, the limit is {LIMIT_PROPERTIES}", self.properties.len());
             return Err(InvalidValue::new("properties", reason));

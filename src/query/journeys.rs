@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc};
 use super::Query;
 use crate::{
     error::{InvalidValue, Result},
-    journey::{Columns, Names, Source, code},
-    model::{Event, Micros},
+    journey::{Columns, Identities, Names, Needs, ReservedNumbers, Said, Source, code, last_event},
+    model::{Entry, Event, Micros},
 };
 
 /// The least rows of a chunk; the last journey of a chunk may take it beyond.
@@ -31,6 +31,12 @@ const CHUNK_ROWS: usize = 64 * 1024;
 #[must_use]
 pub struct Journeys {
     names: Names,
+    /// What entries say of ids.
+    said: Arc<[Said]>,
+    /// Each id for itself.
+    ids: Arc<Columns>,
+    chunk_rows: usize,
+    /// Those of whole customers, as all that is said of ids has it.
     columns: Arc<Columns>,
     /// Where chunks begin in the list of customers, and its end.
     cuts: Arc<Vec<usize>>,
@@ -38,31 +44,31 @@ pub struct Journeys {
 }
 
 impl Journeys {
-    /// The journeys of these events.
+    /// The journeys of these entries: events, links of ids, and profiles.
     ///
     /// # Errors
-    /// [`InvalidValue`] for the first event that was refused.
-    pub fn of<E>(events: impl IntoIterator<Item = E>) -> Result<Self, InvalidValue>
+    /// [`InvalidValue`] for the first that was refused.
+    pub fn of<E>(entries: impl IntoIterator<Item = E>) -> Result<Self, InvalidValue>
     where
-        E: TryInto<Event>,
+        E: TryInto<Entry>,
         E::Error: Into<InvalidValue>,
     {
-        Self::in_chunks(events, CHUNK_ROWS)
+        Self::in_chunks(entries, CHUNK_ROWS)
     }
 
     /// The same, read in chunks of at least that many events. Answers do not depend on it; tests try that.
     ///
     /// # Errors
-    /// [`InvalidValue`] for the first event that was refused.
-    pub fn in_chunks<E>(events: impl IntoIterator<Item = E>, chunk_rows: usize) -> Result<Self, InvalidValue>
+    /// [`InvalidValue`] for the first that was refused.
+    pub fn in_chunks<E>(entries: impl IntoIterator<Item = E>, chunk_rows: usize) -> Result<Self, InvalidValue>
     where
-        E: TryInto<Event>,
+        E: TryInto<Entry>,
         E::Error: Into<InvalidValue>,
     {
         let mut ids = HashSet::new();
         let mut kept = Vec::new();
-        for event in events {
-            let event = event.try_into().map_err(Into::into)?;
+        for entry in entries {
+            let event = entry.try_into().map_err(Into::into)?.into_logged();
             if event.id().is_none_or(|id| ids.insert(id.clone())) {
                 kept.push((kept.len() as u64 + 1, event));
             }
@@ -76,20 +82,30 @@ impl Journeys {
         let mut tables = names.write();
         let rows = events.into_iter().map(|(seq, event)| code(event, seq, &mut tables)).collect();
         drop(tables);
-        let columns = Columns::from_rows(rows);
-        let mut cuts = vec![0];
-        let mut begun = 0;
-        for (i, (_, rows)) in columns.journeys().enumerate() {
-            if rows.end - begun >= chunk_rows {
-                cuts.push(i + 1);
-                begun = rows.end;
-            }
+        let ids = Arc::new(Columns::from_rows(rows));
+        let reserved = ReservedNumbers::of(&names);
+        let mut said = Vec::new();
+        reserved.said_in(&ids, &names, &mut said);
+        let last_time = last_event(&ids, reserved);
+        let identities = Identities::by(&said, None, None, &names);
+        let cuts = Arc::new(cuts(&ids, chunk_rows));
+        let of_ids = Self { names, said: said.into(), columns: Arc::clone(&ids), ids, chunk_rows, cuts, last_time };
+        of_ids.put_together(&identities)
+    }
+
+    /// Which ids are one customer, by what was known at a sequence and said by a time.
+    pub(super) fn identities(&self, known_at: Option<u64>, end: Option<Micros>) -> Arc<Identities> {
+        Arc::new(Identities::by(&self.said, known_at, end, &self.names))
+    }
+
+    /// The same journeys, of customers who have these ids.
+    pub(super) fn put_together(&self, identities: &Identities) -> Self {
+        if self.said.is_empty() {
+            return self.clone();
         }
-        if cuts.last() != Some(&columns.customers.len()) {
-            cuts.push(columns.customers.len());
-        }
-        let last_time = columns.time_range().map(|(_, last)| last);
-        Self { names, columns: Arc::new(columns), cuts: Arc::new(cuts), last_time }
+        let ids = Source { columns: Arc::clone(&self.ids), journeys: 0..self.ids.customers.len() };
+        let columns = identities.put_together(&[ids], &Needs::everything());
+        Self { cuts: Arc::new(cuts(&columns, self.chunk_rows)), columns: Arc::new(columns), ..self.clone() }
     }
 
     /// Begins a question.
@@ -115,4 +131,20 @@ impl Journeys {
     pub(super) fn last_time(&self) -> Option<Micros> {
         self.last_time
     }
+}
+
+/// Where chunks of at least so many rows begin in the list of customers, and its end.
+fn cuts(columns: &Columns, chunk_rows: usize) -> Vec<usize> {
+    let mut cuts = vec![0];
+    let mut begun = 0;
+    for (i, (_, rows)) in columns.journeys().enumerate() {
+        if rows.end - begun >= chunk_rows {
+            cuts.push(i + 1);
+            begun = rows.end;
+        }
+    }
+    if cuts.last() != Some(&columns.customers.len()) {
+        cuts.push(columns.customers.len());
+    }
+    cuts
 }

@@ -1,6 +1,6 @@
 //! A question in the making.
 
-use std::{num::NonZeroUsize, ops::Range, thread};
+use std::{num::NonZeroUsize, ops::Range, sync::Arc, thread};
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +8,7 @@ use super::{Answer, Journeys, Question};
 use crate::{
     analysis::{Analysis, Binder, Bound, Job, Scope, run},
     error::{InvalidPlan, Result},
-    journey::{CustomerNo, Names, Needs, Source as Part},
+    journey::{CustomerNo, Identities, Names, Needs, ReservedNumbers, Source as Part},
     model::{Condition, CustomerId, JourneyModel, Micros, Seq},
     store::{Customer, Scan, Snapshot, Store},
 };
@@ -66,13 +66,41 @@ impl Source {
         }
     }
 
+    /// Which ids are one customer, as far as a scope sees.
+    fn identities(&self, scope: &Scope) -> Result<Arc<Identities>> {
+        let (known_at, end) = (scope.known().map(Seq::get), scope.end());
+        match self {
+            Self::Journeys(journeys) => Ok(journeys.identities(known_at, end)),
+            Self::Snapshot(snapshot) => snapshot.identities(known_at, end),
+            Self::Customer(customer) => customer.snapshot().identities(known_at, end),
+        }
+    }
+
     /// A pass over all customers, or over these few.
-    fn chunks(&self, customers: Option<&[CustomerNo]>) -> Chunks<'_> {
-        match (self, customers.filter(|customers| customers.len() <= FEW_CUSTOMERS)) {
-            (Self::Journeys(journeys), _) => Chunks::Journeys(journeys),
-            (Self::Snapshot(snapshot), None) => Chunks::Scan(snapshot.scan()),
-            (Self::Snapshot(snapshot), Some(customers)) => Chunks::Few(snapshot, customers.to_vec()),
-            (Self::Customer(customer), _) => Chunks::Customer(customer),
+    fn chunks(
+        &self,
+        customers: Option<&[CustomerNo]>,
+        identities: &Arc<Identities>,
+        needs: &Needs,
+    ) -> Result<Chunks<'_>> {
+        let few = customers.filter(|customers| customers.len() <= FEW_CUSTOMERS);
+        Ok(match (self, few) {
+            (Self::Journeys(journeys), _) => Chunks::Journeys(journeys.put_together(identities)),
+            (Self::Snapshot(snapshot), None) => Chunks::Scan(snapshot.scan().joining(identities, needs)?),
+            (Self::Snapshot(snapshot), Some(customers)) => {
+                Chunks::Few(snapshot, Arc::clone(identities), customers.to_vec())
+            }
+            (Self::Customer(customer), _) => Chunks::Customer(customer, Arc::clone(identities)),
+        })
+    }
+
+    /// A pass over all ids, each for itself.
+    fn chunks_of_ids(&self) -> Chunks<'_> {
+        match self {
+            Self::Journeys(journeys) => Chunks::Journeys(journeys.clone()),
+            Self::Snapshot(snapshot) => Chunks::Scan(snapshot.scan()),
+            // Observation is of all customers.
+            Self::Customer(customer) => Chunks::Scan(customer.snapshot().scan()),
         }
     }
 
@@ -80,20 +108,17 @@ impl Source {
     /// filter does not move it.
     fn last_time_seen(&self, scope: &Scope) -> Result<Option<Micros>> {
         let Some(known) = scope.known().filter(|_| scope.end().is_none()) else { return Ok(self.last_time()) };
-        let needs = Needs { times: true, seqs: true, ..Needs::default() };
-        let chunks = match self {
-            // Observation is of all customers.
-            Self::Customer(customer) => Chunks::Scan(customer.snapshot().scan()),
-            source => source.chunks(None),
-        };
+        let reserved = ReservedNumbers::of(self.names());
+        let needs = Needs { times: true, seqs: true, touchpoints: reserved.is_any(), ..Needs::default() };
+        let chunks = self.chunks_of_ids();
         let mut last = None;
         for chunk in 0..chunks.count() {
             for Part { columns, .. } in chunks.load(chunk, &needs)? {
-                let mut seqs = Vec::with_capacity(columns.rows());
-                columns.seqs.for_each(0..columns.rows(), |seq| seqs.push(seq));
-                let mut seqs = seqs.into_iter();
+                let mut seqs = columns.seqs.to_vec().into_iter();
+                let mut touchpoints = columns.touchpoints.to_vec().into_iter();
                 columns.times.for_each(0..columns.rows(), |time| {
-                    if seqs.next().is_some_and(|seq| seq <= known.get()) {
+                    let is_known = seqs.next().is_some_and(|seq| seq <= known.get());
+                    if touchpoints.next().is_none_or(|touchpoint| !reserved.contains(touchpoint)) && is_known {
                         last = last.max(Some(time));
                     }
                 });
@@ -105,11 +130,11 @@ impl Source {
 
 /// One pass over a source.
 enum Chunks<'a> {
-    Journeys(&'a Journeys),
+    Journeys(Journeys),
     Scan(Scan),
     /// Customers one by one.
-    Few(&'a Snapshot, Vec<CustomerNo>),
-    Customer(&'a Customer),
+    Few(&'a Snapshot, Arc<Identities>, Vec<CustomerNo>),
+    Customer(&'a Customer, Arc<Identities>),
 }
 
 impl Chunks<'_> {
@@ -117,8 +142,8 @@ impl Chunks<'_> {
         match self {
             Self::Journeys(journeys) => journeys.chunks(),
             Self::Scan(scan) => scan.chunks(),
-            Self::Few(_, customers) => customers.len(),
-            Self::Customer(_) => 1,
+            Self::Few(_, _, customers) => customers.len(),
+            Self::Customer(..) => 1,
         }
     }
 
@@ -126,10 +151,11 @@ impl Chunks<'_> {
         match self {
             Self::Journeys(journeys) => Ok(journeys.load(chunk)),
             Self::Scan(scan) => scan.load(chunk, needs),
-            Self::Few(snapshot, customers) => {
-                customers.get(chunk).map_or(Ok(Vec::new()), |customer| snapshot.journey_of(*customer, needs))
-            }
-            Self::Customer(customer) => customer.sources(needs),
+            Self::Few(snapshot, identities, customers) => match customers.get(chunk) {
+                Some(customer) => snapshot.whole_journey_of(*customer, identities, needs),
+                None => Ok(Vec::new()),
+            },
+            Self::Customer(customer, identities) => customer.sources(identities, needs),
         }
     }
 }
@@ -220,10 +246,12 @@ impl Query {
         self.scope.check()?;
         let last = self.source.last_time_seen(&self.scope)?;
         let latest = self.source.last_time();
-        let mut binder = Binder::new(self.source.names(), &self.model, &self.scope, last, latest)?;
+        let identities = self.source.identities(&self.scope)?;
+        let names = self.source.names();
+        let mut binder = Binder::new(names, &self.model, &self.scope, Arc::clone(&identities), (last, latest))?;
         let bound = plan.bind(&mut binder)?;
         let reader = binder.into_reader();
-        let chunks = self.source.chunks(reader.scope.customers.as_deref());
+        let chunks = self.source.chunks(reader.scope.customers.as_deref(), &identities, &reader.loads())?;
         // Asking how many cores there are takes longer than reading one customer.
         let cores = || thread::available_parallelism().ok().filter(|_| chunks.count() > 1);
         let threads = self.threads.or_else(cores).unwrap_or(NonZeroUsize::MIN);

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codec::LogEntry,
     error::{ErrorKind, InvalidValue, Result},
-    model::{Event, Micros},
+    model::{Entry, Event, Micros},
 };
 
 /// The most events of one batch.
@@ -22,7 +22,8 @@ pub const LIMIT_BATCH_EVENTS: usize = 100_000;
 pub const LIMIT_BATCH_BYTES: usize = 16 << 20;
 
 impl Store {
-    /// Appends one event. What `Ok` guarantees is said by the store's [`Durability`].
+    /// Appends one entry: an [`Event`], a [`Link`](crate::Link), a [`ProfileUpdate`](crate::ProfileUpdate), or an [`Entry`], which may
+    /// be any of these. What `Ok` guarantees is said by the store's [`Durability`].
     ///
     /// An event that is not valid is refused. One whose id the log has already is not stored, nor is one of a customer who
     /// was [erased](Self::erase), and the receipt says so.
@@ -30,26 +31,27 @@ impl Store {
     /// # Errors
     /// `InvalidValue` if the event is refused; `Closed` after a close; `Poisoned` if an earlier write failed; `Damaged` or
     /// `Io` if known ids could not be looked up, and then nothing was done; `Full`, `Io` or `Engine` if this write failed: it is not acknowledged then, and may or may not be there when the store is opened again.
-    pub fn append<E>(&self, event: E) -> Result<Receipt>
+    pub fn append<E>(&self, entry: E) -> Result<Receipt>
     where
-        E: TryInto<Event>,
+        E: TryInto<Entry>,
         E::Error: Into<InvalidValue>,
     {
-        let event = event.try_into().map_err(Into::into)?;
+        let event = entry.try_into().map_err(Into::into)?.into_logged();
         let bytes = event.size();
         self.shared().append(vec![unrecorded(event)], bytes)
     }
 
-    /// Appends several events, all or none.
+    /// Appends several entries, all or none.
     ///
     /// # Errors
     /// Those of [`append`](Self::append), and `Limit` if there are more than [`LIMIT_BATCH_EVENTS`] events or
     /// [`LIMIT_BATCH_BYTES`] bytes.
-    pub fn append_batch(&self, events: impl IntoIterator<Item = Event>) -> Result<Receipt> {
-        let events = events.into_iter();
-        let mut entries = Vec::with_capacity(events.size_hint().0.min(LIMIT_BATCH_EVENTS));
+    pub fn append_batch<E: Into<Entry>>(&self, batch: impl IntoIterator<Item = E>) -> Result<Receipt> {
+        let batch = batch.into_iter();
+        let mut entries = Vec::with_capacity(batch.size_hint().0.min(LIMIT_BATCH_EVENTS));
         let mut bytes = 0;
-        for event in events {
+        for entry in batch {
+            let event = entry.into().into_logged();
             bytes += event.size();
             entries.push(unrecorded(event));
             check_limit("events of one batch (append several)", entries.len(), LIMIT_BATCH_EVENTS)?;
@@ -183,9 +185,9 @@ impl Shared {
             return Vec::new();
         }
         let is_erased = |entry: &LogEntry| {
-            let customer = entry.as_event().map(|event| event.customer().as_str());
+            let mut ids = entry.as_event().into_iter().flat_map(Event::ids_named);
             // Whoever has a name here is not erased.
-            customer.is_some_and(|id| self.names.find_customer(id).is_none() && erasures.contains(id))
+            ids.any(|id| self.names.find_customer(id).is_none() && erasures.contains(id))
         };
         (0..).zip(entries).filter(|(_, entry)| is_erased(entry)).map(|(position, _)| position).collect()
     }

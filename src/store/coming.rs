@@ -16,7 +16,7 @@ use super::{
 use crate::{
     codec::Coded,
     error::{ErrorKind, Result},
-    journey::Rows,
+    journey::{ReservedNumbers, Rows},
 };
 
 /// Fewer events are numbered at once: to wake another thread takes longer.
@@ -190,9 +190,10 @@ impl Shared {
             block.number(first, &mut self.names.write(), &mut rows);
             first += events;
         }
+        let last_event = rows.last_event(ReservedNumbers::of(&self.names));
         let (is_full, is_tight) = {
             let mut tail = self.tail_as_it_is();
-            tail.take_in(batch.head, rows, batch.bytes);
+            tail.take_in(batch.head, rows, last_event, batch.bytes);
             let events = self.options.fresh_events;
             (tail.fresh.is_full(events), tail.fresh.pressure(events) > 0.0)
         };

@@ -118,12 +118,12 @@ impl Copying {
             return;
         }
         for entry in entries {
-            let Some(customer) = entry.as_event().map(|event| event.customer().as_str()) else { continue };
+            let Some(event) = entry.as_event() else { continue };
             // Whoever has a name is not erased.
-            if names.find_customer(customer).is_some() {
-                continue;
-            }
-            if let Some(fingerprint) = erasures.pending_fingerprint(customer) {
+            let erased = event.ids_named().filter(|id| names.find_customer(id).is_none());
+            let fingerprint = erased.filter_map(|id| erasures.pending_fingerprint(id)).next();
+            // What names two of them counts as one's.
+            if let Some(fingerprint) = fingerprint {
                 *self.lacks.entry(fingerprint).or_default() += 1;
                 *entry = LogEntry::erased();
             }
@@ -149,9 +149,9 @@ impl Copying {
             return Ok(left);
         }
         self.log.blocks_after(0, |block| {
-            let customers = block.entries.iter().filter_map(|entry| Some(entry.as_event()?.customer()));
-            for fingerprint in customers.filter_map(|customer| erasures.pending_fingerprint(customer.as_str())) {
-                *left.entry(fingerprint).or_default() += 1;
+            for event in block.entries.iter().filter_map(LogEntry::as_event) {
+                let fingerprint = event.ids_named().filter_map(|id| erasures.pending_fingerprint(id)).next();
+                fingerprint.into_iter().for_each(|fingerprint| *left.entry(fingerprint).or_default() += 1);
             }
             Ok(())
         })?;

@@ -1,14 +1,14 @@
 //! One customer: journey, stage, transitions.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
 use super::{LoggedEvent, Snapshot};
 use crate::{
     error::Result,
-    journey::{Chunk, Columns, CustomerNo, NO_STAGE, NameKind, Needs, Source},
-    model::{Channel, CustomerId, Feedback, Money, Seq, StageName, Touchpoint},
+    journey::{Chunk, Columns, CustomerNo, Identities, NO_STAGE, NameKind, Needs, ReservedNumbers, Source},
+    model::{Channel, CustomerId, Entry, Feedback, Money, ProfileUpdate, PropertyValue, Seq, StageName, Touchpoint},
 };
 
 /// One customer's journey, as a snapshot holds it. `Debug` shows how many events it has, and not who it is.
@@ -16,7 +16,9 @@ use crate::{
 #[must_use]
 pub struct Customer {
     id: CustomerId,
+    ids: Vec<CustomerId>,
     number: CustomerNo,
+    identities: Arc<Identities>,
     journey: Arc<[JourneyEvent]>,
     /// The same in numbers.
     columns: Arc<Columns>,
@@ -52,22 +54,30 @@ impl Snapshot {
     /// `Damaged` or `Io` if the store could not be read.
     pub fn customer(&self, id: &str) -> Result<Option<Customer>> {
         let Some(number) = self.names().find_customer(id) else { return Ok(None) };
+        let identities = self.identities(None, None)?;
+        let customer = identities.customer(number);
         let needs = Needs { properties: Needs::default().properties, ..Needs::everything() };
-        let sources = self.journey_of(number, &needs)?;
+        let sources = self.whole_journey_of(customer, &identities, &needs)?;
         let chunk = Chunk::new(sources.iter().map(Into::into).collect());
         if chunk.len() == 0 {
             return Ok(None);
         }
         let columns = Arc::new(chunk.gather(0..1, &needs));
         let journey = self.named(&columns)?.into();
-        Ok(Some(Customer { id: CustomerId::new(id)?, number, journey, columns, snapshot: self.clone() }))
+        let ids: Vec<CustomerId> =
+            identities.ids(customer).map(|id| CustomerId::new(self.names().customer(id))).collect::<Result<_, _>>()?;
+        let id = ids.first().cloned().map_or_else(|| CustomerId::new(id), Ok)?;
+        Ok(Some(Customer { id, ids, number, identities, journey, columns, snapshot: self.clone() }))
     }
 
     /// The events of a journey, their numbers turned into names.
     fn named(&self, columns: &Columns) -> Result<Vec<JourneyEvent>> {
         let text = |kind, number| self.names().text(kind, number).unwrap_or_default();
         let mut events = Vec::with_capacity(columns.rows());
-        for row in 0..columns.rows() {
+        let reserved = ReservedNumbers::of(self.names());
+        let is_event =
+            |row: &usize| columns.touchpoints.get(*row).is_none_or(|touchpoint| !reserved.contains(touchpoint));
+        for row in (0..columns.rows()).filter(is_event) {
             let touchpoint = columns.touchpoints.get(row).map_or(u32::MAX, |t| t.0);
             let channel = columns.channels.get(row).map_or(u32::MAX, |c| c.0);
             let stage = columns.stages.get(row).filter(|stage| **stage != NO_STAGE);
@@ -88,17 +98,23 @@ impl Snapshot {
 }
 
 impl Customer {
-    /// Who.
+    /// Who: the id that the customer goes by, if several are [linked](crate::Link).
     pub fn id(&self) -> &CustomerId {
         &self.id
     }
 
-    /// The journey in numbers. Properties, of which it holds none, are read anew.
-    pub(crate) fn sources(&self, needs: &Needs) -> Result<Vec<Source>> {
-        if needs.properties == Needs::default().properties {
+    /// All ids of the customer, the one that they go by first.
+    pub fn ids(&self) -> &[CustomerId] {
+        &self.ids
+    }
+
+    /// The journey in numbers, with all ids that a question sees as the customer's. Properties, of which it holds none,
+    /// are read anew.
+    pub(crate) fn sources(&self, identities: &Arc<Identities>, needs: &Needs) -> Result<Vec<Source>> {
+        if needs.properties == Needs::default().properties && Arc::ptr_eq(identities, &self.identities) {
             return Ok(vec![Source { columns: Arc::clone(&self.columns), journeys: 0..1 }]);
         }
-        self.snapshot.journey_of(self.number, needs)
+        self.snapshot.whole_journey_of(identities.customer(self.number), identities, needs)
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -122,12 +138,57 @@ impl Customer {
         events.sort_by_key(|logged| (logged.event.occurred_at, logged.seq));
         Ok(events)
     }
+
+    /// What is known of the customer, the latest value of each property; of all their ids.
+    ///
+    /// # Errors
+    /// Those of [`events`](Self::events).
+    pub fn profile(&self) -> Result<BTreeMap<String, PropertyValue>> {
+        self.profile_as_of(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// What was known to hold at a moment.
+    ///
+    /// # Errors
+    /// Those of [`events`](Self::events).
+    pub fn profile_as_of(&self, at: DateTime<Utc>) -> Result<BTreeMap<String, PropertyValue>> {
+        let updates = self.profile_history()?.into_iter().filter(|update| update.occurred_at() <= at);
+        Ok(updates.flat_map(|update| update.properties().clone()).collect())
+    }
+
+    /// All updates of the profile, in order of time, at the same moment by sequence.
+    ///
+    /// # Errors
+    /// Those of [`events`](Self::events).
+    pub fn profile_history(&self) -> Result<Vec<ProfileUpdate>> {
+        let entries = self.logged()?.into_iter().map(|logged| Entry::of_logged(logged.event));
+        let update = |entry| if let Entry::Profile(update) = entry { Some(update) } else { None };
+        Ok(entries.filter_map(update).collect())
+    }
+
+    /// All entries that name one of the customer's ids, as the log keeps them.
+    pub(crate) fn logged(&self) -> Result<Vec<LoggedEvent>> {
+        let mut seqs = self.columns.seqs.to_vec();
+        let ids: Vec<CustomerNo> = self.identities.ids(self.identities.customer(self.number)).collect();
+        // What links others to the customer, or did once.
+        let linked = self.snapshot.said()?.iter().filter(|said| ids.contains(&said.to));
+        seqs.extend(linked.map(|said| said.seq));
+        seqs.sort_unstable();
+        seqs.dedup();
+        let mut logged = self.snapshot.logged(&seqs)?;
+        logged.sort_by_key(|logged| (logged.event.occurred_at, logged.seq));
+        Ok(logged)
+    }
 }
 
 impl std::fmt::Debug for Customer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { id: _, number, journey, columns: _, snapshot: _ } = self;
-        f.debug_struct("Customer").field("number", &number.0).field("events", &journey.len()).finish_non_exhaustive()
+        let Self { id: _, ids, number, identities: _, journey, columns: _, snapshot: _ } = self;
+        f.debug_struct("Customer")
+            .field("number", &number.0)
+            .field("ids", &ids.len())
+            .field("events", &journey.len())
+            .finish_non_exhaustive()
     }
 }
 

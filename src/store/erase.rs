@@ -3,14 +3,15 @@
 use super::{Erasure, Store, shared::Shared};
 use crate::{
     error::Result,
-    journey::{Needs, Part, Source},
+    journey::{CustomerNo, Needs, Part, Source},
     model::{CustomerId, Micros},
 };
 
 impl Store {
     /// Erases a customer: everything that the store holds on them is out of every answer at once, also of snapshots taken
     /// before, and is not appended again: events that come late are not stored, and the receipt says so. That is power-safe
-    /// when this returns, whatever the store's durability.
+    /// when this returns, whatever the store's durability. All ids that are [linked](crate::Link) to the customer's now are
+    /// erased with it.
     ///
     /// It is gone from the disk when the store is [compacted](Self::compact): by itself after ten seconds without an
     /// append, and after a day at the latest if the store is open; or when that is called. What is kept is an
@@ -80,6 +81,23 @@ impl Store {
 }
 
 impl Shared {
+    /// All ids of a customer, with how many entries name each; what names two of them counts once.
+    fn ids_of(&self, customer: &CustomerId) -> Result<Vec<(CustomerNo, u64)>> {
+        let Some(number) = self.names.find_customer(customer.as_str()) else { return Ok(Vec::new()) };
+        let snapshot = self.snapshot();
+        let identities = snapshot.identities(None, None)?;
+        let ids: Vec<CustomerNo> = identities.ids(identities.customer(number)).collect();
+        let needs = Needs { seqs: true, ..Needs::default() };
+        let mut counted = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let rows = |source: &Source| Part::from(source).rows().len() as u64;
+            let own: u64 = snapshot.journey_of(*id, &needs)?.iter().map(rows).sum();
+            let linked = snapshot.said()?.iter().filter(|said| said.to == *id && !ids.contains(&said.from));
+            counted.push((*id, own + linked.count() as u64));
+        }
+        Ok(counted)
+    }
+
     fn erase(&self, customer: &CustomerId) -> Result<Erasure> {
         let mut writer = self.writer();
         writer.check()?;
@@ -87,17 +105,20 @@ impl Shared {
         // Only then does everybody who was appended have a number.
         self.catch_up();
         self.coming.check()?;
-        let number = self.names.find_customer(customer.as_str());
-        let needs = Needs { seqs: true, ..Needs::default() };
-        let sources = number.map_or(Ok(Vec::new()), |number| self.snapshot().journey_of(number, &needs))?;
-        let rows = |source: &Source| Part::from(source).rows().len() as u64;
-        let events = sources.iter().map(rows).sum();
+        let numbers = self.ids_of(customer)?;
+        let mut ids = Vec::with_capacity(numbers.len().max(1));
+        for (number, entries) in &numbers {
+            ids.push((self.names.customer(*number), *entries));
+        }
+        // The one that is asked for comes first, also if nothing is known of it.
+        match ids.iter().position(|(id, _)| **id == *customer.as_str()) {
+            Some(place) => ids.swap(0, place),
+            None => ids.insert(0, (customer.as_str().into(), 0)),
+        }
         let now: Micros = writer.now();
         let mut erasures = self.erasures();
-        let erasure = erasures.add(&*self.log.engine(), customer.as_str(), events, now)?;
-        if let Some(number) = number {
-            self.names.write().forget(number);
-        }
+        let erasure = erasures.add(&*self.log.engine(), &ids, now)?;
+        self.names.write().forget_all(numbers.into_iter().map(|(number, _)| number));
         self.tail().set_erased(erasures.pending_events());
         self.witness().note_erased(erasures.len())?;
         // The store is compacted when it has been left alone for a while.

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
+    sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
@@ -34,7 +35,10 @@ const SECRET_VERSION: u32 = 1;
 pub struct Erasure {
     /// A number made of the customer's id with a key of the store's own. The same customer erased again has the same.
     pub fingerprint: u128,
-    /// How many events were erased.
+    /// How many ids were erased: those that were linked go with the one asked for, each with an erasure of its own. One, but for
+    /// what [`erase`](crate::Store::erase) itself hands out.
+    pub ids: usize,
+    /// How many events were erased, and links and profiles. What [`erase`](crate::Store::erase) hands out counts those of all ids.
     pub events: u64,
     /// When they were gone from all answers.
     pub erased_at: DateTime<Utc>,
@@ -212,33 +216,47 @@ impl Erasures {
         pending.map(|record| record.erased_at).min()
     }
 
-    /// Notes an erasure in the log's engine, power-safe. What was erased of the same customer before is added.
-    pub(super) fn add(&mut self, engine: &dyn Engine, customer: &str, events: u64, now: Micros) -> Result<Erasure> {
+    /// Notes the erasure of these ids, all of one customer, in the log's engine, power-safe and all at once; of each how many
+    /// entries name it. What was erased of the same ids before is added. Says what became of the first, with the entries
+    /// of all.
+    pub(super) fn add(&mut self, engine: &dyn Engine, ids: &[(Arc<str>, u64)], now: Micros) -> Result<Erasure> {
         let mut changes = Vec::new();
         let secret = self.secret.unwrap_or_else(|| {
             let secret = Secret::new();
             changes.push(secret.put());
             secret
         });
-        let fingerprint = secret.fingerprint(customer);
-        let before = self.records.get(&fingerprint).copied();
-        let record = match before {
+        let added: Vec<(u128, Record)> = ids
+            .iter()
+            .map(|(id, events)| {
+                let fingerprint = secret.fingerprint(id);
+                (fingerprint, self.with(fingerprint, *events, now))
+            })
+            .collect();
+        changes.extend(added.iter().map(|(fingerprint, record)| put(*fingerprint, *record)));
+        engine.apply(changes)?;
+        engine.sync()?;
+        self.secret = Some(secret);
+        let all = added.iter().fold(0_u64, |all, (_, record)| all.saturating_add(record.events));
+        let first = added.first().map(|(fingerprint, record)| (*fingerprint, Record { events: all, ..*record }));
+        self.records.extend(added);
+        let (fingerprint, record) = first.ok_or_else(|| Error::damaged(WHAT, "nobody was to be erased"))?;
+        Ok(Erasure { ids: ids.len(), ..erasure(fingerprint, record) })
+    }
+
+    /// What is noted of an id once so many entries more are erased.
+    fn with(&self, fingerprint: u128, events: u64, now: Micros) -> Record {
+        match self.records.get(&fingerprint).copied() {
             // Nothing new is to be gone.
             Some(before) if events == 0 => Record { readmitted_at: None, ..before },
-            _ => Record {
+            before => Record {
                 events: events.saturating_add(before.map_or(0, |before| before.events)),
                 pending: events.saturating_add(before.map_or(0, |before| before.pending)),
                 erased_at: now,
                 compacted_at: None,
                 readmitted_at: None,
             },
-        };
-        changes.push(put(fingerprint, record));
-        engine.apply(changes)?;
-        engine.sync()?;
-        self.secret = Some(secret);
-        self.records.insert(fingerprint, record);
-        Ok(erasure(fingerprint, record))
+        }
     }
 
     /// Lets a customer come back; false if they were not erased.
@@ -345,6 +363,7 @@ fn erasure(fingerprint: u128, record: Record) -> Erasure {
     let Record { events, pending: _, erased_at, compacted_at, readmitted_at } = record;
     Erasure {
         fingerprint,
+        ids: 1,
         events,
         erased_at: erased_at.to_datetime(),
         compacted_at: compacted_at.map(Micros::to_datetime),

@@ -83,8 +83,8 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
     let places: [(&str, Raise); 11] = [
         ("JOURNEYLOG", |dir| {
             let path = dir.join("JOURNEYLOG");
-            fs::write(&path, "{\"journeylog\":5}").unwrap();
-            5
+            fs::write(&path, "{\"journeylog\":6}").unwrap();
+            6
         }),
         ("WITNESS", |dir| {
             raise_file(&dir.join("WITNESS"), newer);
@@ -115,7 +115,7 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
                 let (key, value) = engine.last(b"b", b"c").unwrap().unwrap();
                 engine.apply(vec![Change::Put(key, newer(&value))]).unwrap();
             });
-            4
+            5
         }),
         ("an erasure", |dir| {
             raise_pair(dir, b"e");
@@ -132,7 +132,7 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
     ];
     for (place, raise) in places {
         let dir = tempfile::tempdir().unwrap();
-        unpack(4, dir.path());
+        unpack(5, dir.path());
         let found = raise(dir.path());
         let is_refused = |error: &Error| matches!(*error.kind(), ErrorKind::NewerFormat { found: f, supported, .. } if f == found && supported == found - 1);
         let before = if place == "JOURNEYLOG" { None } else { Some(contents(dir.path())) };

@@ -50,7 +50,7 @@ fn event(columns: &Columns, names: &Names, customer: &str, row: usize) -> Result
     Ok(Event {
         id: None,
         customer: CustomerId::new(customer)?,
-        touchpoint: Touchpoint::new(text(NameKind::Touchpoint, columns.touchpoints.get(row).map(|no| no.0)))?,
+        touchpoint: Touchpoint::of_log(&text(NameKind::Touchpoint, columns.touchpoints.get(row).map(|no| no.0)))?,
         channel: Channel::new(text(NameKind::Channel, columns.channels.get(row).map(|no| no.0)))?,
         occurred_at: columns.times.get(row).unwrap_or(Micros::MIN),
         stage: stage.map(|stage| StageName::new(text(NameKind::Stage, Some(stage)))).transpose()?,

@@ -18,7 +18,7 @@ use crate::{
 
 /// The version of the store as a whole. A change of any format of bytes counts it up; `docs/design.md` says what happens
 /// to older stores.
-pub(crate) const FORMAT: u32 = 4;
+pub(crate) const FORMAT: u32 = 5;
 pub(super) const MARK: &str = "JOURNEYLOG";
 pub(super) const LOCK: &str = "LOCK";
 /// The folders of the log and of the journey index; after a rewriting with a hyphen and the generation.
@@ -259,14 +259,14 @@ mod tests {
     fn a_newer_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(claim(dir.path(), false).unwrap());
-        fs::write(dir.path().join(MARK), r#"{"journeylog":5}"#).unwrap();
-        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 5, .. }));
-        let later = Mark { journeylog: 5, check: None, ..Mark::first() };
+        fs::write(dir.path().join(MARK), r#"{"journeylog":6}"#).unwrap();
+        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 6, .. }));
+        let later = Mark { journeylog: 6, check: None, ..Mark::first() };
         let later = Mark { check: Some(later.checksum()), ..later };
         fs::write(dir.path().join(MARK), serde_json::to_vec(&later).unwrap()).unwrap();
         let refused = claim(dir.path(), false).unwrap_err();
         assert!(
-            matches!(refused.kind(), ErrorKind::NewerFormat { found: 5, .. }),
+            matches!(refused.kind(), ErrorKind::NewerFormat { found: 6, .. }),
             "one whose checksum fits: {refused}"
         );
         let earlier = r#"{"journeylog":1}"#;

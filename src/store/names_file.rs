@@ -143,7 +143,7 @@ mod tests {
         read(&b, &again).unwrap();
         assert_eq!((again.find_customer("bob"), self::counts(&again)), (names.find_customer("bob"), all));
         assert!(read(&b, &Names::default()).unwrap_err().is_corrupt());
-        names.write().forget(crate::journey::CustomerNo(0));
+        names.write().forget_all([crate::journey::CustomerNo(0)]);
         write(&a, &names, Counts::default()).unwrap().unwrap();
         let again = Names::default();
         read(&a, &again).unwrap();

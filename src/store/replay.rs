@@ -6,7 +6,7 @@ use super::{
 use crate::{
     codec::{Block, Entries, LogEntry},
     error::Result,
-    journey::{Names, Rows},
+    journey::{Names, ReservedNumbers, Rows},
 };
 
 /// An index that follows a log: what reading the log makes of it.
@@ -23,10 +23,10 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Begins with an index, to which the entries of a log up to this head are to be added.
-    pub(super) fn begin(index: Index, head: Head, names: &Names, options: &StoreOptions) -> Self {
+    pub(super) fn begin(index: Index, head: Head, names: &Names, options: &StoreOptions) -> Result<Self> {
         let writer = Writer::new(head, &index);
-        let tail = Tail::new(head, index.segments());
-        Self { index, writer, tail, replayed: 0, names: names.clone(), options: options.clone() }
+        let tail = Tail::new(head, index.segments(), names)?;
+        Ok(Self { index, writer, tail, replayed: 0, names: names.clone(), options: options.clone() })
     }
 
     /// Reads what the index does not have yet.
@@ -54,7 +54,8 @@ impl Replay {
         }
         self.replayed += block.entries.len() as u64;
         self.writer.note_time(block.entries.iter().map(|entry| entry.recorded_at).max());
-        self.tail.take_in(head, rows, block.entries.iter().map(LogEntry::size).sum());
+        let last_event = rows.last_event(ReservedNumbers::of(&self.names));
+        self.tail.take_in(head, rows, last_event, block.entries.iter().map(LogEntry::size).sum());
         if self.tail.fresh.is_full(self.options.fresh_events) {
             let (fresh, ids) = (self.tail.fresh.begin_sealing(), self.writer.ids.begin_sealing());
             self.index.seal(&fresh, &ids, head, &self.names)?;

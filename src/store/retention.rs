@@ -113,6 +113,10 @@ impl Retention {
     /// Takes out of an entry what is not kept until now; true if there was anything.
     pub(super) fn apply(&self, entry: &mut LogEntry, now: Micros) -> bool {
         let Content::Event(event) = &mut entry.content else { return false };
+        // Who is one customer with whom, and what is known of them, is no event.
+        if event.is_reserved() {
+            return false;
+        }
         let age = now.0.saturating_sub(event.occurred_at.0);
         let is_over = |limit: &i64| age > *limit;
         if self.0.events.as_ref().is_some_and(is_over) {

@@ -16,7 +16,12 @@ use super::{
     shared::Shared,
     witness::Head,
 };
-use crate::{error::Result, journey::CustomerNo, model::Micros};
+use crate::{
+    codec::LogEntry,
+    error::Result,
+    journey::CustomerNo,
+    model::{Event, Micros},
+};
 
 /// So often the copy runs after what is appended meanwhile; then appending waits until it is there.
 const CHASES: u32 = 32;
@@ -48,7 +53,7 @@ impl Rewriting {
         let made = Made(vec![log_dir.clone(), index_dir.clone()]);
         let (engine, _) = (shared.open_engine.0)(&log_dir)?;
         let index = Index::begin_anew(&index_dir)?;
-        let replay = Replay::begin(index, Head::default(), &shared.names, &shared.options);
+        let replay = Replay::begin(index, Head::default(), &shared.names, &shared.options)?;
         let (retention, now) = (shared.rules().retention.clone(), Micros::from(Utc::now()));
         let copying = Copying::begin(shared, engine)?.keeping(retention, now);
         Ok(Self { copying, replay, seen: Vec::new(), chases: 0, made })
@@ -74,7 +79,10 @@ impl Rewriting {
     fn copy(&mut self, shared: &Shared) -> Result<u64> {
         let copied = self.copying.step(shared, u64::MAX, |block| self.replay.number(block))?;
         let Some((block, rows)) = copied else { return Ok(0) };
-        for customer in rows.customers().map(CustomerNo::index) {
+        // Of an id that another is linked to there may be no event yet.
+        let events = block.entries.iter().filter_map(LogEntry::as_event);
+        let linked = events.filter_map(Event::linked_to).filter_map(|id| shared.names.find_customer(id));
+        for customer in rows.customers().chain(linked).map(CustomerNo::index) {
             if customer >= self.seen.len() {
                 self.seen.resize(customer + 1, false);
             }
@@ -142,10 +150,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::{
-        model::Event,
-        store::{Retention, Store},
-    };
+    use crate::store::{Retention, Store};
 
     #[test]
     fn a_copy_that_lacks_what_is_to_be_kept_after_all_does_not_count() {

@@ -396,8 +396,8 @@ impl Writer<'_> {
     fn append(&mut self, mut entries: Vec<LogEntry>) -> Result<()> {
         for entry in &mut entries {
             self.recorded_at = self.recorded_at.max(entry.recorded_at);
-            let customer = entry.as_event().map(|event| event.customer().as_str());
-            if customer.is_some_and(|customer| self.wreck.erasures.leaves_out(customer)) {
+            let is_erased = |event: &Event| event.ids_named().any(|id| self.wreck.erasures.leaves_out(id));
+            if entry.as_event().is_some_and(is_erased) {
                 *entry = LogEntry::erased();
             }
         }

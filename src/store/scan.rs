@@ -8,12 +8,14 @@ use std::{
 use super::segment::{BLOCK_ROWS, Segment};
 use crate::{
     error::Result,
-    journey::{Columns, Needs, Source, positions},
+    journey::{Columns, Identities, Needs, Source, positions},
 };
 
 /// At most so many blocks of a segment are kept for the next chunks, since a block may reach over several of them: one
 /// for each thread is enough.
 const KEPT_BLOCKS: usize = 16;
+/// Up to so many journeys of a block are read one by one; of more the block is read.
+const FEW_OTHERS: usize = 8;
 
 /// What is scanned, cut into chunks by customer.
 #[derive(Debug)]
@@ -43,6 +45,39 @@ impl Scan {
         let chunks = chunks(&segments, &fresh);
         let kept = segments.iter().map(|_| Mutex::default()).collect();
         Self { segments, fresh, needs_seqs: overlap, chunks, kept, hidden: Arc::default() }
+    }
+
+    /// Puts the journeys of each customer's other ids together with that of the one that they go by. These others'
+    /// own journeys are still there, and must be left out by whoever reads chunks.
+    pub(crate) fn joining(self, identities: &Identities, needs: &Needs) -> Result<Self> {
+        if identities.is_empty() {
+            return Ok(self);
+        }
+        let needs = Needs { times: true, seqs: true, ..needs.clone() };
+        let mut moved: Vec<Source> = Vec::new();
+        let mut take = |columns: &Arc<Columns>| {
+            let others = identities.others_in(columns, &needs).map(Arc::new);
+            moved.extend(others.map(|columns| Source { journeys: 0..columns.customers.len(), columns }));
+        };
+        for segment in &self.segments {
+            for (block, info) in segment.blocks().iter().enumerate() {
+                let others = identities.others_within((info.first, info.last));
+                match others.take(FEW_OTHERS + 1).collect::<Vec<_>>() {
+                    few if few.len() <= FEW_OTHERS => {
+                        for other in few {
+                            segment.journey(other, &needs)?.map(Arc::new).iter().for_each(&mut take);
+                        }
+                    }
+                    _ => take(&Arc::new(segment.load(block, &needs)?)),
+                }
+            }
+        }
+        self.fresh.iter().for_each(take);
+        // Those of an id come in the order of their sequences, and those of several ids are told apart by these.
+        let moved = Identities::default().put_together(&moved, &needs);
+        let fresh = self.fresh.into_iter().chain((moved.rows() > 0).then(|| Arc::new(moved)));
+        let joined = Self::new(self.segments, fresh.collect());
+        Ok(Self { needs_seqs: true, hidden: self.hidden, ..joined })
     }
 
     /// Leaves these customers out, whose numbers are in order.

@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +15,7 @@ use super::files;
 use crate::{
     codec::{ColumnId, checksum, decode_column, unframe_current},
     error::{Error, Result},
-    journey::{Columns, CustomerNo, Header, Needs},
+    journey::{Columns, CustomerNo, Header, Names, Needs, ReservedNumbers, Said, TouchpointNo, last_event},
     model::Micros,
 };
 
@@ -58,6 +61,11 @@ pub(crate) struct BlockInfo {
 }
 
 impl BlockInfo {
+    /// Whether there may be an event at such a touchpoint.
+    fn may_have(&self, is_such: impl Fn(TouchpointNo) -> bool) -> bool {
+        self.touchpoints.as_ref().is_none_or(|list| list.iter().any(|number| is_such(TouchpointNo(*number))))
+    }
+
     /// Whether its columns lie within so many bytes, and are long enough for its rows: sequences differ, so each takes a bit
     /// at least. Else a few odd bytes could ask for any memory.
     fn fits(&self, bytes: u64) -> bool {
@@ -88,6 +96,8 @@ pub(crate) struct Segment {
     pub(crate) rows: u64,
     /// Set when another segment has taken its place: the file goes with the last snapshot that reads it.
     obsolete: AtomicBool,
+    /// What its entries say of ids, once somebody has asked.
+    said: OnceLock<Vec<Said>>,
 }
 
 impl Segment {
@@ -111,7 +121,14 @@ impl Segment {
             return Err(Error::damaged(&name, "its directory does not fit"));
         }
         let rows = directory.blocks.iter().map(|block| u64::from(block.rows)).sum();
-        Ok(Self { path: path.to_owned(), file, directory, rows, obsolete: AtomicBool::new(false) })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            directory,
+            rows,
+            obsolete: AtomicBool::new(false),
+            said: OnceLock::new(),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -127,10 +144,43 @@ impl Segment {
         self.directory.seqs
     }
 
-    /// The first and last time in it.
+    /// The first and last time in it, of events and other entries.
     pub(crate) fn time_range(&self) -> Option<(Micros, Micros)> {
         let first = self.blocks().iter().map(|block| block.times.0).min()?;
         Some((first, self.blocks().iter().map(|block| block.times.1).max()?))
+    }
+
+    /// What its entries say of ids: found by reading the blocks that may have such entries, the first time.
+    pub(crate) fn said(&self, reserved: ReservedNumbers, names: &Names) -> Result<&[Said]> {
+        if let Some(said) = self.said.get() {
+            return Ok(said);
+        }
+        let mut said = Vec::new();
+        for (block, info) in self.blocks().iter().enumerate() {
+            if info.may_have(|touchpoint| reserved.is_of_links(touchpoint)) {
+                reserved.said_in(&self.load(block, &reserved.needs())?, names, &mut said);
+            }
+        }
+        Ok(self.said.get_or_init(|| said))
+    }
+
+    /// The time of its last event; entries that are none do not count. Only blocks in which that is not the last entry of all are
+    /// read, and only if they may be later than `after`.
+    pub(crate) fn last_event(&self, after: Option<Micros>, reserved: ReservedNumbers) -> Result<Option<Micros>> {
+        let mut last = after;
+        for (block, info) in self.blocks().iter().enumerate() {
+            let (_, latest) = info.times;
+            if last.is_some_and(|last| last >= latest) {
+                continue;
+            }
+            if info.may_have(|touchpoint| reserved.contains(touchpoint)) {
+                let needs = Needs { times: true, touchpoints: true, ..Needs::default() };
+                last = last.max(last_event(&self.load(block, &needs)?, reserved));
+            } else {
+                last = last.max(Some(latest));
+            }
+        }
+        Ok(last)
     }
 
     /// Lets the file go when nobody reads it any more.

@@ -1,12 +1,12 @@
 //! Snapshots: what the store held at one moment, which nothing later changes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{log::Log, scan::Scan, segment::Segment, witness::Head};
 use crate::{
     codec::Block,
     error::Result,
-    journey::{Columns, CustomerNo, Names, Needs, Source, positions},
+    journey::{Columns, CustomerNo, Identities, Names, Needs, ReservedNumbers, Said, Source, positions},
     model::{Event, Micros, Seq},
 };
 
@@ -20,6 +20,16 @@ pub(crate) struct View {
     pub(crate) last_time: Option<Micros>,
     /// Events in it that were erased.
     pub(crate) erased: u64,
+    /// What its entries say of ids, once somebody has asked, and who is one customer by that.
+    pub(super) said: OnceLock<Arc<Saying>>,
+}
+
+/// What is said of ids in a view.
+#[derive(Debug)]
+pub(crate) struct Saying {
+    said: Vec<Said>,
+    /// By all of it, and how many customers had been erased then.
+    identities: Mutex<Option<(usize, Arc<Identities>)>>,
 }
 
 /// What a store held at one moment. No later append or merge changes its answers; only a customer who is
@@ -57,7 +67,7 @@ impl Snapshot {
         Seq(self.view.head.seq)
     }
 
-    /// How many events it holds: those of customers erased after it was taken are still counted.
+    /// How many entries it holds: events, and links of ids and profiles; those of customers erased after it was taken are still counted.
     pub fn len(&self) -> u64 {
         let sealed: u64 = self.view.segments.iter().map(|segment| segment.rows).sum();
         let fresh: usize = self.view.fresh.iter().map(|columns| columns.rows()).sum();
@@ -81,12 +91,67 @@ impl Snapshot {
         self.view.last_time
     }
 
-    /// Begins a scan over everything.
+    /// Begins a scan over everything, each id for itself.
     pub(crate) fn scan(&self) -> Scan {
         Scan::new(self.view.segments.clone(), self.view.fresh.clone()).without(self.names.hidden())
     }
 
-    /// One customer's journey, as it lies in segments and fresh runs: only the pages it is on are read.
+    /// What is said of ids.
+    fn saying(&self) -> Result<&Arc<Saying>> {
+        if let Some(saying) = self.view.said.get() {
+            return Ok(saying);
+        }
+        let mut said = Vec::new();
+        let reserved = ReservedNumbers::of(&self.names);
+        if reserved.is_any() {
+            for segment in &self.view.segments {
+                said.extend_from_slice(segment.said(reserved, &self.names)?);
+            }
+            self.view.fresh.iter().for_each(|columns| reserved.said_in(columns, &self.names, &mut said));
+        }
+        Ok(self.view.said.get_or_init(|| Arc::new(Saying { said, identities: Mutex::default() })))
+    }
+
+    /// Everything that entries say of ids.
+    pub(crate) fn said(&self) -> Result<&[Said]> {
+        Ok(&self.saying()?.said)
+    }
+
+    /// Who is one customer with whom, by what was known at a sequence and said by a time.
+    pub(crate) fn identities(&self, known_at: Option<u64>, end: Option<Micros>) -> Result<Arc<Identities>> {
+        let saying = self.saying()?;
+        let by = || Arc::new(Identities::by(&saying.said, known_at, end, &self.names));
+        if known_at.or(end.map(|_| 0)).is_some() && !saying.said.is_empty() {
+            return Ok(by());
+        }
+        let erased = self.names.hidden().len();
+        let mut kept = saying.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, identities)) = kept.as_ref().filter(|(then, _)| *then == erased) {
+            return Ok(Arc::clone(identities));
+        }
+        Ok(Arc::clone(&kept.insert((erased, by())).1))
+    }
+
+    /// The journey of a customer with all their ids.
+    pub(crate) fn whole_journey_of(
+        &self,
+        customer: CustomerNo,
+        identities: &Identities,
+        needs: &Needs,
+    ) -> Result<Vec<Source>> {
+        if identities.ids(customer).nth(1).is_none() {
+            return self.journey_of(customer, needs);
+        }
+        let needs = Needs { times: true, seqs: true, ..needs.clone() };
+        let mut sources = Vec::new();
+        for id in identities.ids(customer) {
+            sources.append(&mut self.journey_of(id, &needs)?);
+        }
+        let columns = Arc::new(identities.put_together(&sources, &needs));
+        Ok(vec![Source { journeys: 0..columns.customers.len(), columns }])
+    }
+
+    /// One id's journey, as it lies in segments and fresh runs: only the pages it is on are read.
     pub(crate) fn journey_of(&self, customer: CustomerNo, needs: &Needs) -> Result<Vec<Source>> {
         let needs = Needs { times: true, seqs: true, ..needs.clone() };
         let mut sources = Vec::new();
@@ -107,8 +172,15 @@ impl Snapshot {
         Ok(sources)
     }
 
-    /// Whole events by their sequences, which must be in order, from the log.
+    /// Whole events by their sequences, which must be in order, from the log. What is no event is left out.
     pub(crate) fn events(&self, seqs: &[u64]) -> Result<Vec<LoggedEvent>> {
+        let mut events = self.logged(seqs)?;
+        events.retain(|logged| !logged.event.is_reserved());
+        Ok(events)
+    }
+
+    /// The same of all entries, as the log keeps them.
+    pub(crate) fn logged(&self, seqs: &[u64]) -> Result<Vec<LoggedEvent>> {
         let mut block: Option<Block> = None;
         let mut events = Vec::with_capacity(seqs.len());
         for &seq in seqs {
@@ -121,7 +193,7 @@ impl Snapshot {
                 .and_then(|block| block.entries.get(usize::try_from(seq.checked_sub(block.first)?).ok()?));
             let event = entry.and_then(|entry| Some((entry.recorded_at, entry.as_event()?.clone())));
             // The log names an erased customer until it is compacted.
-            let event = event.filter(|(_, event)| self.names.find_customer(event.customer().as_str()).is_some());
+            let event = event.filter(|(_, event)| event.ids_named().all(|id| self.names.find_customer(id).is_some()));
             events.extend(event.map(|(recorded_at, event)| LoggedEvent {
                 seq: Seq(seq),
                 recorded_at: recorded_at.to_datetime(),

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    journey::{NameKind, Names, Tables},
+    journey::{NameKind, Names, ReservedNumbers, Tables},
     model::Seq,
 };
 
@@ -67,9 +67,9 @@ struct Handle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Events in the log.
+    /// Entries in the log: events, and links of ids and profiles.
     pub events: u64,
-    /// Distinct customers.
+    /// Distinct ids of customers.
     pub customers: u64,
     /// Distinct touchpoints.
     pub touchpoints: u64,
@@ -153,14 +153,15 @@ impl Store {
 
         let names = Names::default();
         let index = open_index(&index_dir, &names, &log, options);
-        let built = index.and_then(|index| Replay::begin(index, head, &names, options).read(&log));
+        let replay = |index| Replay::begin(index, head, &names, options)?.read(&log);
+        let built = index.and_then(replay);
         let mut replay = match built {
             Err(error) if error.is_corrupt() => {
                 // If it is the log that cannot be read, that is what is said, and the index stays.
                 log.blocks_after(0, |_| Ok(()))?;
                 report.rebuilt = Some(error.to_string());
                 *names.write() = Tables::default();
-                Replay::begin(Index::begin_anew(&index_dir)?, head, &names, options).read(&log)?
+                replay(Index::begin_anew(&index_dir)?)?
             }
             built => built?,
         };
@@ -216,7 +217,7 @@ impl Store {
         self.snapshot().head()
     }
 
-    /// How many events it holds.
+    /// How many entries it holds: events, and links of ids and profiles.
     pub fn len(&self) -> u64 {
         self.snapshot().len()
     }
@@ -248,7 +249,7 @@ impl Store {
         Ok(StoreStats {
             events: snapshot.len(),
             customers: (shared.names.count(NameKind::Customer) - shared.names.read().nameless()) as u64,
-            touchpoints: shared.names.count(NameKind::Touchpoint) as u64,
+            touchpoints: (shared.names.count(NameKind::Touchpoint) - ReservedNumbers::of(&shared.names).count()) as u64,
             segments: snapshot.segments(),
             fresh_events,
             log_bytes: shared.log.engine().size_on_disk()?,

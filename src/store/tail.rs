@@ -1,9 +1,13 @@
 //! The tail: what questions see that is in no file yet, and the segments before it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{fresh::Fresh, segment::Segment, snapshot::View, witness::Head};
-use crate::{error::Error, journey::Rows, model::Micros};
+use crate::{
+    error::{Error, Result},
+    journey::{Names, ReservedNumbers, Rows},
+    model::Micros,
+};
 
 /// What a snapshot is made of. It is locked for moments only, never while something is written or synced.
 #[derive(Debug, Default)]
@@ -21,15 +25,16 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(head: Head, segments: &[Arc<Segment>]) -> Self {
-        let last_time = segments.iter().filter_map(|segment| segment.time_range()).map(|(_, last)| last).max();
-        Self { head, segments: segments.to_vec(), last_time, ..Self::default() }
+    pub(super) fn new(head: Head, segments: &[Arc<Segment>], names: &Names) -> Result<Self> {
+        let reserved = ReservedNumbers::of(names);
+        let last_time = segments.iter().try_fold(None, |last, segment| segment.last_event(last, reserved))?;
+        Ok(Self { head, segments: segments.to_vec(), last_time, ..Self::default() })
     }
 
-    /// Takes in the events up to a head.
-    pub(super) fn take_in(&mut self, head: Head, rows: Rows, bytes: usize) {
+    /// Takes in the events up to a head, the last of which is at this time.
+    pub(super) fn take_in(&mut self, head: Head, rows: Rows, last_event: Option<Micros>, bytes: usize) {
         self.head = head;
-        self.last_time = self.last_time.max(rows.last_time());
+        self.last_time = self.last_time.max(last_event);
         self.fresh.push(rows, bytes);
         self.view = None;
     }
@@ -66,6 +71,7 @@ impl Tail {
             head: self.head,
             last_time: self.last_time,
             erased: self.erased,
+            said: OnceLock::new(),
         };
         Arc::clone(self.view.insert(Arc::new(view)))
     }

@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::identity_oracle::told_profile;
 use super::{funnel_oracle::Chain, story::Told};
-use crate::{Breakdown, BreakdownBy, BreakdownFrom, Decimal, Event, PropertyValue, Touch};
+use crate::{Breakdown, BreakdownBy, BreakdownFrom, Decimal, Event, ProfileWhen, PropertyValue, Touch};
 
 /// A value by which customers are told apart.
 #[derive(Debug, Clone)]
@@ -47,6 +48,20 @@ impl Worth {
     }
 }
 
+/// What a property is worth as a value.
+fn worth_of(value: Option<&PropertyValue>) -> Worth {
+    match value {
+        None | Some(PropertyValue::Null | PropertyValue::Nested(_)) => Worth::nothing(),
+        Some(PropertyValue::Number(number)) => {
+            // A number is shown in its shortest form: 1 for 1.0.
+            let float = number.as_f64().unwrap();
+            let whole = format!("{float}").parse::<i64>();
+            Worth::of(whole.map_or_else(|_| PropertyValue::Number(number.clone()), PropertyValue::from))
+        }
+        Some(value) => Worth::of(value.clone()),
+    }
+}
+
 /// What an event's value is.
 fn worth(by: &BreakdownBy, event: &Event) -> Worth {
     match by {
@@ -56,16 +71,8 @@ fn worth(by: &BreakdownBy, event: &Event) -> Worth {
         BreakdownBy::Touchpoint
         | BreakdownBy::FirstTouch(Touch::Touchpoint)
         | BreakdownBy::LastTouch(Touch::Touchpoint) => Worth::of(event.touchpoint().as_str().into()),
-        BreakdownBy::Property(name) => match event.properties().get(name) {
-            None | Some(PropertyValue::Null | PropertyValue::Nested(_)) => Worth::nothing(),
-            Some(PropertyValue::Number(number)) => {
-                // A number is shown in its shortest form: 1 for 1.0.
-                let float = number.as_f64().unwrap();
-                let whole = format!("{float}").parse::<i64>();
-                Worth::of(whole.map_or_else(|_| PropertyValue::Number(number.clone()), PropertyValue::from))
-            }
-            Some(value) => Worth::of(value.clone()),
-        },
+        BreakdownBy::Property(name) => worth_of(event.properties().get(name)),
+        BreakdownBy::Profile(name) => worth_of(event.properties().get(&told_profile(name, ProfileWhen::Then))),
         BreakdownBy::Value(bands) => {
             let amount = event.value().filter(|money| money.currency() == bands.currency).map(|money| money.amount());
             amount.map_or_else(Worth::nothing, |amount| {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use fastrand::Rng;
 
-use super::world::any_property;
+use super::{identity_oracle::told_profile, world::any_property};
 use crate::{
     Channel, Comparison, Condition, Currency, Event, Feedback, JourneyModel, PropertyValue, StageName, Survey,
     Touchpoint,
@@ -21,6 +21,10 @@ pub(super) fn holds(condition: &Condition, event: &Event, stage: Option<usize>, 
             // What is nested cannot be filtered on.
             let value = event.properties().get(name).filter(|value| !matches!(value, PropertyValue::Nested(_)));
             compares(value, test, order_of_values)
+        }
+        Condition::Profile { name, when, test } => {
+            // As the oracle of profiles has written it into the event.
+            compares(event.properties().get(&told_profile(name, *when)), test, order_of_values)
         }
         Condition::Value { currency, test } => {
             // Money in another currency is no money in this one.
@@ -93,7 +97,12 @@ fn any(rng: &mut Rng, depth: usize) -> Condition {
             _ => Condition::Not(Box::new(any(rng, depth - 1))),
         };
     }
-    match rng.u8(..8) {
+    match rng.u8(..9) {
+        8 => {
+            let name = rng.choice(["p", "q", "nothing"]).unwrap();
+            let test = comparison(rng, |rng| any_property(rng));
+            if rng.bool() { Condition::profile(name, test) } else { Condition::profile_latest(name, test) }
+        }
         0 | 1 => {
             let name = rng.choice(["product_view", "add_to_cart", "purchase", "ad_click", "nowhere"]).unwrap();
             Condition::Touchpoint(Touchpoint::new(name).unwrap())

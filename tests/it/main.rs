@@ -23,6 +23,7 @@ mod json_plans;
 mod laws;
 mod limits;
 mod privacy;
+mod profile;
 mod retention;
 mod scope;
 mod sessions;

@@ -180,6 +180,16 @@ fn nothing_that_can_be_printed_shows_a_person() {
 fn values(shown: &mut Shown, event: &Event) {
     shown.value("Event", event);
     shown.value("EventBuilder", &personal(1, "view"));
+    let link = journeylog::Link::at(event.occurred_at(), secret("from"), secret("to")).unwrap();
+    shown.value("Link", &link);
+    let update = journeylog::ProfileUpdate::at(event.occurred_at(), secret("who")).set("phone", secret("phone"));
+    shown.value("ProfileUpdateBuilder", &update);
+    shown.value("ProfileUpdate", &update.clone().build().unwrap());
+    shown.value("ProfileWhen", &journeylog::ProfileWhen::Latest);
+    for entry in [event.clone().into(), link.into(), update.try_into().unwrap()] {
+        let entry: journeylog::Entry = entry;
+        shown.value("Entry", &entry);
+    }
     shown.value("CustomerId", &CustomerId::new(secret("customer")).unwrap());
     shown.value("EventId", &EventId::new(secret("id")).unwrap());
     shown.value("Feedback", event.feedback().unwrap());

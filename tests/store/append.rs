@@ -65,7 +65,7 @@ fn a_refused_event_stores_nothing() {
     assert!(refused.is_limit());
     assert_eq!(refused.to_string(), "bytes of one batch (append several): 16793600 is over the limit of 16777216");
     assert!(store.is_empty());
-    assert_eq!(store.append_batch([]).unwrap().stored(), 0);
+    assert_eq!(store.append_batch([] as [journeylog::Event; 0]).unwrap().stored(), 0);
     // What is at the limit is stored, and there when the store is opened again.
     assert_eq!(large(most).unwrap().stored(), most as u64);
     let many = (0..LIMIT_BATCH_EVENTS).map(|i| built("a", "t", i as i64));

@@ -1,14 +1,14 @@
 //! What is written out can be read in again, and is the same.
 
 use journeylog::{
-    Event, Store, export,
+    Entry, Event, Store, export,
     import::{ImportError, NdjsonReader},
     testing::World,
 };
 
 use crate::small_seals;
 
-fn read(ndjson: &[u8]) -> Vec<Event> {
+fn read(ndjson: &[u8]) -> Vec<Entry> {
     NdjsonReader::new(ndjson).collect::<Result<_, ImportError>>().unwrap()
 }
 
@@ -45,8 +45,8 @@ fn everything_of_one_customer_and_nobody_else_is_exported() {
         assert_eq!(events.len() as u64, count);
         events
     };
-    let mut theirs: Vec<Event> = all.iter().filter(|event| event.customer().as_str() == id).cloned().collect();
-    theirs.sort_by_key(Event::occurred_at);
+    let mut theirs: Vec<Entry> = all.iter().filter(|event| event.customer().as_str() == id).cloned().collect();
+    theirs.sort_by_key(Entry::occurred_at);
     assert_eq!(held(id), theirs);
     assert_eq!(held("nobody"), []);
     store.erase(id).unwrap();

@@ -20,6 +20,7 @@ mod compact;
 mod erase;
 mod export;
 mod formats;
+mod identity;
 mod index;
 mod model;
 mod private;

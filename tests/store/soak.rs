@@ -143,7 +143,7 @@ fn held(store: &Store) -> BTreeMap<String, Event> {
     let mut text = Vec::new();
     export::all(&store.snapshot(), &mut text).unwrap();
     let by_id = |event: Event| (event.id().unwrap().as_str().to_owned(), event);
-    NdjsonReader::new(&text[..]).map(|event| by_id(event.unwrap())).collect()
+    NdjsonReader::new(&text[..]).map(|entry| by_id(entry.unwrap().into_event().unwrap())).collect()
 }
 
 /// All that was appended is in a snapshot, once, but for what was erased by then.

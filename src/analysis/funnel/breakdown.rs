@@ -75,6 +75,7 @@ const GROUPS: usize = 50;
 /// |---|---|
 /// | `"channel"`, `"touchpoint"` | the event's |
 /// | `{"property":"campaign"}` | the event's property; `null` and what is nested are no value, and 1 and 1.0 are one |
+/// | `{"profile":"country"}` | the property of the customer's profile, as it was when the event happened |
 /// | `{"value":{"currency":"EUR","edges":["10","50"]}}` | the band of the event's money in that currency: `under 10 EUR`, `10 to under 50 EUR`, `50 EUR and more` |
 /// | `{"first_touch":"channel"}`, `{"first_touch":"touchpoint"}` | of the journey's first event |
 /// | `{"last_touch":"channel"}`, `{"last_touch":"touchpoint"}` | of the last event before the moment of the chain's first event |
@@ -110,6 +111,8 @@ pub enum BreakdownBy {
     Touchpoint,
     /// A property by its name, such as `campaign`. Null and what is nested are no value.
     Property(String),
+    /// A property of the customer's [profile](crate::ProfileUpdate), as it was when the event happened.
+    Profile(String),
     /// The band in which its money lies.
     Value(ValueBands),
     /// Of the journey's first event that the scope sees, which may be the chain's first event itself. If several happened
@@ -186,6 +189,11 @@ impl Breakdown {
         Self::by(BreakdownBy::Property(name.into()))
     }
 
+    /// By a property of the customer's profile, as it was when the event happened.
+    pub fn profile(name: impl Into<String>) -> Self {
+        Self::by(BreakdownBy::Profile(name.into()))
+    }
+
     /// By bands of money in a currency, between which these amounts lie, in ascending order.
     pub fn value_bands(currency: Currency, edges: impl IntoIterator<Item = Decimal>) -> Self {
         Self::by(BreakdownBy::Value(ValueBands { currency, edges: edges.into_iter().collect() }))
@@ -225,6 +233,9 @@ impl Breakdown {
         match &self.by {
             BreakdownBy::Property(name) => {
                 check_name("property", name).map_err(|e| e.within("funnel.breakdown.by"))?;
+            }
+            BreakdownBy::Profile(name) => {
+                check_name("profile", name).map_err(|e| e.within("funnel.breakdown.by"))?;
             }
             BreakdownBy::Value(bands) => bands.check().map_err(|e| e.within("funnel.breakdown.by.value"))?,
             BreakdownBy::FirstTouch(_) | BreakdownBy::LastTouch(_) if self.from != BreakdownFrom::FirstEvent => {

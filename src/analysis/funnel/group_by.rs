@@ -12,7 +12,7 @@ use super::{
 use crate::{
     analysis::{Binder, Matches, carried::Carried},
     journey::{ChannelNo, Matched, MatchedRoom, NO_VALUE, NameKind, Names, TouchpointNo},
-    model::{Micros, PropertyValue, Scalar, nanos},
+    model::{Micros, PropertyValue, Scalar, nanos, profile_property},
 };
 
 /// A breakdown bound to a store.
@@ -51,6 +51,9 @@ impl Breakdown {
             }
             BreakdownBy::Property(name) => {
                 (Carried::Property(binder.names().find_property(name).map(|number| number.0)), None)
+            }
+            BreakdownBy::Profile(name) => {
+                (Carried::Profile(binder.names().find(NameKind::Property, &profile_property(name))), None)
             }
             BreakdownBy::Value(bands) => {
                 (Carried::Band(bands.currency, bands.edges.iter().map(|edge| nanos(*edge)).collect()), None)
@@ -191,7 +194,9 @@ impl GroupBy {
 
     fn order(&self, values: &[Scalar], one: u32, other: u32) -> Ordering {
         match self.plan.by {
-            BreakdownBy::Property(_) => values.get(one as usize).cmp(&values.get(other as usize)),
+            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
+                values.get(one as usize).cmp(&values.get(other as usize))
+            }
             BreakdownBy::Value(_) => one.cmp(&other),
             _ => self.rank(one).cmp(&self.rank(other)),
         }
@@ -226,7 +231,9 @@ impl GroupBy {
     pub(super) fn key<'a>(&self, value: u32, values: &'a [Scalar]) -> KeyRef<'a> {
         match self.plan.by {
             _ if value == NO_VALUE => KeyRef::Nothing,
-            BreakdownBy::Property(_) => values.get(value as usize).map_or(KeyRef::Nothing, KeyRef::Scalar),
+            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
+                values.get(value as usize).map_or(KeyRef::Nothing, KeyRef::Scalar)
+            }
             _ => KeyRef::Number(value),
         }
     }

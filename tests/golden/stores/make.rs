@@ -2,7 +2,7 @@
 
 use std::{env, fs::File, io::BufReader, path::Path, thread, time::Duration};
 
-use journeylog::{Durability, Event, Retention, Store, StoreOptions, import::NdjsonReader};
+use journeylog::{Durability, Event, Link, ProfileUpdate, Retention, Store, StoreOptions, import::NdjsonReader};
 
 fn open(folder: &Path) -> Store {
     StoreOptions::new().fresh_events(50).durability(Durability::Flushed).open(folder).unwrap()
@@ -27,7 +27,7 @@ fn append(store: &Store, events: &[Event]) {
 fn main() {
     let [folder, events] = [1, 2].map(|n| env::args().nth(n).unwrap());
     let reader = BufReader::new(File::open(events).unwrap());
-    let events: Vec<Event> = NdjsonReader::new(reader).collect::<Result<_, _>>().unwrap();
+    let events: Vec<Event> = NdjsonReader::new(reader).map(|entry| entry.unwrap().into_event().unwrap()).collect();
     let store = open(folder.as_ref());
     append(&store, &events[..100]);
     from_format_3(&store, "gone-1", true);
@@ -35,7 +35,15 @@ fn main() {
     from_format_3(&store, "gone-2", false);
     append(&store, &events[200..]);
     from_format_4(&store);
+    from_format_5(&store);
     store.close().unwrap();
+}
+
+/// Left out of formats before 5, which know events only.
+fn from_format_5(store: &Store) {
+    let at = chrono::DateTime::UNIX_EPOCH;
+    store.append(Link::at(at, "linked-1", "linked-2").unwrap()).unwrap();
+    store.append(ProfileUpdate::at(at, "linked-1").set("country", "DE")).unwrap();
 }
 
 /// Left out of formats before 4, which have no rules of retention.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The formats of which there is a store.
-pub(crate) const FORMATS: [u32; 4] = [1, 2, 3, 4];
+pub(crate) const FORMATS: [u32; 5] = [1, 2, 3, 4, 5];
 
 /// What stands here, beside the stores.
 pub(crate) fn golden(name: &str) -> PathBuf {
