@@ -118,12 +118,9 @@ impl Copying {
             return;
         }
         for entry in entries {
-            let Some(event) = entry.as_event() else { continue };
-            // Whoever has a name is not erased.
-            let erased = event.ids_named().filter(|id| names.find_customer(id).is_none());
-            let fingerprint = erased.filter_map(|id| erasures.pending_fingerprint(id)).next();
-            // What names two of them counts as one's.
-            if let Some(fingerprint) = fingerprint {
+            // Whoever has a name is not erased. What names two who are counts as one's.
+            let pending = |id: &str| erasures.pending_fingerprint(id).filter(|_| names.find_customer(id).is_none());
+            if let Some(fingerprint) = entry.as_event().and_then(|event| event.ids_named().find_map(pending)) {
                 *self.lacks.entry(fingerprint).or_default() += 1;
                 *entry = LogEntry::erased();
             }
@@ -150,7 +147,7 @@ impl Copying {
         }
         self.log.blocks_after(0, |block| {
             for event in block.entries.iter().filter_map(LogEntry::as_event) {
-                let fingerprint = event.ids_named().filter_map(|id| erasures.pending_fingerprint(id)).next();
+                let fingerprint = event.ids_named().find_map(|id| erasures.pending_fingerprint(id));
                 fingerprint.into_iter().for_each(|fingerprint| *left.entry(fingerprint).or_default() += 1);
             }
             Ok(())

@@ -100,7 +100,7 @@ fn any(rng: &mut Rng, depth: usize) -> Condition {
     match rng.u8(..9) {
         8 => {
             let name = rng.choice(["p", "q", "nothing"]).unwrap();
-            let test = comparison(rng, |rng| any_property(rng));
+            let test = comparison(rng, any_property);
             if rng.bool() { Condition::profile(name, test) } else { Condition::profile_latest(name, test) }
         }
         0 | 1 => {
