@@ -1,4 +1,4 @@
-//! A whole store against a list of events.
+//! A whole store against a list of entries.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::bytes::Choices;
 use crate::{
-    Channel, CustomerId, Durability, Event, Feedback, Funnel, FunnelReport, JourneyModel, Journeys, Money, Query,
-    Scope, Seq, Snapshot, StageCounts, StageCountsReport, Store, StoreOptions, Transitions, TransitionsReport, export,
-    testing::oracle,
+    Channel, CustomerId, Durability, Entry, Event, Feedback, Funnel, FunnelReport, JourneyModel, Journeys, Link, Money,
+    ProfileUpdate, Query, Scope, Seq, Snapshot, StageCounts, StageCountsReport, Store, StoreOptions, Transitions,
+    TransitionsReport, export, testing::oracle,
 };
 
 const CUSTOMERS: [&str; 6] = ["ann", "bob", "cem", "dora", "eve", "fay"];
@@ -30,10 +30,11 @@ pub fn store(data: &[u8], folder: &Path) {
         if !choices.any_left() {
             break;
         }
-        match choices.below(16) {
-            0..=3 => model.append(&store, vec![event(&mut choices)]),
+        match choices.below(18) {
+            0..=3 => model.append(&store, vec![event(&mut choices).into()]),
+            16 | 17 => model.append(&store, (0..=choices.below(2)).map(|_| statement(&mut choices)).collect()),
             4..=6 => {
-                let events = (0..=choices.below(24)).map(|_| event(&mut choices)).collect();
+                let events = (0..=choices.below(24)).map(|_| event(&mut choices).into()).collect();
                 model.append(&store, events);
             }
             7 => {
@@ -69,7 +70,7 @@ pub fn store(data: &[u8], folder: &Path) {
     CUSTOMERS.iter().for_each(|customer| model.check_customer(&store, customer));
     let mut exported = Vec::new();
     export::all(&store.snapshot(), &mut exported).unwrap();
-    let lines = model.left(usize::MAX).into_iter().map(|event| serde_json::to_string(&event).unwrap() + "\n");
+    let lines = model.left(usize::MAX).into_iter().map(|entry| serde_json::to_string(&entry).unwrap() + "\n");
     assert_eq!(String::from_utf8(exported).unwrap(), lines.collect::<String>());
     drop(snapshots);
     store.close().unwrap();
@@ -111,11 +112,30 @@ fn event(choices: &mut Choices<'_>) -> Event {
     event.build().unwrap()
 }
 
+/// A link, an unlink or a profile.
+fn statement(choices: &mut Choices<'_>) -> Entry {
+    let (when, one, other) = (at(choices.below(200)), choices.of(&CUSTOMERS), choices.of(&CUSTOMERS));
+    match Link::at(when, one, other) {
+        Ok(link) if choices.yes() => link.into(),
+        Ok(link) => Entry::Unlink(link),
+        Err(_) => ProfileUpdate::at(when, one).set("n", choices.below(3) as u64).try_into().unwrap(),
+    }
+}
+
+/// Whether an entry names an id.
+fn names(entry: &Entry, id: &str) -> bool {
+    let other = match entry {
+        Entry::Link(link) | Entry::Unlink(link) => Some(link.to()),
+        _ => None,
+    };
+    entry.customer().as_str() == id || other.is_some_and(|other| other.as_str() == id)
+}
+
 /// What the store should hold.
 #[derive(Default)]
 struct Model {
     /// All entries in order; `None` where one was erased.
-    entries: Vec<Option<Event>>,
+    entries: Vec<Option<Entry>>,
     ids: BTreeSet<String>,
     /// Whose events are not taken.
     erased: BTreeSet<&'static str>,
@@ -126,33 +146,46 @@ struct Model {
 }
 
 impl Model {
-    fn append(&mut self, store: &Store, events: Vec<Event>) {
-        let receipt = store.append_batch(events.clone()).unwrap();
+    fn append(&mut self, store: &Store, entries: Vec<Entry>) {
+        let receipt = store.append_batch(entries.clone()).unwrap();
         let (mut duplicates, mut erased, mut stored) = (Vec::new(), Vec::new(), 0);
-        for (place, event) in events.into_iter().enumerate() {
-            if self.erased.contains(event.customer().as_str()) {
+        for (place, entry) in entries.into_iter().enumerate() {
+            let id = entry.as_event().and_then(Event::id).map(|id| id.as_str().to_owned());
+            if self.erased.iter().any(|id| names(&entry, id)) {
                 erased.push(place);
-            } else if event.id().is_some_and(|id| !self.ids.insert(id.as_str().to_owned())) {
+            } else if id.is_some_and(|id| !self.ids.insert(id)) {
                 duplicates.push(place);
             } else {
-                self.entries.push(Some(event));
+                self.entries.push(Some(entry));
                 stored += 1;
             }
         }
         assert_eq!((receipt.stored(), receipt.duplicates(), receipt.erased()), (stored, &duplicates[..], &erased[..]));
     }
 
-    fn erase(&mut self, customer: &'static str) -> u64 {
-        let is_theirs = |event: &Event| event.customer().as_str() == customer;
-        let mut gone = 0;
-        for entry in &mut self.entries {
-            gone += u64::from(entry.take_if(|event| is_theirs(event)).is_some());
+    /// All ids of the customer who has one.
+    fn ids_of(&self, id: &str) -> Vec<&'static str> {
+        let linked = oracle::customers(&self.left(usize::MAX), None, None);
+        let customer = |id: &str| linked.get(&CustomerId::new(id).unwrap()).map_or(id, CustomerId::as_str).to_owned();
+        CUSTOMERS.into_iter().filter(|other| customer(other) == customer(id)).collect()
+    }
+
+    fn erase(&mut self, customer: &str) -> u64 {
+        let ids = self.ids_of(customer);
+        for id in &ids {
+            // A link of two who are erased together is that of the one who is linked.
+            let is_theirs = |entry: &&Entry| {
+                let of = entry.customer().as_str();
+                of == *id || names(entry, id) && !ids.contains(&of)
+            };
+            *self.taken.entry(id).or_default() += self.entries.iter().flatten().filter(is_theirs).count() as u64;
+            self.erased.insert(id);
+            self.pending.insert(id);
         }
-        self.erased.insert(customer);
-        self.pending.insert(customer);
-        let taken = self.taken.entry(customer).or_default();
-        *taken += gone;
-        *taken
+        for entry in &mut self.entries {
+            drop(entry.take_if(|entry| ids.iter().any(|id| names(entry, id))));
+        }
+        ids.iter().map(|id| self.taken[id]).sum()
     }
 
     fn readmit(&mut self, customer: &'static str) -> bool {
@@ -170,15 +203,16 @@ impl Model {
     }
 
     /// What is left of the first so many entries.
-    fn left(&self, entries: usize) -> Vec<Event> {
+    fn left(&self, entries: usize) -> Vec<Entry> {
         self.entries.iter().take(entries).flatten().cloned().collect()
     }
 
     fn check_answers(&self, query: Query, entries: usize) {
-        let events = self.left(entries);
-        let expected = answers(Journeys::of(events.clone()).unwrap().query());
+        let entries = self.left(entries);
+        let expected = answers(Journeys::of(entries.clone()).unwrap().query());
         assert_eq!(answers(query), expected);
         // The oracle tries every order of events at one instant.
+        let events = oracle::resolve(&entries, None, Some(at(150)));
         if events.len() <= 6 {
             let (model, scope) = (JourneyModel::standard(), Scope::all().as_of(at(150)));
             oracle::funnel(&events, &funnel(), &model, &scope).agrees(&expected.0).unwrap();
@@ -187,13 +221,14 @@ impl Model {
     }
 
     fn check_customer(&self, store: &Store, customer: &str) {
-        let mut events = self.left(usize::MAX);
-        events.retain(|event| event.customer().as_str() == customer);
+        let (ids, left) = (self.ids_of(customer), self.left(usize::MAX));
+        let mut events: Vec<Event> = left.iter().filter_map(Entry::as_event).cloned().collect();
+        events.retain(|event| ids.contains(&event.customer().as_str()));
         events.sort_by_key(Event::occurred_at);
         let found = store.customer(customer).unwrap().map_or(Vec::new(), |found| found.events().unwrap());
         assert_eq!(found.into_iter().map(|logged| logged.event).collect::<Vec<_>>(), events);
         let id = CustomerId::new(customer).unwrap();
-        let here = Journeys::of(events).unwrap();
+        let here = Journeys::of(left).unwrap();
         assert_eq!(answers(store.query().customers([id.clone()])), answers(here.query().customers([id])));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Erasure, Store, shared::Shared};
 use crate::{
     error::Result,
-    journey::{CustomerNo, Needs, Part, Source},
+    journey::{CustomerNo, Needs, Part, ReservedNumbers, Said, Source},
     model::{CustomerId, Micros},
 };
 
@@ -87,13 +87,22 @@ impl Shared {
         let snapshot = self.snapshot();
         let identities = snapshot.identities(None, None)?;
         let ids: Vec<CustomerNo> = identities.ids(identities.customer(number)).collect();
-        let needs = Needs { seqs: true, ..Needs::default() };
+        let (reserved, hidden) = (ReservedNumbers::of(&self.names), self.names.hidden());
+        let needs = Needs { seqs: true, touchpoints: true, ..Needs::default() };
+        // A link of somebody who was erased went with them.
+        let is_seen = |id: CustomerNo| hidden.binary_search(&id.0).is_err();
+        let said: Vec<&Said> = snapshot.said()?.iter().filter(|said| is_seen(said.from) && is_seen(said.to)).collect();
         let mut counted = Vec::with_capacity(ids.len());
         for id in &ids {
-            let rows = |source: &Source| Part::from(source).rows().len() as u64;
-            let own: u64 = snapshot.journey_of(*id, &needs)?.iter().map(rows).sum();
-            let linked = snapshot.said()?.iter().filter(|said| said.to == *id && !ids.contains(&said.from));
-            counted.push((*id, own + linked.count() as u64));
+            let mut entries = said.iter().filter(|said| said.from == *id).count() as u64;
+            for Source { columns, journeys } in snapshot.journey_of(*id, &needs)? {
+                let rows = Part { columns: &columns, journeys }.rows();
+                columns
+                    .touchpoints
+                    .for_each(rows, |touchpoint| entries += u64::from(!reserved.is_of_links(touchpoint)));
+            }
+            entries += said.iter().filter(|said| said.to == *id && !ids.contains(&said.from)).count() as u64;
+            counted.push((*id, entries));
         }
         Ok(counted)
     }
