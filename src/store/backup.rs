@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     copying::{Copying, Made},
-    cut::Cut,
+    cut,
     erasures::Erasures,
     files,
     log::Log,
@@ -99,12 +99,9 @@ impl Backup {
     pub fn check(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let (_lock, mark) = mark::claim(folder, true)?;
-        let cut = Cut::before_opening(&mark.log(folder));
-        let checked = Self::check_claimed(folder, mark);
-        if checked.is_err() {
-            cut.keep();
-        }
-        checked
+        let checked = Self::check_claimed(folder, mark)?;
+        cut::forget(&mark.log(folder))?;
+        Ok(checked)
     }
 
     fn check_claimed(folder: &Path, mark: Mark) -> Result<Self> {

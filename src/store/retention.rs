@@ -18,7 +18,7 @@ use crate::{
 
 /// Where the rules stand in the log's engine.
 const KEY: [u8; 1] = [b'r'];
-const KIND: [u8; 4] = *b"JLRT";
+pub(super) const KIND: [u8; 4] = *b"JLRT";
 const VERSION: u32 = 1;
 const WHAT: &str = "the rules of retention";
 /// Rules are applied no more often than this by themselves, in microseconds.

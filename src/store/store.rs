@@ -9,8 +9,7 @@ use std::{
 };
 
 use super::{
-    Customer, Snapshot, StoreOptions,
-    cut::Cut,
+    Customer, Snapshot, StoreOptions, cut,
     erasures::Erasures,
     files,
     index::{self, Index},
@@ -127,14 +126,10 @@ impl Store {
         open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
     ) -> Result<Self> {
         let (lock, mark) = mark::claim(dir, options.must_exist)?;
-        let cut = Cut::before_opening(&mark.log(dir));
-        let opened = Self::open_claimed(dir, options, (lock, mark), open_engine);
-        match &opened {
-            // It goes on without what was cut off: that is no part of this store any more.
-            Ok(_) => cut.forget()?,
-            Err(_) => cut.keep(),
-        }
-        opened
+        let opened = Self::open_claimed(dir, options, (lock, mark), open_engine)?;
+        // It goes on without what was cut off: that is no part of this store any more.
+        cut::forget(&mark.log(dir))?;
+        Ok(opened)
     }
 
     fn open_claimed(
