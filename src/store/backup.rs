@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     path::{self, Path, PathBuf},
-    sync::Arc,
 };
 
 use chrono::Utc;
@@ -14,11 +13,11 @@ use super::{
     copying::{Copying, Made},
     cut,
     erasures::Erasures,
-    files,
+    files, index,
     log::Log,
     mark::{self, Mark},
-    shared::Shared,
-    sled_engine::SledEngine,
+    shared::{OpenedEngine, Shared},
+    store::on_disk,
     witness::{self, Head, Witness},
     work::Request,
 };
@@ -42,6 +41,10 @@ pub struct Backup {
     /// Customers who were erased while the backup was made, and of whom something had been copied by then. They are in no
     /// answer of the backup, and gone from its disk when it was opened and [compacted](Store::compact).
     pub erased_on_disk: usize,
+    /// Entries after [`head`](Self::head) that stand in the log's file, or stood there, and that the log does not reach: what a process was
+    /// just appending when it died, or what is lost by damage. None in a backup that was made and not opened since.
+    #[serde(default)]
+    pub cut_off: u64,
 }
 
 impl Store {
@@ -99,17 +102,25 @@ impl Backup {
     pub fn check(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let (_lock, mark) = mark::claim(folder, true)?;
-        let checked = Self::check_claimed(folder, mark)?;
-        cut::forget(&mark.log(folder))?;
-        Ok(checked)
+        let checked = Self::check_on(folder, mark, on_disk)?;
+        let last = cut::beyond(&mark.log(folder), checked.head.0);
+        if last.is_none() {
+            cut::forget(&mark.log(folder))?;
+        }
+        Ok(Self { cut_off: last.map_or(0, |last| last.saturating_sub(checked.head.0)), ..checked })
     }
 
-    fn check_claimed(folder: &Path, mark: Mark) -> Result<Self> {
-        let (engine, _) = SledEngine::open(&mark.log(folder))?;
-        let log = Log::open(Arc::new(engine))?;
-        let witnessed = Witness::open(folder)?.head().filter(|head| head.seq > mark.began.seq);
-        log.check(witnessed.unwrap_or(mark.began))?;
-        let backup = Self::of(&log, &Erasures::read(&*log.engine())?)?;
+    /// Checks a folder that is ours, on an engine.
+    fn check_on(folder: &Path, mark: Mark, open_engine: impl FnOnce(&Path) -> Result<OpenedEngine>) -> Result<Self> {
+        let (engine, _) = open_engine(&mark.log(folder))?;
+        let log = Log::open(engine)?;
+        let witness = Witness::open(folder)?;
+        log.check(witness.head().filter(|head| head.seq > mark.began.seq).unwrap_or(mark.began))?;
+        // A backup has no index before it is opened; that of another store is a witness too.
+        log.check(index::witnessed(&mark.index(folder))?)?;
+        let erasures = Erasures::read(&*log.engine())?;
+        erasures.check(witness.erased())?;
+        let backup = Self::of(&log, &erasures)?;
         log.engine().close()?;
         Ok(backup)
     }
@@ -128,7 +139,7 @@ impl Backup {
             Ok(())
         })?;
         let events = entries.saturating_sub(erasures.pending_events());
-        Ok(Self { head: Seq(head.seq), checksum: head.chain.0, events, erased_on_disk: erasures.pending() })
+        Ok(Self { head: Seq(head.seq), checksum: head.chain.0, events, erased_on_disk: erasures.pending(), cut_off: 0 })
     }
 }
 
@@ -206,6 +217,7 @@ impl BackingUp {
             checksum: head.chain.0,
             events: self.events.saturating_sub(erasures.pending_events()),
             erased_on_disk: erasures.pending(),
+            cut_off: 0,
         })
     }
 }

@@ -142,8 +142,11 @@ fn micros(field: &str, age: TimeDelta) -> Result<i64, InvalidValue> {
 impl Rules {
     /// Reads them from the log's engine.
     pub(super) fn read(engine: &dyn Engine) -> Result<Self> {
-        let Some(bytes) = engine.get(&KEY)? else { return Ok(Self::default()) };
-        let payload = unframe(WHAT, KIND, VERSION, &bytes)?;
+        engine.get(&KEY)?.map_or(Ok(Self::default()), |bytes| Self::decode(&bytes))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let payload = unframe(WHAT, KIND, VERSION, bytes)?;
         let (ages, set_at, applied_at): (Ages, Option<Micros>, Option<Micros>) =
             postcard::from_bytes(payload).map_err(|error| Error::damaged(WHAT, error.to_string()))?;
         let all = ages.events.iter().chain(&ages.comments).chain(ages.properties.values());
@@ -151,6 +154,22 @@ impl Rules {
             return Err(Error::damaged(WHAT, "one is for no length of time"));
         }
         Ok(Self { retention: Retention(ages), set_at, applied_at })
+    }
+
+    /// Takes rules that were found in a damaged file, if they are newer.
+    pub(super) fn take_found(&mut self, bytes: &[u8]) {
+        if let Ok(found) = Self::decode(bytes) {
+            self.take_newer(found);
+        }
+    }
+
+    /// Takes other rules of the same store, if they are newer; true if they are.
+    pub(super) fn take_newer(&mut self, other: Self) -> bool {
+        let is_newer = (other.set_at, other.applied_at) > (self.set_at, self.applied_at);
+        if is_newer {
+            *self = other;
+        }
+        is_newer
     }
 
     pub(super) fn put(&self) -> Change {

@@ -180,14 +180,14 @@ fn blocks_of(metadata: &std::fs::Metadata) -> Option<u64> {
 }
 
 /// Where a segment stands in sled's log, and up to where that was stable when it was begun; -1 if nothing was.
-struct Header {
-    from: i64,
-    stable: i64,
+pub(super) struct Header {
+    pub(super) from: i64,
+    pub(super) stable: i64,
 }
 
 impl Header {
     /// `None` if it is damaged or was never written.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         /// Numbers are stored with all their bits turned, but for the sign.
         const TURNED: i64 = i64::MAX;
         let (crc, rest) = bytes.split_first_chunk::<4>()?;

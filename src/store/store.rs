@@ -113,10 +113,7 @@ impl Store {
     }
 
     pub(super) fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self> {
-        Self::open_on(dir, options, |log_dir| {
-            let (engine, mended) = SledEngine::open(log_dir)?;
-            Ok((Arc::new(engine), mended.0))
-        })
+        Self::open_on(dir, options, on_disk)
     }
 
     /// Opens the store on engines, the first of which is opened when the folder is ours.
@@ -143,6 +140,13 @@ impl Store {
         let log = Log::open(engine)?;
         let index_dir = mark.index(dir);
         let (head, mut witness) = check_head(dir, mark, &log, options, &mut report)?;
+        if let Some(last) = cut::beyond(&mark.log(dir), head.seq) {
+            let (first, last) = (head.seq.saturating_add(1), last);
+            report.mended.push(format!(
+                "sequences {first} to {last} stood in the log's file behind a place that cannot be read, and were cut off: \
+                 nothing says that they had been acknowledged"
+            ));
+        }
         // Only now is it sure that this generation is the one that counts.
         report.mended.extend(mark.remove_others(dir)?);
 
@@ -161,9 +165,7 @@ impl Store {
         };
         report.replayed = replay.replayed;
         let erasures = Erasures::read(&*log.engine())?;
-        if erasures.len() < witness.erased() {
-            let reason = format!("it has {} of {} that had been acknowledged", erasures.len(), witness.erased());
-            let lost = Error::damaged("the list of erasures", reason);
+        if let Err(lost) = erasures.check(witness.erased()) {
             if !options.accept_loss {
                 return Err(lost);
             }
@@ -322,6 +324,12 @@ impl Store {
     pub fn close(self) -> Result<()> {
         self.0.close()
     }
+}
+
+/// Opens the engine of all stores but those of tests.
+pub(super) fn on_disk(log_dir: &Path) -> Result<OpenedEngine> {
+    let (engine, mended) = SledEngine::open(log_dir)?;
+    Ok((Arc::new(engine), mended.0))
 }
 
 /// The head of the log, after a look at its witnesses: the mark, the file of that name, and the index, which was made of
