@@ -189,6 +189,7 @@ impl Store {
     /// Before something that writes: if the disk was full and is not any more, the log can be written again.
     pub(super) fn go_on(&self) -> Result<&Shared> {
         let shared = self.shared();
+        shared.check_open()?;
         shared.reopen_if_full(&mut shared.writer())?;
         Ok(shared)
     }
@@ -311,7 +312,7 @@ impl Store {
     /// Makes everything appended so far power-safe, whatever the store's durability.
     ///
     /// # Errors
-    /// `Poisoned` if an earlier write failed; `Full` or `Io` if this one does.
+    /// `Closed` after a close; `Poisoned` if an earlier write failed; `Full` or `Io` if this one does.
     pub fn sync(&self) -> Result<()> {
         self.go_on()?.sync_and_witness()
     }
