@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codec::{Content, LogEntry, frame, unframe},
     error::{Error, InvalidValue, Result},
-    model::{Feedback, Micros},
+    model::{Feedback, Micros, check_name},
 };
 
 /// Where the rules stand in the log's engine.
@@ -84,9 +84,11 @@ impl Retention {
     /// Removes a property from events that are older than this.
     ///
     /// # Errors
-    /// [`InvalidValue`] if it is no positive length of time.
+    /// [`InvalidValue`] if it is no positive length of time, or if no property can have that name.
     pub fn property(mut self, name: impl Into<String>, age: TimeDelta) -> Result<Self, InvalidValue> {
-        self.0.properties.insert(name.into(), micros("property", age)?);
+        let name = name.into();
+        check_name("property", &name)?;
+        self.0.properties.insert(name, micros("property", age)?);
         Ok(self)
     }
 
@@ -209,8 +211,8 @@ impl Shared {
 
 impl Store {
     /// Sets how long the store keeps what it holds. What is older is removed each time the store is
-    /// [compacted](Self::compact): when that is called, and by itself once a day, as soon as no event was appended for ten
-    /// seconds, after two days in any case, if the store has anything that old. Until then it is in the answers. Afterwards it
+    /// [compacted](Self::compact): when that is called, and by itself once a day, when no event was appended for ten
+    /// seconds (and then looked for once an hour), after two days in any case, if the store has anything that old. Until then it is in the answers. Afterwards it
     /// is in none, and in no file, nor is the id of a customer of whom nothing is left; other events keep their sequences. The
     /// rules are kept in the store, power-safe when this returns.
     ///
@@ -218,7 +220,8 @@ impl Store {
     /// removed are forgotten too, so that an old event that comes again is stored again, until the next compaction.
     ///
     /// # Errors
-    /// `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold, and after the store was opened again
+    /// `Limit` if the rules take more than 24 KiB, which is over a hundred properties with the longest of names; `Closed` after a
+    /// close; `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold, and after the store was opened again
     /// those or these.
     ///
     /// ```
