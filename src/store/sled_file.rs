@@ -7,10 +7,10 @@
 //! sled reads on from its newest snapshot. From the segment that holds the highest of the stable places on it goes from
 //! message to message, and the first that cannot be read is the end of all: what stands behind is overwritten with zeros.
 //! If that segment is missing, everything since the snapshot is. Before that segment it passes over what it cannot read, and
-//! overwrites a segment of which it could read nothing. A header is written with the message behind it, in one go and before
+//! overwrites a segment of which it could read nothing; where the disk cannot be read, it goes no further. A header is written with the message behind it, in one go and before
 //! any place in the segment is called stable; so neither a process that died nor a power cut leaves one without the other.
 
-use std::{collections::BTreeMap, fs::File, path::Path};
+use std::{cell::Cell, collections::BTreeMap, fs::File, io::ErrorKind, path::Path};
 
 use super::{erasures, files, log_folder, retention};
 use crate::codec::{Block, carve};
@@ -46,9 +46,11 @@ struct SledFile {
     stable: i64,
     /// Segments without a sound header, most of which were never used.
     headless: Vec<u64>,
+    /// Where the disk could not be read.
+    unreadable: Cell<Option<u64>>,
 }
 
-/// Looks at the file in a folder. What cannot be read, sled cannot either: it says so itself.
+/// Looks at the file in a folder. If it cannot be opened, sled says so itself.
 pub(super) fn look(dir: &Path, segment: usize) -> Outlook {
     SledFile::read(dir, segment as u64).map(|file| file.outlook()).unwrap_or_default()
 }
@@ -60,7 +62,8 @@ impl SledFile {
         let from = log_folder::newest_snapshot(dir).unwrap_or_default() / segment * segment;
         let from = i64::try_from(from).ok()?;
         let (file, length) = (File::open(path).ok()?, metadata.len());
-        let mut all = Self { file, length, segment, sound: BTreeMap::new(), stable: from, headless: Vec::new() };
+        let (sound, headless, unreadable) = (BTreeMap::new(), Vec::new(), Cell::new(None));
+        let mut all = Self { file, length, segment, sound, stable: from, headless, unreadable };
         for offset in (0..length.div_ceil(segment)).map(|number| number * segment) {
             match all.at(offset, HEADER).as_deref().and_then(Header::read) {
                 Some(header) if header.from >= from => {
@@ -98,7 +101,11 @@ impl SledFile {
                 "the segment up to which it was stable cannot be read; sled would overwrite all of it with zeros";
             return Outlook { harm: Some(harm.to_owned()), given_up: Vec::new() };
         }
-        Outlook { harm: None, given_up: self.given_up(lowest, &tail, end) }
+        let given_up = self.given_up(lowest, &tail, end);
+        let harm = self.unreadable.get().map(|offset| {
+            format!("the disk cannot read its file near byte {offset}; sled would overwrite what follows with zeros")
+        });
+        Outlook { harm, given_up }
     }
 
     /// The segments of which sled would give up records.
@@ -110,9 +117,14 @@ impl SledFile {
                 given_up.push(offset);
             }
         }
+        // So far nothing was looked at that sled has to read.
+        self.unreadable.set(None);
+        // These are as many as were written since the log was opened last: one room for all.
+        let mut room = Vec::new();
         for (&from, &offset) in self.sound.range(..lowest) {
-            let bytes = self.rest(offset, 0);
-            let (_, torn) = read_through(&bytes, self.segment, self.number(from));
+            self.read_rest(offset, 0, &mut room);
+            let bytes = &room;
+            let (_, torn) = read_through(bytes, self.segment, self.number(from));
             if torn.is_some_and(|at| bytes.get(at..).is_some_and(holds_records)) {
                 given_up.push(offset);
             }
@@ -153,14 +165,31 @@ impl SledFile {
     }
 
     fn at(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
-        files::read_at(&self.file, offset, length).ok()
+        let mut bytes = vec![0; length];
+        self.read_at(offset, &mut bytes).then_some(bytes)
     }
 
     /// A segment from some byte on.
     fn rest(&self, offset: u64, from: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.read_rest(offset, from, &mut bytes);
+        bytes
+    }
+
+    fn read_rest(&self, offset: u64, from: usize, bytes: &mut Vec<u8>) {
         let size = self.segment.min(self.length.saturating_sub(offset));
-        let length = usize::try_from(size).unwrap_or_default().saturating_sub(from);
-        self.at(offset.saturating_add(from as u64), length).unwrap_or_default()
+        bytes.resize(usize::try_from(size).unwrap_or_default().saturating_sub(from), 0);
+        if !self.read_at(offset.saturating_add(from as u64), bytes) {
+            bytes.clear();
+        }
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> bool {
+        let read = files::read_into(&self.file, offset, bytes);
+        if read.as_ref().is_err_and(|error| error.kind() != ErrorKind::UnexpectedEof) {
+            self.unreadable.set(Some(offset));
+        }
+        read.is_ok()
     }
 }
 
@@ -275,4 +304,26 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 fn holds_records(bytes: impl AsRef<[u8]>) -> bool {
     let bytes = bytes.as_ref();
     !is_blank(bytes) && carve(bytes, 0, &[Block::KIND, erasures::KIND, retention::KIND]).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, Store};
+
+    /// What cannot be read from the disk is no end of the log.
+    #[test]
+    fn a_file_that_the_disk_cannot_read_is_not_shown_to_sled() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.append(Event::at(chrono::DateTime::UNIX_EPOCH, "ann", "view")).unwrap();
+        store.close().unwrap();
+        let log = dir.path().join("log");
+        let mut file = SledFile::read(&log, 2 << 20).unwrap();
+        let outlook = file.outlook();
+        assert!(outlook.harm.is_none() && outlook.given_up.is_empty(), "{outlook:?}");
+        // A file that is open for writing alone cannot be read either.
+        file.file = File::options().write(true).open(log.join("db")).unwrap();
+        assert!(file.outlook().harm.unwrap().starts_with("the disk cannot read"));
+    }
 }
