@@ -179,6 +179,13 @@ mod tests {
             std::fs::write(&path, blocks.map(Vec::as_slice).concat()).unwrap();
             let carving = Carving::of(std::slice::from_ref(&path));
             assert_eq!(carving.last(), 4);
+            let mut unreadable = Carving::default();
+            // A file that is open for writing alone cannot be read, as little as one on a broken disk.
+            unreadable.look_through(&Arc::new(File::options().write(true).open(&path).unwrap()));
+            assert_eq!(
+                unreadable.unreadable.div_ceil(PAGE as u64),
+                path.metadata().unwrap().len().div_ceil(PAGE as u64)
+            );
             for known in [Some(chain), None] {
                 let found = carving.at_or_after(2, known).unwrap();
                 assert_eq!((found.entries.len(), found.after), (1, after), "{known:?}");

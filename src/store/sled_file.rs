@@ -309,7 +309,15 @@ fn holds_records(bytes: impl AsRef<[u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Event, Store};
+    use crate::{Event, Store, store::sled_engine::SledEngine};
+
+    #[test]
+    fn the_header_of_the_first_segment_is_there_before_anything_is_appended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_engine, _) = SledEngine::open(dir.path()).unwrap();
+        let file = SledFile::read(dir.path(), 2 << 20).unwrap();
+        assert_eq!(file.sound.keys().collect::<Vec<_>>(), [&0]);
+    }
 
     /// What cannot be read from the disk is no end of the log.
     #[test]
