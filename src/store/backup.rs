@@ -375,4 +375,44 @@ mod tests {
             assert!(!is_there || std::fs::read_dir(&folder).unwrap().next().is_none());
         }
     }
+
+    #[test]
+    fn a_check_compares_the_log_with_all_witnesses() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("store");
+        let append = |range: std::ops::Range<i64>| {
+            let store = Store::open(&folder).unwrap();
+            for n in range {
+                store.append(Event::at(DateTime::UNIX_EPOCH + TimeDelta::seconds(n), "ann", "view")).unwrap();
+            }
+            store
+        };
+        append(0..20).close().unwrap();
+        let witness = std::fs::read(folder.join("WITNESS")).unwrap();
+        let store = append(20..30);
+        store.settle().unwrap();
+        store.close().unwrap();
+        std::fs::write(folder.join("WITNESS"), witness).unwrap();
+        assert_eq!(Backup::check(&folder).unwrap().head, Seq(30));
+        let (engine, _) = on_disk(&folder.join("log")).unwrap();
+        let blocks = engine.range(b"b", b"c", 100).unwrap();
+        let log = Log::open(std::sync::Arc::clone(&engine)).unwrap();
+        let mut entries = Vec::new();
+        log.blocks_after(0, |block| Ok(entries.extend(block.entries))).unwrap();
+        entries.truncate(25);
+        let shorter = Log::appending(Head::default(), &entries, &mut crate::codec::BlockCutter::default()).0;
+        let removed = blocks.into_iter().map(|(key, _)| crate::store::engine::Change::Remove(key));
+        engine.apply(removed.collect()).unwrap();
+        engine.apply(shorter).unwrap();
+        engine.close().unwrap();
+        let lost = Backup::check(&folder).unwrap_err();
+        assert!(
+            matches!(lost.kind(), ErrorKind::Lost { acknowledged: 30, found: 25 }),
+            "the index was made of 30: {lost}"
+        );
+        std::fs::remove_dir_all(folder.join("index")).unwrap();
+        assert_eq!(Backup::check(&folder).unwrap().head, Seq(25));
+        Witness::open(&folder).unwrap().note_erased(1).unwrap();
+        assert!(Backup::check(&folder).unwrap_err().to_string().contains("the list of erasures"));
+    }
 }
