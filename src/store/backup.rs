@@ -398,7 +398,11 @@ mod tests {
         let blocks = engine.range(b"b", b"c", 100).unwrap();
         let log = Log::open(std::sync::Arc::clone(&engine)).unwrap();
         let mut entries = Vec::new();
-        log.blocks_after(0, |block| Ok(entries.extend(block.entries))).unwrap();
+        log.blocks_after(0, |block| {
+            entries.extend(block.entries);
+            Ok(())
+        })
+        .unwrap();
         entries.truncate(25);
         let shorter = Log::appending(Head::default(), &entries, &mut crate::codec::BlockCutter::default()).0;
         let removed = blocks.into_iter().map(|(key, _)| crate::store::engine::Change::Remove(key));

@@ -22,6 +22,8 @@ const HEAD: usize = 32;
 const LEAST: usize = 32;
 /// Of a file with holes, at most so many segments without a header are looked at: sled leaves no holes.
 const MOST_HOLES: usize = 1024;
+/// And not at all of their bytes: at so many from the beginning, and at a page after each so many.
+const SPARSELY: u64 = 128 << 10;
 
 /// Where a piece of the file begins, and how long it is.
 pub(super) type Place = (u64, u64);
@@ -58,7 +60,7 @@ pub(super) fn look(dir: &Path, segment: usize) -> Outlook {
 impl SledFile {
     fn read(dir: &Path, segment: u64) -> Option<Self> {
         let path = dir.join("db");
-        let metadata = path.metadata().ok().filter(|file| file.is_file())?;
+        let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let from = log_folder::newest_snapshot(dir).unwrap_or_default() / segment * segment;
         let from = i64::try_from(from).ok()?;
         let (file, length) = (File::open(path).ok()?, metadata.len());
@@ -75,8 +77,12 @@ impl SledFile {
                 None => all.headless.push(offset),
             }
         }
-        let has_holes = blocks_of(&metadata).is_some_and(|blocks| blocks.saturating_add(segment) < length);
-        all.headless.truncate(if has_holes { MOST_HOLES } else { usize::MAX });
+        if on_disk(&metadata).saturating_add(segment) < length {
+            all.headless.truncate(MOST_HOLES);
+            let mut headless = std::mem::take(&mut all.headless);
+            headless.retain(|&offset| all.seems_used(offset));
+            all.headless = headless;
+        }
         Some(all)
     }
 
@@ -96,7 +102,7 @@ impl SledFile {
                 format!("the header of its segment at byte {offset} cannot be read; sled would give up what follows");
             return Outlook { harm: Some(harm), given_up: Vec::new() };
         }
-        if tail.is_empty() && self.sound.values().any(|&offset| holds_records(&self.rest(offset, 0))) {
+        if tail.is_empty() && self.sound.values().any(|&offset| holds_records(self.rest(offset, 0))) {
             let harm =
                 "the segment up to which it was stable cannot be read; sled would overwrite all of it with zeros";
             return Outlook { harm: Some(harm.to_owned()), given_up: Vec::new() };
@@ -113,7 +119,7 @@ impl SledFile {
         let step = self.segment.cast_signed();
         let mut given_up = Vec::new();
         for &offset in &self.headless {
-            if holds_records(&self.rest(offset, 0)) {
+            if holds_records(self.rest(offset, 0)) {
                 given_up.push(offset);
             }
         }
@@ -144,7 +150,7 @@ impl SledFile {
         }
         for (&from, &offset) in self.sound.range(lowest..) {
             let behind = usize::try_from(last.saturating_sub(from)).unwrap_or_default();
-            if from.saturating_add(step) > last && holds_records(&self.rest(offset, behind)) {
+            if from.saturating_add(step) > last && holds_records(self.rest(offset, behind)) {
                 given_up.push(offset);
             }
         }
@@ -157,6 +163,17 @@ impl SledFile {
         let blank =
             self.at(offset, HEADER + HEAD).is_none_or(|bytes| is_blank(bytes.get(HEADER..).unwrap_or_default()));
         !blank && Message::read(&self.rest(offset, 0), HEADER, self.number(from)).is_some()
+    }
+
+    /// Whether there is anything at the beginning of a segment, or now and then behind that: it is filled without holes.
+    fn seems_used(&self, offset: u64) -> bool {
+        let size = self.segment.min(self.length.saturating_sub(offset));
+        let is_used = |from: u64| {
+            let length = if from == 0 { SPARSELY } else { BLANK.len() as u64 }.min(size - from);
+            let bytes = usize::try_from(length).ok().and_then(|length| self.at(offset.saturating_add(from), length));
+            bytes.is_some_and(|bytes| !is_blank(&bytes))
+        };
+        (0..size.div_ceil(SPARSELY)).any(|number| is_used(number * SPARSELY))
     }
 
     /// The number that the messages of a segment have.
@@ -201,11 +218,11 @@ pub(super) fn is_blank(bytes: &[u8]) -> bool {
 }
 
 /// How many bytes of a file are really on the disk, where the system says so.
-fn blocks_of(metadata: &std::fs::Metadata) -> Option<u64> {
+fn on_disk(metadata: &std::fs::Metadata) -> u64 {
     #[cfg(unix)]
-    return Some(std::os::unix::fs::MetadataExt::blocks(metadata).saturating_mul(512));
+    return std::os::unix::fs::MetadataExt::blocks(metadata).saturating_mul(512);
     #[cfg(not(unix))]
-    return (metadata.len() == u64::MAX).then_some(0);
+    return metadata.len();
 }
 
 /// Where a segment stands in sled's log, and up to where that was stable when it was begun; -1 if nothing was.
@@ -333,5 +350,25 @@ mod tests {
         // A file that is open for writing alone cannot be read either.
         file.file = File::options().write(true).open(log.join("db")).unwrap();
         assert!(file.outlook().harm.unwrap().starts_with("the disk cannot read"));
+    }
+
+    #[test]
+    fn holes_are_not_read_and_what_stands_between_them_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.append(Event::at(chrono::DateTime::UNIX_EPOCH, "ann", "view")).unwrap();
+        store.close().unwrap();
+        let path = dir.path().join("log/db");
+        let whole = std::fs::read(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(64 << 30).unwrap();
+        // Another segment whose header and first message are gone.
+        let moved = 700 * (2 << 20);
+        #[cfg(unix)]
+        std::os::unix::fs::FileExt::write_all_at(&file, &whole[100..], moved + 100).unwrap();
+        let started = std::time::Instant::now();
+        let outlook = look(&dir.path().join("log"), 2 << 20);
+        assert_eq!((outlook.harm, outlook.given_up), (None, vec![(moved, 2 << 20)]));
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
     }
 }

@@ -287,7 +287,7 @@ mod tests {
         assert!(work.next(true).idle);
         assert_eq!(work.next(true), Asked::default(), "once");
         work.wanted().idle_at = long_ago(AGAIN);
-        assert_eq!(work.next(false), Asked { idle: true, ..Asked::default() });
+        assert_eq!(work.next(true), Asked { idle: true, ..Asked::default() });
         assert_eq!(work.next(true), Asked::default(), "once");
     }
 }
