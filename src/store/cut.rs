@@ -45,7 +45,7 @@ pub(super) fn before_opening(dir: &Path, segment: usize) -> Result<Kept> {
     let newest = kept.places.len().saturating_sub(MOST);
     kept.places.drain(..newest);
     let path = dir.join(FILE);
-    if kept.places.is_empty() || fs::symlink_metadata(&path).is_ok() {
+    if kept.places.is_empty() || fs::symlink_metadata(&path).is_ok_and(|there| there.is_file()) {
         kept.places.clear();
         return Ok(kept);
     }
@@ -178,7 +178,10 @@ mod tests {
         bytes[used / 2] ^= 1;
         let damaged = dir.path().join("damaged");
         with_log(&folder, &damaged, &bytes);
+        // A pipe in its place keeps nothing.
+        let _ = std::process::Command::new("mkfifo").arg(damaged.join("log").join(FILE)).status();
         let kept = before_opening(&damaged.join("log"), SEGMENT).unwrap();
+        assert!(damaged.join("log").join(FILE).is_file());
         assert!(fs::read(damaged.join("log").join(FILE)).unwrap() == bytes, "sled has not seen it yet");
         kept.forget_if_unharmed();
         assert!(!damaged.join("log").join(FILE).exists());

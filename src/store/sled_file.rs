@@ -117,16 +117,11 @@ impl SledFile {
     /// The segments of which sled would give up records.
     fn given_up(&self, lowest: i64, tail: &[(i64, u64)], end: i64) -> Vec<Place> {
         let step = self.segment.cast_signed();
-        let mut given_up = Vec::new();
-        for &offset in &self.headless {
-            if holds_records(self.rest(offset, 0)) {
-                given_up.push(offset);
-            }
-        }
+        let headless: Vec<u64> = self.headless.iter().copied().filter(|&at| holds_records(self.rest(at, 0))).collect();
         // So far nothing was looked at that sled has to read.
         self.unreadable.set(None);
         // These are as many as were written since the log was opened last: one room for all.
-        let mut room = Vec::new();
+        let (mut room, mut given_up) = (Vec::new(), Vec::new());
         for (&from, &offset) in self.sound.range(..lowest) {
             self.read_rest(offset, 0, &mut room);
             let bytes = &room;
@@ -135,6 +130,8 @@ impl SledFile {
                 given_up.push(offset);
             }
         }
+        // Nobody knows where these stood in the log; most likely late.
+        given_up.extend(headless);
         let (mut last, mut batches) = (end, Vec::new());
         for &(from, offset) in tail {
             let (manifests, torn) = read_through(&self.rest(offset, 0), self.segment, self.number(from));
