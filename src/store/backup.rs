@@ -41,8 +41,9 @@ pub struct Backup {
     /// Customers who were erased while the backup was made, and of whom something had been copied by then. They are in no
     /// answer of the backup, and gone from its disk when it was opened and [compacted](Store::compact).
     pub erased_on_disk: usize,
-    /// Entries after [`head`](Self::head) that stand in the log's file, or stood there, and that the log does not reach: what a process was
-    /// just appending when it died, or what is lost by damage. None in a backup that was made and not opened since.
+    /// Entries after [`head`](Self::head) that stand in the log's file, or stood there, and that the log does not
+    /// reach: what a process was just appending when it died, or what is lost by damage. None in a backup that was made
+    /// and not opened since.
     #[serde(default)]
     pub cut_off: u64,
 }

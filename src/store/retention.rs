@@ -212,17 +212,18 @@ impl Shared {
 impl Store {
     /// Sets how long the store keeps what it holds. What is older is removed each time the store is
     /// [compacted](Self::compact): when that is called, and by itself once a day, when no event was appended for ten
-    /// seconds (and then looked for once an hour), after two days in any case, if the store has anything that old. Until then it is in the answers. Afterwards it
-    /// is in none, and in no file, nor is the id of a customer of whom nothing is left; other events keep their sequences. The
-    /// rules are kept in the store, power-safe when this returns.
+    /// seconds (and then looked for once an hour), after two days in any case, if the store has anything that old.
+    /// Until then it is in the answers. Afterwards it is in none, and in no file, nor is the id of a customer of whom
+    /// nothing is left; other events keep their sequences. The rules are kept in the store, power-safe when this
+    /// returns.
     ///
     /// What counts is when an event occurred: one that comes late may be removed at the next compaction. Event ids that were
     /// removed are forgotten too, so that an old event that comes again is stored again, until the next compaction.
     ///
     /// # Errors
-    /// `Limit` if the rules take more than 24 KiB, which is over a hundred properties with the longest of names; `Closed` after a
-    /// close; `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold, and after the store was opened again
-    /// those or these.
+    /// `Limit` if the rules take more than 24 KiB, which is some ninety properties with the longest of names;
+    /// `Closed` after a close; `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold,
+    /// and after the store was opened again those or these.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;

@@ -58,14 +58,16 @@ impl Store {
     /// Reads all that can still be read of a damaged store, and writes it into a new one: for a store that cannot be opened,
     /// or whose [verification](Self::verify) shows that its log is damaged. The damaged store is not changed.
     ///
-    /// Salvage **before** the store is opened again, or from a copy: where sled cannot read its file it overwrites what stands
-    /// behind. An opening keeps up to 64 MiB of that before, in a file `cut` in the log's folder, in which salvage looks too, until
-    /// an opening goes well.
+    /// Salvage **before** the store is opened again, or from a copy: where sled cannot read its file it overwrites what
+    /// stands behind. An opening keeps up to 64 MiB of that before, in a file `cut` in the log's folder, in which
+    /// salvage looks too, until an opening goes well.
     ///
-    /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read there;
-    /// else from the journey index. Entries beyond what is known to have been acknowledged are taken if they fit on. Customers who were erased are left out; but the list of them stands in the log: if
-    /// any of that cannot be read, a note says that those erased since it was last compacted may be back. So it is with the rules of [retention](Store::retention): look at them
-    /// before the new store is compacted. Entries keep their sequences. It needs room for the damaged store and the new one, and about a kilobyte of memory for each event that only the
+    /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read
+    /// there; else from the journey index. Entries beyond what is known to have been acknowledged are taken if they fit
+    /// on. Customers who were erased are left out; but the list of them stands in the log: if any of that cannot be
+    /// read, a note says that those erased since it was last compacted may be back. So it is with the rules of
+    /// [retention](Store::retention): look at them before the new store is compacted. Entries keep their sequences. It
+    /// needs room for the damaged store and the new one, and about a kilobyte of memory for each event that only the
     /// index has.
     ///
     /// # Errors

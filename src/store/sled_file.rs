@@ -5,10 +5,11 @@
 //! number of its segment; what is left of an earlier use of the room has another number.
 //!
 //! sled reads on from its newest snapshot. From the segment that holds the highest of the stable places on it goes from
-//! message to message, and the first that cannot be read is the end of all: what stands behind is overwritten with zeros.
-//! If that segment is missing, everything since the snapshot is. Before that segment it passes over what it cannot read, and
-//! overwrites a segment of which it could read nothing; where the disk cannot be read, it goes no further. A header is written with the message behind it, in one go and before
-//! any place in the segment is called stable; so neither a process that died nor a power cut leaves one without the other.
+//! message to message, and the first that cannot be read is the end of all: what stands behind is overwritten with
+//! zeros. If that segment is missing, everything since the snapshot is. Before that segment it passes over what it
+//! cannot read, and overwrites a segment of which it could read nothing; where the disk cannot be read, it goes no
+//! further. A header is written with the message behind it, in one go and before any place in the segment is called
+//! stable; so neither a process that died nor a power cut leaves one without the other.
 
 use std::{cell::Cell, collections::BTreeMap, fs::File, io::ErrorKind, path::Path};
 

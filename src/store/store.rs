@@ -105,10 +105,10 @@ impl Store {
     /// [`open_report`](Self::open_report) says so.
     ///
     /// # Errors
-    /// `NotAStore` if the folder holds something else; `NewerFormat` if a later release wrote it; `Locked` if it is open
-    /// elsewhere; `Lost` if the log has less than it acknowledged; `Damaged` if the log cannot be read, or its engine would
-    /// write over what can still be [salvaged](Self::salvage); `Full` or `Io` if the operating system refuses, or if what damage will cut
-    /// off cannot be kept.
+    /// `NotAStore` if the folder holds something else; `NewerFormat` if a later release wrote it; `Locked` if it is
+    /// open elsewhere; `Lost` if the log has less than it acknowledged; `Damaged` if the log cannot be read, or its
+    /// engine would write over what can still be [salvaged](Self::salvage); `Full` or `Io` if the operating system
+    /// refuses, or if what damage will cut off cannot be kept.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         StoreOptions::new().open(folder)
     }
