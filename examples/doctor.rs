@@ -7,7 +7,7 @@
 //! ```
 //!
 //! If a store is known to be damaged, salvage it, or copy its folder, before anything opens it: what stands behind a damaged
-//! place may be overwritten by opening.
+//! place may be overwritten by opening, though what can be is kept for salvage.
 //!
 //! It ends with success if the store is sound, or if all of it was salvaged.
 

@@ -11,6 +11,8 @@
 //! are never stored twice, and lines of a CSV file get ids by themselves. Those are made of the file's name, the line's
 //! number and its content, so the same file again is safe; a renamed, re-sorted or re-exported one is stored again,
 //! unless `--id-from` names the columns that tell events apart.
+//!
+//! It ends with 0 if all lines are good, with 3 if some are bad and the others are in the store, and with 1 if it failed.
 
 use std::{
     collections::HashSet,
@@ -47,6 +49,8 @@ const MAPPED: [&str; 11] = [
 /// Imports events from a file into a store: NDJSON (.ndjson, .jsonl, .json) or CSV (.csv, .tsv, .txt), each also as .gz.
 ///
 /// A COLUMN is a name in the header, or a number from 1 with --no-header, or =TEXT for the same text in every line.
+///
+/// It ends with 0 if all lines are good, with 3 if some are bad and the others are in the store, and with 1 if it failed.
 #[derive(Parser)]
 struct Args {
     /// The folder of the store; it is made if it is not there.
@@ -101,9 +105,13 @@ struct Args {
     batch: u16,
 }
 
+/// How it ends if some lines are bad and the others are in the store; 2 is what a wrong option gets.
+const SOME_ARE_BAD: u8 = 3;
+
 fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(SOME_ARE_BAD),
         Err(error) => {
             eprintln!("error: {error}");
             let mut cause = error.source();
@@ -116,7 +124,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+/// Imports, and says how many lines are bad.
+fn run(args: &Args) -> Result<u64, Box<dyn Error>> {
     let (name, kind) = name_and_kind(&args.file)?;
     let progress = Progress::new(fs::metadata(&args.file).map_err(|e| about(&args.file, e))?.len());
     let input = open(&args.file, &progress.bar)?;
@@ -171,7 +180,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
              mapping, use a new store"
         );
     }
-    Ok(())
+    Ok(bad.count)
 }
 
 /// What a store holds now, of this import and all before it.

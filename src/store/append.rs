@@ -84,6 +84,8 @@ struct Group {
 
 impl Shared {
     fn append(&self, entries: Vec<LogEntry>, bytes: usize) -> Result<Receipt> {
+        // Before all else: what needs no writing would succeed.
+        self.check_open()?;
         let count = entries.len() as u64;
         let gather = self.options.durability != Durability::Buffered;
         let answer = self.queue.append(entries, bytes, gather, |waiting| {

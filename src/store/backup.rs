@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     path::{self, Path, PathBuf},
-    sync::Arc,
 };
 
 use chrono::Utc;
@@ -12,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     copying::{Copying, Made},
-    cut::Cut,
+    cut,
     erasures::Erasures,
-    files,
+    files, index,
     log::Log,
     mark::{self, Mark},
-    shared::Shared,
-    sled_engine::SledEngine,
+    shared::{OpenedEngine, Shared},
+    store::on_disk,
     witness::{self, Head, Witness},
     work::Request,
 };
@@ -42,6 +41,11 @@ pub struct Backup {
     /// Customers who were erased while the backup was made, and of whom something had been copied by then. They are in no
     /// answer of the backup, and gone from its disk when it was opened and [compacted](Store::compact).
     pub erased_on_disk: usize,
+    /// Entries after [`head`](Self::head) that stand in the log's file, or stood there, and that the log does not
+    /// reach: what a process was just appending when it died, or what is lost by damage. None in a backup that was made
+    /// and not opened since.
+    #[serde(default)]
+    pub cut_off: u64,
 }
 
 impl Store {
@@ -99,20 +103,25 @@ impl Backup {
     pub fn check(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let (_lock, mark) = mark::claim(folder, true)?;
-        let cut = Cut::before_opening(&mark.log(folder));
-        let checked = Self::check_claimed(folder, mark);
-        if checked.is_err() {
-            cut.keep();
+        let checked = Self::check_on(folder, mark, on_disk)?;
+        let last = cut::beyond(&mark.log(folder), checked.head.0);
+        if last.is_none() {
+            cut::forget(&mark.log(folder))?;
         }
-        checked
+        Ok(Self { cut_off: last.map_or(0, |last| last.saturating_sub(checked.head.0)), ..checked })
     }
 
-    fn check_claimed(folder: &Path, mark: Mark) -> Result<Self> {
-        let (engine, _) = SledEngine::open(&mark.log(folder))?;
-        let log = Log::open(Arc::new(engine))?;
-        let witnessed = Witness::open(folder)?.head().filter(|head| head.seq > mark.began.seq);
-        log.check(witnessed.unwrap_or(mark.began))?;
-        let backup = Self::of(&log, &Erasures::read(&*log.engine())?)?;
+    /// Checks a folder that is ours, on an engine.
+    fn check_on(folder: &Path, mark: Mark, open_engine: impl FnOnce(&Path) -> Result<OpenedEngine>) -> Result<Self> {
+        let (engine, _) = open_engine(&mark.log(folder))?;
+        let log = Log::open(engine)?;
+        let witness = Witness::open(folder)?;
+        log.check(witness.head().filter(|head| head.seq > mark.began.seq).unwrap_or(mark.began))?;
+        // A backup has no index before it is opened; that of another store is a witness too.
+        log.check(index::witnessed(&mark.index(folder))?)?;
+        let erasures = Erasures::read(&*log.engine())?;
+        erasures.check(witness.erased())?;
+        let backup = Self::of(&log, &erasures)?;
         log.engine().close()?;
         Ok(backup)
     }
@@ -131,7 +140,7 @@ impl Backup {
             Ok(())
         })?;
         let events = entries.saturating_sub(erasures.pending_events());
-        Ok(Self { head: Seq(head.seq), checksum: head.chain.0, events, erased_on_disk: erasures.pending() })
+        Ok(Self { head: Seq(head.seq), checksum: head.chain.0, events, erased_on_disk: erasures.pending(), cut_off: 0 })
     }
 }
 
@@ -209,6 +218,7 @@ impl BackingUp {
             checksum: head.chain.0,
             events: self.events.saturating_sub(erasures.pending_events()),
             erased_on_disk: erasures.pending(),
+            cut_off: 0,
         })
     }
 }
@@ -365,5 +375,49 @@ mod tests {
             assert_eq!(folder.exists(), is_there);
             assert!(!is_there || std::fs::read_dir(&folder).unwrap().next().is_none());
         }
+    }
+
+    #[test]
+    fn a_check_compares_the_log_with_all_witnesses() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("store");
+        let append = |range: std::ops::Range<i64>| {
+            let store = Store::open(&folder).unwrap();
+            for n in range {
+                store.append(Event::at(DateTime::UNIX_EPOCH + TimeDelta::seconds(n), "ann", "view")).unwrap();
+            }
+            store
+        };
+        append(0..20).close().unwrap();
+        let witness = std::fs::read(folder.join("WITNESS")).unwrap();
+        let store = append(20..30);
+        store.settle().unwrap();
+        store.close().unwrap();
+        std::fs::write(folder.join("WITNESS"), witness).unwrap();
+        assert_eq!(Backup::check(&folder).unwrap().head, Seq(30));
+        let (engine, _) = on_disk(&folder.join("log")).unwrap();
+        let blocks = engine.range(b"b", b"c", 100).unwrap();
+        let log = Log::open(std::sync::Arc::clone(&engine)).unwrap();
+        let mut entries = Vec::new();
+        log.blocks_after(0, |block| {
+            entries.extend(block.entries);
+            Ok(())
+        })
+        .unwrap();
+        entries.truncate(25);
+        let shorter = Log::appending(Head::default(), &entries, &mut crate::codec::BlockCutter::default()).0;
+        let removed = blocks.into_iter().map(|(key, _)| crate::store::engine::Change::Remove(key));
+        engine.apply(removed.collect()).unwrap();
+        engine.apply(shorter).unwrap();
+        engine.close().unwrap();
+        let lost = Backup::check(&folder).unwrap_err();
+        assert!(
+            matches!(lost.kind(), ErrorKind::Lost { acknowledged: 30, found: 25 }),
+            "the index was made of 30: {lost}"
+        );
+        std::fs::remove_dir_all(folder.join("index")).unwrap();
+        assert_eq!(Backup::check(&folder).unwrap().head, Seq(25));
+        Witness::open(&folder).unwrap().note_erased(1).unwrap();
+        assert!(Backup::check(&folder).unwrap_err().to_string().contains("the list of erasures"));
     }
 }

@@ -177,6 +177,15 @@ impl Erasures {
         self.records.len() as u64
     }
 
+    /// Fails if some are missing of those that a witness saw.
+    pub(super) fn check(&self, witnessed: u64) -> Result<()> {
+        if self.len() >= witnessed {
+            return Ok(());
+        }
+        let reason = format!("it has {} of {witnessed} that had been acknowledged", self.len());
+        Err(Error::damaged("the list of erasures", reason))
+    }
+
     /// Events that are erased and may still be on the disk.
     pub(super) fn pending_events(&self) -> u64 {
         self.records.values().fold(0, |sum, record| sum.saturating_add(record.pending))

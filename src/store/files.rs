@@ -185,8 +185,14 @@ pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Resul
     // A little more room, so that whoever needs some zeros behind the bytes need not copy them.
     let mut bytes = Vec::with_capacity(length.saturating_add(8));
     bytes.resize(length, 0);
+    read_into(file, offset, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same, into bytes that are there already.
+pub(crate) fn read_into(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
     #[cfg(unix)]
-    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, offset)?;
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)?;
     #[cfg(windows)]
     {
         let mut done = 0;
@@ -197,5 +203,5 @@ pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Resul
             }
         }
     }
-    Ok(bytes)
+    Ok(())
 }

@@ -73,6 +73,11 @@ pub(crate) fn witnessed(dir: &Path) -> Result<Head> {
     }
 }
 
+/// Has the next opening build the index anew. If that cannot be noted, it is found again.
+pub(super) fn note_unsound(dir: &Path) {
+    let _ = files::replace(&dir.join(UNSOUND), b"");
+}
+
 /// The index of a store.
 #[derive(Debug)]
 pub(crate) struct Index {

@@ -29,6 +29,16 @@ pub(super) fn mend(dir: &Path) -> Result<Vec<String>> {
     Ok(mended)
 }
 
+/// Up to where the log goes in the newest sound snapshot, from which sled reads on: it is the snapshot's name.
+pub(super) fn newest_snapshot(dir: &Path) -> Option<u64> {
+    let place = |path: &Path| u64::from_str_radix(path.file_name()?.to_str()?.strip_prefix("snap.")?, 16).ok();
+    let snapshots = files::list(dir).unwrap_or_default().into_iter();
+    let mut snapshots: Vec<_> = snapshots.filter_map(|path| Some((place(&path)?, path))).collect();
+    snapshots.sort_unstable();
+    let is_sound = |path: &Path| read(path).is_ok_and(|bytes| is_sound_snapshot(&bytes));
+    snapshots.iter().rev().find(|(_, path)| is_sound(path)).map(|(place, _)| *place)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(files::read(path)?.unwrap_or_default())
 }

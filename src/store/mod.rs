@@ -58,6 +58,7 @@ mod shared;
 #[cfg(test)]
 mod simulated_disk;
 mod sled_engine;
+mod sled_file;
 mod snapshot;
 mod step;
 mod store;

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Durability,
     coming::Batch,
+    cut,
     erasures::Erasures,
     files::{self, Output},
     ids::fingerprint,
@@ -59,12 +60,14 @@ impl Shared {
         // It says again that there was no room.
         let _ = engine.close();
         writer.reopening.closed = Some(size);
-        let (engine, _) = (self.open_engine.0)(&self.mark().log(&self.dir))?;
+        let log_dir = self.mark().log(&self.dir);
+        let (engine, _) = (self.open_engine.0)(&log_dir)?;
         let log = Log::open(engine)?;
         if let Err(error) = log.check(writer.head) {
             writer.refuse(error.to_string());
             return Err(error);
         }
+        cut::forget(&log_dir)?;
         let erasures = Erasures::read(&*log.engine())?;
         let mut more = Vec::new();
         log.entries_after(writer.head.seq, |block| {

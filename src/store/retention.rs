@@ -13,12 +13,12 @@ use super::{
 use crate::{
     codec::{Content, LogEntry, frame, unframe},
     error::{Error, InvalidValue, Result},
-    model::{Feedback, Micros},
+    model::{Feedback, Micros, check_name},
 };
 
 /// Where the rules stand in the log's engine.
 const KEY: [u8; 1] = [b'r'];
-const KIND: [u8; 4] = *b"JLRT";
+pub(super) const KIND: [u8; 4] = *b"JLRT";
 const VERSION: u32 = 1;
 const WHAT: &str = "the rules of retention";
 /// Rules are applied no more often than this by themselves, in microseconds.
@@ -84,9 +84,11 @@ impl Retention {
     /// Removes a property from events that are older than this.
     ///
     /// # Errors
-    /// [`InvalidValue`] if it is no positive length of time.
+    /// [`InvalidValue`] if it is no positive length of time, or if no property can have that name.
     pub fn property(mut self, name: impl Into<String>, age: TimeDelta) -> Result<Self, InvalidValue> {
-        self.0.properties.insert(name.into(), micros("property", age)?);
+        let name = name.into();
+        check_name("property", &name)?;
+        self.0.properties.insert(name, micros("property", age)?);
         Ok(self)
     }
 
@@ -146,8 +148,11 @@ fn micros(field: &str, age: TimeDelta) -> Result<i64, InvalidValue> {
 impl Rules {
     /// Reads them from the log's engine.
     pub(super) fn read(engine: &dyn Engine) -> Result<Self> {
-        let Some(bytes) = engine.get(&KEY)? else { return Ok(Self::default()) };
-        let payload = unframe(WHAT, KIND, VERSION, &bytes)?;
+        engine.get(&KEY)?.map_or(Ok(Self::default()), |bytes| Self::decode(&bytes))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let payload = unframe(WHAT, KIND, VERSION, bytes)?;
         let (ages, set_at, applied_at): (Ages, Option<Micros>, Option<Micros>) =
             postcard::from_bytes(payload).map_err(|error| Error::damaged(WHAT, error.to_string()))?;
         let all = ages.events.iter().chain(&ages.comments).chain(ages.properties.values());
@@ -155,6 +160,22 @@ impl Rules {
             return Err(Error::damaged(WHAT, "one is for no length of time"));
         }
         Ok(Self { retention: Retention(ages), set_at, applied_at })
+    }
+
+    /// Takes rules that were found in a damaged file, if they are newer.
+    pub(super) fn take_found(&mut self, bytes: &[u8]) {
+        if let Ok(found) = Self::decode(bytes) {
+            self.take_newer(found);
+        }
+    }
+
+    /// Takes other rules of the same store, if they are newer; true if they are.
+    pub(super) fn take_newer(&mut self, other: Self) -> bool {
+        let is_newer = (other.set_at, other.applied_at) > (self.set_at, self.applied_at);
+        if is_newer {
+            *self = other;
+        }
+        is_newer
     }
 
     pub(super) fn put(&self) -> Change {
@@ -194,17 +215,19 @@ impl Shared {
 
 impl Store {
     /// Sets how long the store keeps what it holds. What is older is removed each time the store is
-    /// [compacted](Self::compact): when that is called, and by itself once a day, as soon as no event was appended for ten
-    /// seconds, after two days in any case, if the store has anything that old. Until then it is in the answers. Afterwards it
-    /// is in none, and in no file, nor is the id of a customer of whom nothing is left; other events keep their sequences. The
-    /// rules are kept in the store, power-safe when this returns.
+    /// [compacted](Self::compact): when that is called, and by itself once a day, when no event was appended for ten
+    /// seconds (and then looked for once an hour), after two days in any case, if the store has anything that old.
+    /// Until then it is in the answers. Afterwards it is in none, and in no file, nor is the id of a customer of whom
+    /// nothing is left; other events keep their sequences. The rules are kept in the store, power-safe when this
+    /// returns.
     ///
     /// What counts is when an event occurred: one that comes late may be removed at the next compaction. Event ids that were
     /// removed are forgotten too, so that an old event that comes again is stored again, until the next compaction.
     ///
     /// # Errors
-    /// `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold, and after the store was opened again
-    /// those or these.
+    /// `Limit` if the rules take more than 24 KiB, which is some ninety properties with the longest of names;
+    /// `Closed` after a close; `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold,
+    /// and after the store was opened again those or these.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;

@@ -20,9 +20,10 @@ use super::{
     index::{self, Index},
     log::Log,
     mark::{self, Mark},
-    retention::Rules,
+    retention::{Retention, Rules},
     segment::UNSOUND,
-    sled_engine::SledEngine,
+    shared::OpenedEngine,
+    store::on_disk,
     survey::{Found, survey},
     witness::{Head, Witness},
 };
@@ -57,14 +58,16 @@ impl Store {
     /// Reads all that can still be read of a damaged store, and writes it into a new one: for a store that cannot be opened,
     /// or whose [verification](Self::verify) shows that its log is damaged. The damaged store is not changed.
     ///
-    /// Salvage **before** the store is opened again, or from a copy: where sled cannot read its file it overwrites what stands
-    /// behind. An opening that fails keeps the end of that in a file `cut` in the log's folder, in which salvage looks too; but that
-    /// may be less than all. Rules of retention are kept only if the log can be opened.
+    /// Salvage **before** the store is opened again, or from a copy: where sled cannot read its file it overwrites what
+    /// stands behind. An opening keeps up to 64 MiB of that before, in a file `cut` in the log's folder, in which
+    /// salvage looks too, until an opening goes well.
     ///
-    /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read there;
-    /// else from the journey index. Customers who were erased are left out; but the list of them stands in the log: if
-    /// any of that cannot be read, a note says that those erased since it was last compacted may be back. Entries keep their
-    /// sequences. It needs room for the damaged store and the new one, and about a kilobyte of memory for each event that only the
+    /// An entry is taken from the log; from where else in the log's file it still stands, if the log cannot be read
+    /// there; else from the journey index. Entries beyond what is known to have been acknowledged are taken if they fit
+    /// on. Customers who were erased are left out; but the list of them stands in the log: if any of that cannot be
+    /// read, a note says that those erased since it was last compacted may be back. So it is with the rules of
+    /// [retention](Store::retention): look at them before the new store is compacted. Entries keep their sequences. It
+    /// needs room for the damaged store and the new one, and about a kilobyte of memory for each event that only the
     /// index has.
     ///
     /// # Errors
@@ -85,26 +88,31 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn salvage(damaged: impl AsRef<Path>, new: impl AsRef<Path>) -> Result<Salvage> {
-        let (damaged, new) = (damaged.as_ref(), new.as_ref());
-        if damaged.is_dir() && is_within(new, damaged)? {
-            let reason = "it lies in the damaged store's folder, where nothing is changed".to_owned();
-            return Err(ErrorKind::NotAStore { path: new.to_owned(), reason }.into());
-        }
-        let _lock = lock(damaged)?;
-        let mut notes = Vec::new();
-        let sources = Sources::find(damaged, &mut notes)?;
-        make_empty_folder(new)?;
-        let wreck = Wreck::read(&sources, &new.join("damaged"), &mut notes)?;
-        let written = write(&wreck, new)?;
-        drop(wreck);
-        files::remove_folder(&new.join("damaged"))?;
-        Mark::first().write(new)?;
-        let store = StoreOptions::new().open(new)?;
-        let events = store.len();
-        store.close()?;
-        let Written { head, missing, from_index } = written;
-        Ok(Salvage { events, head, missing, from_index, notes })
+        salvage(damaged.as_ref(), new.as_ref(), &on_disk)
     }
+}
+
+type OpenEngine<'a> = &'a dyn Fn(&Path) -> Result<OpenedEngine>;
+
+fn salvage(damaged: &Path, new: &Path, open_engine: OpenEngine<'_>) -> Result<Salvage> {
+    if damaged.is_dir() && is_within(new, damaged)? {
+        let reason = "it lies in the damaged store's folder, where nothing is changed".to_owned();
+        return Err(ErrorKind::NotAStore { path: new.to_owned(), reason }.into());
+    }
+    let _lock = lock(damaged)?;
+    let mut notes = Vec::new();
+    let sources = Sources::find(damaged, &mut notes)?;
+    make_empty_folder(new)?;
+    let wreck = Wreck::read(&sources, &new.join("damaged"), open_engine, &mut notes)?;
+    let written = write(&wreck, new, open_engine)?;
+    drop(wreck);
+    files::remove_folder(&new.join("damaged"))?;
+    Mark::first().write(new)?;
+    let store = StoreOptions::new().open(new)?;
+    let events = store.len();
+    store.close()?;
+    let Written { head, missing, from_index } = written;
+    Ok(Salvage { events, head, missing, from_index, notes })
 }
 
 /// Keeps others from opening a store meanwhile, and fails if it is open.
@@ -192,13 +200,13 @@ struct Wreck {
 }
 
 impl Wreck {
-    fn read(sources: &Sources, copy: &Path, notes: &mut Vec<String>) -> Result<Self> {
+    fn read(sources: &Sources, copy: &Path, open_engine: OpenEngine<'_>, notes: &mut Vec<String>) -> Result<Self> {
         let mut engine: Option<Arc<dyn Engine>> = None;
         if let Some(log) = sources.logs.first() {
-            match copy_folder(log, &copy.join("log")).and_then(|copied| SledEngine::open(&copied)) {
+            match copy_folder(log, &copy.join("log")).and_then(|copied| open_engine(&copied)) {
                 Ok((opened, mended)) => {
-                    notes.extend(mended.0);
-                    engine = Some(Arc::new(opened));
+                    notes.extend(mended);
+                    engine = Some(opened);
                 }
                 Err(error) => note_damage(error, notes)?,
             }
@@ -221,15 +229,26 @@ impl Wreck {
             from_index: BTreeMap::new(),
             acknowledged: sources.acknowledged,
         };
-        let mut lost = wreck.lost()?;
+        let (lost, _) = wreck.lost()?;
+        wreck.carving = Carving::of(&files);
         if !lost.is_empty() || is_unknown {
             // The list of the erased stands in the log, and is its end when somebody has just been erased.
             let unknown = "whether the list of those erased is whole is not known: whoever was erased since the log was last \
                            compacted may be back, look at your own list";
             notes.push(unknown.to_owned());
-            wreck.carving = Carving::of(&files);
             wreck.erasures.take_all(&wreck.carving.erasures);
-            lost = wreck.lost()?;
+            wreck.find_rules(notes);
+        }
+        let (lost, head) = wreck.lost()?;
+        if wreck.carving.last() > head {
+            let last = wreck.carving.last();
+            notes.push(format!(
+                "entries up to sequence {last} stand in the log's file and do not fit on: they were left out"
+            ));
+        }
+        if wreck.carving.unreadable > 0 {
+            let bytes = wreck.carving.unreadable;
+            notes.push(format!("{bytes} bytes of the log's file cannot be read from the disk"));
         }
         if let Some(index) = sources.index.as_deref().filter(|_| !lost.is_empty()) {
             let names = Names::default();
@@ -246,21 +265,33 @@ impl Wreck {
         Ok(wreck)
     }
 
-    /// The sequences of entries that cannot be read from the log.
-    fn lost(&self) -> Result<Vec<RangeInclusive<u64>>> {
+    /// Takes the newest rules of retention that were found in the log's file, if they are newer than what the log has.
+    fn find_rules(&mut self, notes: &mut Vec<String>) {
+        let may_be_older = "whether they are the newest is not known: look at them before the store is compacted";
+        notes.push(if self.rules.take_newer(self.carving.rules.clone()) {
+            format!("rules of retention were found in the log's file; {may_be_older}")
+        } else if self.rules.retention == Retention::default() {
+            "no rules of retention were found: if there were any, set them again".to_owned()
+        } else {
+            format!("there are rules of retention; {may_be_older}")
+        });
+    }
+
+    /// The sequences of entries that cannot be read from the log, and the last one that there will be.
+    fn lost(&self) -> Result<(Vec<RangeInclusive<u64>>, u64)> {
         let mut lost = Vec::new();
-        self.entries(&mut |piece| {
+        let head = self.entries(&mut |piece| {
             if let Piece::Lost(seqs) = piece {
                 lost.push(seqs);
             }
             Ok(())
         })?;
-        Ok(lost)
+        Ok((lost, head))
     }
 
-    /// Visits what can be read of the log, in order.
-    fn entries(&self, visit: &mut Visit<'_>) -> Result<()> {
-        let mut reading = Reading { carving: &self.carving, next: 1, chain: Some(Chain::default()) };
+    /// Visits what can be read of the log, in order, and says where that ends.
+    fn entries(&self, visit: &mut Visit<'_>) -> Result<u64> {
+        let mut reading = Reading { carving: &self.carving, next: 1, chain: Some(Chain::default()), has_lost: false };
         if let Some(engine) = &self.engine {
             survey(&**engine, None, u64::MAX, |found| match found {
                 Found::Block(block) => {
@@ -270,7 +301,8 @@ impl Wreck {
                 Found::Gap(..) => Ok(()),
             })?;
         }
-        reading.rest(self.acknowledged, visit)
+        reading.rest(self.acknowledged, visit)?;
+        Ok(reading.next.saturating_sub(1))
     }
 }
 
@@ -287,6 +319,7 @@ struct Reading<'a> {
     carving: &'a Carving,
     next: u64,
     chain: Option<Chain>,
+    has_lost: bool,
 }
 
 impl Reading<'_> {
@@ -312,12 +345,23 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// What was carved beyond all else, and what is known to have been there.
+    /// What was carved beyond all else, and what is known to have been there. If nothing is lost, only what fits on: in the
+    /// file of a sound log entries may be left that were lost once, and given up.
     fn rest(&mut self, acknowledged: u64, visit: &mut Visit<'_>) -> Result<()> {
         while let Some(block) = self.carved() {
+            let is_lost = self.has_lost || self.next <= acknowledged;
+            if !is_lost && !self.fits_on(&block) {
+                break;
+            }
             self.fill(block.next().saturating_sub(1), visit)?;
         }
         self.lose(acknowledged, visit)
+    }
+
+    fn fits_on(&self, block: &Block) -> bool {
+        let known = self.next.checked_sub(block.first).and_then(|known| usize::try_from(known).ok());
+        let known = known.and_then(|known| block.entries.get(..known));
+        known.is_some_and(|known| self.chain == Some(block.before.after(known)))
     }
 
     fn carved(&self) -> Option<Block> {
@@ -330,7 +374,7 @@ impl Reading<'_> {
             return Ok(());
         }
         let lost = self.next..=last;
-        (self.next, self.chain) = (last.saturating_add(1), None);
+        (self.next, self.chain, self.has_lost) = (last.saturating_add(1), None, true);
         visit(Piece::Lost(lost))
     }
 }
@@ -342,9 +386,9 @@ struct Written {
 }
 
 /// Writes the log of the new store.
-fn write(wreck: &Wreck, new: &Path) -> Result<Written> {
-    let (engine, _) = SledEngine::open(&Mark::first().log(new))?;
-    let log = Log::open(Arc::new(engine))?;
+fn write(wreck: &Wreck, new: &Path, open_engine: OpenEngine<'_>) -> Result<Written> {
+    let (engine, _) = open_engine(&Mark::first().log(new))?;
+    let log = Log::open(engine)?;
     let mut writer =
         Writer { wreck, log, head: Head::default(), cutter: BlockCutter::default(), recorded_at: Micros::MIN };
     let mut written = Written { head: 0, missing: Vec::new(), from_index: Vec::new() };
@@ -422,7 +466,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(from).map_err(|e| Error::io("listing", from, e))? {
         let path = entry.map_err(|e| Error::io("listing", from, e))?.path();
         // That a question found the index damaged is no reason not to read the rest of it.
-        let is_copied = |name: &&std::ffi::OsStr| path.is_file() && *name != UNSOUND;
+        let is_copied = |name: &&std::ffi::OsStr| path.is_file() && *name != UNSOUND && *name != cut::FILE;
         let Some(name) = path.file_name().filter(is_copied) else { continue };
         fs::copy(&path, to.join(name)).map_err(|e| Error::io("copying", &path, e))?;
     }
@@ -462,19 +506,85 @@ mod tests {
         }
         store.erase("ann").unwrap();
         store.close().unwrap();
-        let (engine, _) = SledEngine::open(&damaged.join("log")).unwrap();
+        let (engine, _) = on_disk(&damaged.join("log")).unwrap();
         let (key, _) = engine.range(b"e", b"f", 1).unwrap().remove(0);
         engine.apply(vec![Change::Remove(key)]).unwrap();
         engine.close().unwrap();
         assert!(Store::open(&damaged).unwrap_err().is_corrupt());
 
         let salvage = Store::salvage(&damaged, &new).unwrap();
-        assert_eq!((salvage.events, salvage.missing.len(), salvage.notes.len()), (1, 0, 1), "{salvage}");
+        assert_eq!((salvage.events, salvage.missing.len(), salvage.notes.len()), (1, 0, 2), "{salvage}");
         let store = Store::open(&new).unwrap();
         assert!(store.customer("ann").unwrap().is_none() && store.customer("bob").unwrap().is_some());
         assert!(store.erasure("ann").is_some());
         store.close().unwrap();
         let within = Store::salvage(&damaged, damaged.join("log-9")).unwrap_err();
         assert!(matches!(within.kind(), ErrorKind::NotAStore { .. }), "{within}");
+    }
+
+    /// The witness lags by a second: what was appended in it is known to nobody but the log.
+    #[test]
+    fn what_stands_in_the_file_beyond_all_witnesses_is_salvaged_if_it_fits_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("store");
+        let append = |range: std::ops::Range<i64>| {
+            let store = Store::open(&folder).unwrap();
+            for n in range {
+                store.append(Event::at(DateTime::UNIX_EPOCH + TimeDelta::seconds(n), "ann", "view")).unwrap();
+            }
+            store.close().unwrap();
+        };
+        append(0..20);
+        let witness = fs::read(folder.join("WITNESS")).unwrap();
+        append(20..30);
+        fs::write(folder.join("WITNESS"), witness).unwrap();
+        fs::remove_dir_all(folder.join("index")).unwrap();
+        let (engine, _) = on_disk(&folder.join("log")).unwrap();
+        let remove = |from: u64| {
+            let late = engine.range(&crate::store::log::key(from), b"c", 100).unwrap();
+            engine.apply(late.into_iter().map(|(key, _)| Change::Remove(key)).collect()).unwrap();
+        };
+        remove(21);
+        engine.sync().unwrap();
+        let salvage = Store::salvage(&folder, dir.path().join("whole")).unwrap();
+        assert_eq!((salvage.events, salvage.head, salvage.missing.len()), (30, 30, 0), "{salvage}");
+
+        // Another entry in its place, as after a loss that was accepted: what followed the one before does not fit.
+        let log = Log::open(Arc::clone(&engine)).unwrap();
+        remove(20);
+        let head = log.head().unwrap();
+        let event = Event::at(DateTime::UNIX_EPOCH, "bob", "view").build().unwrap();
+        let entries = [LogEntry::event(Micros(1), event)];
+        let (changes, ..) = Log::appending(head, &entries, &mut BlockCutter::default());
+        engine.apply(changes).unwrap();
+        engine.close().unwrap();
+        fs::remove_file(folder.join("WITNESS")).unwrap();
+        let salvage = Store::salvage(&folder, dir.path().join("other")).unwrap();
+        assert_eq!((salvage.events, salvage.head), (20, 20), "{salvage}");
+        assert!(salvage.notes.iter().any(|note| note.starts_with("entries up to sequence 30 stand")), "{salvage}");
+    }
+
+    #[test]
+    fn rules_of_retention_are_found_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let damaged = dir.path().join("damaged");
+        let store = Store::open(&damaged).unwrap();
+        store.append(Event::at(DateTime::UNIX_EPOCH, "ann", "view")).unwrap();
+        let rules = |days| Retention::new().events(TimeDelta::days(days)).unwrap();
+        [40_000, 50_000].into_iter().for_each(|days| store.set_retention(rules(days)).unwrap());
+        store.erase("bob").unwrap();
+        store.close().unwrap();
+        let (engine, _) = on_disk(&damaged.join("log")).unwrap();
+        let lost = engine.range(b"e", b"s", 9).unwrap().into_iter().filter(|(key, _)| key[0] != b'f');
+        let lost: Vec<Change> = lost.map(|(key, _)| Change::Remove(key)).collect();
+        assert_eq!(lost.len(), 2);
+        engine.apply(lost).unwrap();
+        engine.close().unwrap();
+        let new = dir.path().join("new");
+        let salvage = Store::salvage(&damaged, &new).unwrap();
+        assert!(salvage.notes.iter().any(|note| note.starts_with("rules of retention were found")), "{salvage}");
+        let store = Store::open(&new).unwrap();
+        assert_eq!(store.retention(), rules(50_000), "the newest");
+        store.close().unwrap();
     }
 }

@@ -282,6 +282,11 @@ impl Shared {
         self.make_room();
     }
 
+    /// Fails once the store is being closed.
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.work.is_stopped() { Err(ErrorKind::Closed.into()) } else { Ok(()) }
+    }
+
     /// Syncs what was appended, and notes it in the witness.
     pub(super) fn sync_and_witness(&self) -> Result<()> {
         self.work.begin_witnessing();

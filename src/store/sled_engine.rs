@@ -25,13 +25,14 @@ use std::{
 };
 
 use super::{
+    cut,
     engine::{Change, Engine, Pair, Poison, closed, measure},
     files, log_folder,
 };
 use crate::error::{Error, ErrorKind, Result};
 
 /// sled's segment: the largest page that stays out of a blob file is a quarter of it. Fixed for the life of a folder.
-pub(super) const SEGMENT: usize = 2 << 20;
+const SEGMENT: usize = 2 << 20;
 
 /// sled's page cache; a hint, not a limit.
 const CACHE: u64 = 64 << 20;
@@ -80,14 +81,17 @@ pub(crate) struct Mended(pub(crate) Vec<String>);
 impl SledEngine {
     /// Opens the folder, which is made if it is missing, and makes what sled created power-safe.
     ///
-    /// The caller must hold a lock of its own on the folder: what another opener is just writing would be deleted here.
+    /// The caller must hold a lock of its own on the folder: what another opener is just writing would be deleted here. It
+    /// [forgets](cut::forget) what was kept of the log, when all else has gone well too.
     pub(crate) fn open(dir: &Path) -> Result<(Self, Mended)> {
         files::make_folder(dir)?;
-        let mut mended = Mended(log_folder::mend(dir)?);
-        log_folder::refuse_blobs(dir)?;
-        let had = fs::metadata(dir.join("db")).map_or(0, |log| log.len());
-
-        let (db, recovered) = open_patiently(dir)?;
+        let kept = cut::before_opening(dir, SEGMENT)?;
+        let opened = log_folder::mend(dir).and_then(|mended| {
+            log_folder::refuse_blobs(dir)?;
+            let had = fs::metadata(dir.join("db")).map_or(0, |log| log.len());
+            Ok((Mended(mended), had, open_patiently(dir)?))
+        });
+        let (mut mended, had, (db, recovered)) = opened.inspect_err(|_| kept.forget_if_unharmed())?;
         let log = match log_folder::sync(dir) {
             Ok(log) => log,
             Err(error) => {
@@ -345,6 +349,8 @@ fn open_patiently(dir: &Path) -> Result<(sled::Db, bool)> {
                 // No writing behind our back: each write, flush and sync is asked for, and its errors are seen.
                 .flush_every_ms(None)
                 .open()?;
+            // So the header of the first segment is synced before anything that is appended.
+            db.flush()?;
             let recovered = db.was_recovered();
             Ok((db, recovered))
         })

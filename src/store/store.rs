@@ -9,8 +9,7 @@ use std::{
 };
 
 use super::{
-    Customer, Snapshot, StoreOptions,
-    cut::Cut,
+    Customer, Snapshot, StoreOptions, cut,
     erasures::Erasures,
     files,
     index::{self, Index},
@@ -106,18 +105,16 @@ impl Store {
     /// [`open_report`](Self::open_report) says so.
     ///
     /// # Errors
-    /// `NotAStore` if the folder holds something else; `NewerFormat` if a later release wrote it; `Locked` if it is open
-    /// elsewhere; `Lost` if the log has less than it acknowledged; `Damaged` if the log cannot be read; `Full` or `Io`
-    /// if the operating system refuses.
+    /// `NotAStore` if the folder holds something else; `NewerFormat` if a later release wrote it; `Locked` if it is
+    /// open elsewhere; `Lost` if the log has less than it acknowledged; `Damaged` if the log cannot be read, or its
+    /// engine would write over what can still be [salvaged](Self::salvage); `Full` or `Io` if the operating system
+    /// refuses, or if what damage will cut off cannot be kept.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         StoreOptions::new().open(folder)
     }
 
     pub(super) fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self> {
-        Self::open_on(dir, options, |log_dir| {
-            let (engine, mended) = SledEngine::open(log_dir)?;
-            Ok((Arc::new(engine), mended.0))
-        })
+        Self::open_on(dir, options, on_disk)
     }
 
     /// Opens the store on engines, the first of which is opened when the folder is ours.
@@ -127,14 +124,10 @@ impl Store {
         open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
     ) -> Result<Self> {
         let (lock, mark) = mark::claim(dir, options.must_exist)?;
-        let cut = Cut::before_opening(&mark.log(dir));
-        let opened = Self::open_claimed(dir, options, (lock, mark), open_engine);
-        match &opened {
-            // It goes on without what was cut off: that is no part of this store any more.
-            Ok(_) => cut.forget()?,
-            Err(_) => cut.keep(),
-        }
-        opened
+        let opened = Self::open_claimed(dir, options, (lock, mark), open_engine)?;
+        // It goes on without what was cut off: that is no part of this store any more.
+        cut::forget(&mark.log(dir))?;
+        Ok(opened)
     }
 
     fn open_claimed(
@@ -148,6 +141,13 @@ impl Store {
         let log = Log::open(engine)?;
         let index_dir = mark.index(dir);
         let (head, mut witness) = check_head(dir, mark, &log, options, &mut report)?;
+        if let Some(last) = cut::beyond(&mark.log(dir), head.seq) {
+            let (first, last) = (head.seq.saturating_add(1), last);
+            report.mended.push(format!(
+                "sequences {first} to {last} stood in the log's file behind a place that cannot be read, and were cut off: \
+                 nothing says that they had been acknowledged"
+            ));
+        }
         // Only now is it sure that this generation is the one that counts.
         report.mended.extend(mark.remove_others(dir)?);
 
@@ -167,9 +167,7 @@ impl Store {
         };
         report.replayed = replay.replayed;
         let erasures = Erasures::read(&*log.engine())?;
-        if erasures.len() < witness.erased() {
-            let reason = format!("it has {} of {} that had been acknowledged", erasures.len(), witness.erased());
-            let lost = Error::damaged("the list of erasures", reason);
+        if let Err(lost) = erasures.check(witness.erased()) {
             if !options.accept_loss {
                 return Err(lost);
             }
@@ -193,6 +191,7 @@ impl Store {
     /// Before something that writes: if the disk was full and is not any more, the log can be written again.
     pub(super) fn go_on(&self) -> Result<&Shared> {
         let shared = self.shared();
+        shared.check_open()?;
         shared.reopen_if_full(&mut shared.writer())?;
         Ok(shared)
     }
@@ -315,7 +314,7 @@ impl Store {
     /// Makes everything appended so far power-safe, whatever the store's durability.
     ///
     /// # Errors
-    /// `Poisoned` if an earlier write failed; `Full` or `Io` if this one does.
+    /// `Closed` after a close; `Poisoned` if an earlier write failed; `Full` or `Io` if this one does.
     pub fn sync(&self) -> Result<()> {
         self.go_on()?.sync_and_witness()
     }
@@ -328,6 +327,12 @@ impl Store {
     pub fn close(self) -> Result<()> {
         self.0.close()
     }
+}
+
+/// Opens the engine of all stores but those of tests.
+pub(super) fn on_disk(log_dir: &Path) -> Result<OpenedEngine> {
+    let (engine, mended) = SledEngine::open(log_dir)?;
+    Ok((Arc::new(engine), mended.0))
 }
 
 /// The head of the log, after a look at its witnesses: the mark, the file of that name, and the index, which was made of

@@ -128,19 +128,30 @@ impl Store {
     /// Those of [`verify`](Self::verify).
     pub fn verify_with_progress(&self, how: Verify, mut progress: impl FnMut(Progress)) -> Result<Verification> {
         let shared = self.shared();
-        let state = || {
-            let erasures = shared.erasures().list();
-            (erasures, *shared.mark())
-        };
-        for _ in 1..TRIES {
-            let before = state();
-            let found = look(shared, how, &mut progress)?;
-            if found.is_sound() || state() == before {
-                return Ok(found);
-            }
+        let found = look_until_still(shared, how, &mut progress)?;
+        let is_wrong = |part| found.problems.iter().any(|problem| problem.part == part);
+        // An index is built of a log that is sound, and may be all that is left of one that is not.
+        if is_wrong(StorePart::Index) && !is_wrong(StorePart::Log) {
+            index::note_unsound(&shared.index_dir());
         }
-        look(shared, how, &mut progress)
+        Ok(found)
     }
+}
+
+/// Looks again if what was wrong may be so because the store was changed meanwhile.
+fn look_until_still(shared: &Shared, how: Verify, progress: &mut dyn FnMut(Progress)) -> Result<Verification> {
+    let state = || {
+        let erasures = shared.erasures().list();
+        (erasures, *shared.mark())
+    };
+    for _ in 1..TRIES {
+        let before = state();
+        let found = look(shared, how, progress)?;
+        if found.is_sound() || state() == before {
+            return Ok(found);
+        }
+    }
+    look(shared, how, progress)
 }
 
 fn look(shared: &Shared, how: Verify, progress: &mut dyn FnMut(Progress)) -> Result<Verification> {
@@ -392,7 +403,8 @@ impl fmt::Display for Verification {
             Verify::Quick => "a quick look at".to_owned(),
             Verify::Full => format!("{blocks} blocks of"),
         };
-        write!(f, "{how} a log up to sequence {head} and {segments} segments: ")?;
+        let of = if *segments == 0 { "no segment of the index yet".to_owned() } else { format!("{segments} segments") };
+        write!(f, "{how} a log up to sequence {head} and {of}: ")?;
         match problems.len() {
             0 => write!(f, "sound"),
             1 => write!(f, "1 problem"),

@@ -22,6 +22,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// A store is idle when nothing was appended for this long.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// A store that stays idle is looked at again after so long: what it holds grows old, and may be due to go.
+const AGAIN: Duration = Duration::from_hours(1);
+
 /// The bell and what it is rung for.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -43,6 +46,8 @@ struct Wanted {
     /// Something was appended since the store was last idle.
     appended: bool,
     appended_at: Instant,
+    /// When it was last found to be idle.
+    idle_at: Instant,
     /// How many settlings were asked for, and how many of them are over.
     settle: u64,
     settled: u64,
@@ -97,6 +102,7 @@ impl Work {
             witnessed_at: now,
             appended: true,
             appended_at: now,
+            idle_at: now,
             settle: 0,
             settled: 0,
             rewrite: false,
@@ -159,6 +165,7 @@ impl Work {
             let witness = wanted.unwitnessed.then(|| SOON.saturating_sub(now - wanted.witnessed_at));
             // While witnesses are written the store is not idle yet.
             let idle = (wanted.appended && !wanted.unwitnessed).then(|| IDLE.saturating_sub(now - wanted.appended_at));
+            let idle = idle.or_else(|| (!wanted.appended).then(|| AGAIN.saturating_sub(now - wanted.idle_at)));
             let asked = Asked {
                 stop: wanted.stop,
                 seal: wanted.seal,
@@ -170,7 +177,9 @@ impl Work {
             };
             if has_more || asked != Asked::default() {
                 wanted.seal = false;
-                wanted.appended &= !asked.idle;
+                if asked.idle {
+                    (wanted.appended, wanted.idle_at) = (false, now);
+                }
                 return asked;
             }
             wanted = match witness.into_iter().chain(idle).min() {
@@ -268,5 +277,17 @@ mod tests {
             assert!(matches!(second.join().unwrap().unwrap_err().kind(), ErrorKind::Closed));
             assert!(work.next(false).stop);
         });
+    }
+
+    #[test]
+    fn a_store_that_stays_idle_is_looked_at_again() {
+        let work = Work::new();
+        let long_ago = |time: Duration| Instant::now().checked_sub(time).unwrap();
+        work.wanted().appended_at = long_ago(IDLE);
+        assert!(work.next(true).idle);
+        assert_eq!(work.next(true), Asked::default(), "once");
+        work.wanted().idle_at = long_ago(AGAIN);
+        assert_eq!(work.next(true), Asked { idle: true, ..Asked::default() });
+        assert_eq!(work.next(true), Asked::default(), "once");
     }
 }

@@ -24,6 +24,21 @@ fn sequences_have_no_gaps_and_duplicates_none() {
 }
 
 #[test]
+fn a_closed_store_takes_nothing_also_if_nothing_would_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.append(event("a", "t", 1).id("e-1")).unwrap();
+    store.clone().close().unwrap();
+    let is_closed = |error: Error| matches!(error.kind(), ErrorKind::Closed);
+    assert!(is_closed(store.append(event("a", "t", 1).id("e-1")).unwrap_err()), "a duplicate");
+    assert!(is_closed(store.append(event("a", "t", 1)).unwrap_err()));
+    assert!(is_closed(store.append_batch([]).unwrap_err()));
+    assert!(is_closed(store.sync().unwrap_err()));
+    assert!(is_closed(store.settle().unwrap_err()));
+    assert_eq!(store.len(), 1, "it still answers");
+}
+
+#[test]
 fn duplicates_are_known_after_sealing_and_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let store = small_seals(dir.path());

@@ -26,6 +26,21 @@ fn old(customer: &str, age: TimeDelta) -> Event {
 }
 
 #[test]
+fn rules_that_can_be_for_nothing_or_are_too_many_are_refused() {
+    assert!(Retention::new().property("", days(1)).is_err());
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let rules = |count: usize| {
+        let name = |n: usize| format!("{n:0>200}");
+        (0..count).fold(Retention::new(), |rules, n| rules.property(name(n), days(1)).unwrap())
+    };
+    store.set_retention(rules(100)).unwrap();
+    assert!(store.set_retention(rules(130)).unwrap_err().is_limit());
+    assert_eq!(store.retention(), rules(100));
+    store.append(old("ann", days(0))).unwrap();
+}
+
+#[test]
 fn old_events_are_gone_with_the_next_compaction_and_the_others_keep_their_sequences() {
     let dir = tempfile::tempdir().unwrap();
     let store = small_seals(dir.path());

@@ -41,6 +41,31 @@ fn a_store_is_sound_at_every_time_of_its_life() {
     sound(&Store::open(dir.path()).unwrap());
 }
 
+/// Every checksum fits, but it is another store's.
+#[test]
+fn an_index_that_is_not_what_the_log_says_is_built_again_at_the_next_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |name: &str, last: i64| {
+        let folder = dir.path().join(name);
+        let store = Store::open(&folder).unwrap();
+        store.append_batch((0..300).map(|i| built(i % 7, "view", if i < 299 { i } else { last }))).unwrap();
+        store.settle().unwrap();
+        store.close().unwrap();
+        let mut files = fs::read_dir(folder.join("index")).unwrap().map(|file| file.unwrap().path());
+        (folder, files.find(|file| file.extension().is_some_and(|end| end == "segment")).unwrap())
+    };
+    let (folder, segment) = made("own", 299);
+    let (_, other) = made("other", 7_000);
+    fs::copy(other, segment).unwrap();
+    let store = Store::open(&folder).unwrap();
+    assert_eq!(store.open_report().rebuilt, None, "nothing that opening sees");
+    assert!(!store.verify(Verify::Full).unwrap().is_sound());
+    store.close().unwrap();
+    let store = Store::open(&folder).unwrap();
+    assert!(store.open_report().rebuilt.is_some());
+    assert!(store.verify(Verify::Full).unwrap().is_sound());
+}
+
 /// A quick look finds damage of all small files, a full one that of every byte.
 #[test]
 fn damage_that_comes_while_a_store_is_open_is_found_and_mended_at_the_next_open() {
