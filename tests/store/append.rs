@@ -32,7 +32,7 @@ fn a_closed_store_takes_nothing_also_if_nothing_would_be_written() {
     let is_closed = |error: Error| matches!(error.kind(), ErrorKind::Closed);
     assert!(is_closed(store.append(event("a", "t", 1).id("e-1")).unwrap_err()), "a duplicate");
     assert!(is_closed(store.append(event("a", "t", 1)).unwrap_err()));
-    assert!(is_closed(store.append_batch([]).unwrap_err()));
+    assert!(is_closed(store.append_batch([] as [journeylog::Event; 0]).unwrap_err()));
     assert!(is_closed(store.sync().unwrap_err()));
     assert!(is_closed(store.settle().unwrap_err()));
     assert_eq!(store.len(), 1, "it still answers");
