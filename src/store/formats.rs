@@ -159,7 +159,7 @@ fn open_failing(dir: &Path, fail: u64, when: When) -> Result<Store> {
 
 fn held(store: &Store) -> Vec<Event> {
     let seqs: Vec<u64> = (1..=store.head().0).collect();
-    store.snapshot().events(&seqs).unwrap().into_iter().map(|logged| logged.event).collect()
+    store.snapshot().logged(&seqs).unwrap().into_iter().map(|logged| logged.event).collect()
 }
 
 #[test]
@@ -168,7 +168,8 @@ fn raising_a_store_may_fail_at_any_call_and_the_next_opening_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         unpack(format, &dir.path().join("whole"));
         let right = held(&Store::open(dir.path().join("whole")).unwrap());
-        assert_eq!(right.len(), 240);
+        // From the fifth on also a link and a profile.
+        assert_eq!(right.len(), if format >= 5 { 242 } else { 240 });
         let mut failed = 0;
         for n in 1..=24 {
             // Together with the formats each call fails in both ways.
@@ -184,7 +185,7 @@ fn raising_a_store_may_fail_at_any_call_and_the_next_opening_goes_on() {
             failed += usize::from(outcome.is_err());
             let store = Store::open(&folder).unwrap_or_else(|error| panic!("{error}, {context}"));
             assert!(held(&store) == right, "{context}");
-            assert_eq!(store.len(), 240, "{context}");
+            assert_eq!(store.len(), right.len() as u64, "{context}");
             store.close().unwrap();
             fs::remove_dir_all(folder).unwrap();
         }

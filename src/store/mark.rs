@@ -282,10 +282,10 @@ mod tests {
         drop(open_elsewhere);
         drop(claim(dir.path(), false).unwrap());
         let raised = fs::read_to_string(dir.path().join(MARK)).unwrap();
-        assert!(raised.starts_with("{\"journeylog\":4,\"generation\":0,"), "{raised}");
+        assert!(raised.starts_with("{\"journeylog\":5,\"generation\":0,"), "{raised}");
         fs::write(dir.path().join(MARK), raised.replace("\"generation\":0", "\"generation\":1")).unwrap();
         assert!(claim(dir.path(), false).unwrap_err().is_corrupt(), "another generation is another log");
-        fs::write(dir.path().join(MARK), raised.replace("\"journeylog\":4", "\"journeylog\":6")).unwrap();
+        fs::write(dir.path().join(MARK), raised.replace("\"journeylog\":5", "\"journeylog\":6")).unwrap();
         assert!(claim(dir.path(), false).unwrap_err().is_corrupt(), "a bit flipped is no later release");
         fs::write(dir.path().join(MARK), "?").unwrap();
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));
