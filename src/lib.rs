@@ -37,7 +37,7 @@
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
-//!   [`Dwell`], [`Sessions`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Dwell`], [`Sessions`], [`Paths`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
@@ -91,8 +91,10 @@ pub use analysis::{
     CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Dwell, DwellBottleneck, DwellEnd,
     DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer,
     FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS,
-    LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle,
-    LifecyclePeriod, LifecycleReport, Matches, Order, Plan, Rate, RateDifference, Report, RetentionAverage,
+    LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS,
+    LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport,
+    Matches, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats,
+    PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, Plan, Rate, RateDifference, Report, RetentionAverage,
     RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent, SessionSize,
     SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
     StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,

@@ -14,6 +14,7 @@ mod lifecycle;
 mod masks;
 mod numbers;
 mod over_time;
+mod paths;
 mod picking;
 mod pieces;
 mod plan;
@@ -42,6 +43,11 @@ pub use funnel::{
 };
 pub use histogram::TimeBin;
 pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
+pub use paths::{
+    LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, OtherPaths, PathCustomer,
+    PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,
+    PathsReport,
+};
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub use retention::{

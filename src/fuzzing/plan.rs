@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, Period, Plan, Question, Report,
-    SessionsReport, StageCountsReport, StickinessReport, TransitionsReport,
+    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, PathsReport, Period, Plan, Question,
+    Report, SessionsReport, StageCountsReport, StickinessReport, TransitionsReport,
     testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
@@ -117,6 +117,9 @@ fn check(events: &[Event], answer: &Answer) {
             if report.over_time.as_ref().is_none_or(|rows| rows.len() <= 100 && !is_at_the_ends(events)) {
                 agrees::<SessionsReport>(&oracle::sessions(events, sessions, &model, scope), report);
             }
+        }
+        (Plan::Paths(paths), Report::Paths(report)) => {
+            agrees::<PathsReport>(&oracle::paths(events, paths, &model, scope), report);
         }
         _ => panic!("a report of another kind"),
     }

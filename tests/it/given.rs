@@ -7,7 +7,7 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Count, Currency,
     CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches,
-    Names, Nth, Period, PropertyValue, Scope, Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    Names, Nth, Paths, Period, PropertyValue, Scope, Seq, Sessions, Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -408,4 +408,35 @@ pub(crate) fn any_sessions(seed: u64) -> Sessions {
         plan = plan.every(any_period(&mut rng));
     }
     plan.build().unwrap()
+}
+
+/// Paths with every option.
+pub(crate) fn any_paths(seed: u64) -> Paths {
+    let mut rng = Rng::with_seed(seed ^ 0x9a7);
+    let mut plan = match rng.u8(..5) {
+        0 | 1 => Paths::of_touchpoints(),
+        2 => Paths::of_channels(),
+        3 => Paths::of_stages(),
+        _ => {
+            let groups = (0..rng.usize(1..4)).map(|_| (rng.choice(["look", "buy"]).unwrap(), any_wanted(&mut rng)));
+            Paths::of_groups(groups.collect::<Vec<_>>())
+        }
+    };
+    if rng.bool() {
+        plan = plan.collapse_repeats();
+    }
+    if rng.u8(..3) == 0 {
+        let gap = TimeDelta::hours(rng.choice([0, 1, 12, 24, 24, 48, 96]).unwrap());
+        plan = plan.by_session((gap + TimeDelta::microseconds(rng.i64(-1..2))).max(TimeDelta::zero()));
+    }
+    if rng.bool() {
+        plan = plan.starting_at(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.ending_at(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.depth(rng.u32(1..7)).nodes(rng.u32(1..4)).variants(rng.u32(1..4)).build().unwrap()
 }

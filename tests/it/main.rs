@@ -22,6 +22,7 @@ mod golden;
 mod json_plans;
 mod laws;
 mod limits;
+mod paths;
 mod privacy;
 mod retention;
 mod scope;

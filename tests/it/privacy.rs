@@ -11,7 +11,7 @@ use std::{
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell, Error,
     Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
-    Lifecycle, Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, Sessions, StageCounts,
+    Lifecycle, Money, Names, Nth, Paths, Plan, PropertyValue, Question, Retention, Scope, Seq, Sessions, StageCounts,
     StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
@@ -229,6 +229,9 @@ fn choices(shown: &mut Shown) {
     shown.value("CalendarUnit", &journeylog::CalendarUnit::Day);
     shown.value("Criterion", &journeylog::Criterion::On);
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
+    shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
+    shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
+    shown.value("PathDirection", &journeylog::PathDirection::Forward);
     shown.value("Zone", &journeylog::Zone::UTC);
     shown.value("Stage", &journeylog::Stage::Awareness);
     shown.value("MoveKind", &journeylog::MoveKind::Advance);
@@ -309,7 +312,18 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let retention = retention.build().unwrap();
     let sessions = Sessions::builder().every(journeylog::Period::DAY);
     shown.lock().unwrap().value("SessionsBuilder", &sessions);
+    let at = |name| Condition::touchpoint(name).unwrap();
+    let paths = Paths::of_groups([("person", about_a_person()), ("view", at("view"))])
+        .starting_at(at("view"))
+        .ending_at(about_a_person())
+        .by_session(chrono::TimeDelta::hours(2))
+        .collapse_repeats()
+        .variants(1)
+        .list_customers();
+    shown.lock().unwrap().value("PathsBuilder", &paths);
     let plans = [
+        paths.build().unwrap().into(),
+        Paths::of_channels().list_customers().build().unwrap().into(),
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
