@@ -15,6 +15,7 @@ mod masks;
 mod numbers;
 mod over_time;
 mod paths;
+mod pattern;
 mod picking;
 mod pieces;
 mod plan;
@@ -48,6 +49,7 @@ pub use paths::{
     PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,
     PathsReport,
 };
+pub use pattern::{PatternCustomer, PatternEvent, PatternMatch, PatternMatches, PatternReport};
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub use retention::{

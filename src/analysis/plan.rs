@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Dwell, DwellReport, Funnel, FunnelReport,
-    Lifecycle, LifecycleReport, Paths, PathsReport, Sessions, SessionsReport, StageCounts, StageCountsReport,
-    Stickiness, StickinessReport, Transitions, TransitionsReport,
+    Lifecycle, LifecycleReport, Paths, PathsReport, PatternMatches, PatternReport, Sessions, SessionsReport,
+    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -20,7 +20,7 @@ macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
-        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`.
+        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -146,6 +146,8 @@ any_plan! {
     Sessions(Sessions, SessionsReport),
     /// Which ways customers take.
     Paths(Paths, PathsReport),
+    /// Whose journeys hold a pattern.
+    Pattern(PatternMatches, PatternReport),
 }
 
 impl Plan {
@@ -157,6 +159,7 @@ impl Plan {
             Self::Stages(stages) => Self::Stages(stages.list_customers()),
             Self::Retention(retention) => Self::Retention(retention.list_customers()),
             Self::Paths(paths) => Self::Paths(paths.list_customers()),
+            Self::Pattern(pattern) => Self::Pattern(pattern.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_) | Self::Sessions(_)) => other,
         }

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, PathsReport, Period, Plan, Question,
-    Report, SessionsReport, StageCountsReport, StickinessReport, TransitionsReport,
+    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, PathsReport, PatternReport, Period,
+    Plan, Question, Report, SessionsReport, StageCountsReport, StickinessReport, TransitionsReport,
     testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
@@ -120,6 +120,10 @@ fn check(events: &[Event], answer: &Answer) {
         }
         (Plan::Paths(paths), Report::Paths(report)) => {
             agrees::<PathsReport>(&oracle::paths(events, paths, &model, scope), report);
+        }
+        (Plan::Pattern(pattern), Report::Pattern(report)) => {
+            // It tries all choices of events.
+            agrees::<PatternReport>(&oracle::pattern(events, pattern, &model, scope), report);
         }
         _ => panic!("a report of another kind"),
     }

@@ -32,6 +32,7 @@ mod dwell_oracle;
 mod funnel_oracle;
 mod laws;
 mod paths_oracle;
+mod pattern_oracle;
 mod retention_oracle;
 mod sessions_oracle;
 mod stages_oracle;
@@ -48,6 +49,7 @@ pub mod oracle {
     pub use super::dwell_oracle::dwell;
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::paths_oracle::paths;
+    pub use super::pattern_oracle::pattern;
     pub use super::retention_oracle::retention;
     pub use super::sessions_oracle::sessions;
     pub use super::stages_oracle::{stages, transitions};

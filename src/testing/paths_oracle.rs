@@ -130,6 +130,7 @@ fn ranked<K: Ord + Clone>(all: impl Iterator<Item = K>) -> Vec<(K, u64)> {
 }
 
 /// What the report of [`Paths`] must say.
+#[expect(clippy::too_many_lines, reason = "one figure after the other, as the definition has them")]
 pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope) -> PathsReport {
     let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
     let stories = Stories::of(events, model, scope);

@@ -7,7 +7,8 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Count, Currency,
     CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches,
-    Names, Nth, Paths, Period, PropertyValue, Scope, Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Seq, Sessions, Stickiness, Ties, Touch,
+    Zone,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -439,4 +440,44 @@ pub(crate) fn any_paths(seed: u64) -> Paths {
         plan = plan.list_customers();
     }
     plan.depth(rng.u32(1..7)).nodes(rng.u32(1..4)).variants(rng.u32(1..4)).build().unwrap()
+}
+
+/// Patterns with every modifier.
+pub(crate) fn any_pattern(seed: u64) -> Pattern {
+    let mut rng = Rng::with_seed(seed ^ 0x9a77);
+    let span = |rng: &mut Rng| {
+        (TimeDelta::days(rng.i64(0..4)) + TimeDelta::microseconds(rng.i64(-1..2))).max(TimeDelta::zero())
+    };
+    let count = rng.usize(1..=4);
+    let mut pattern = Pattern::starting_with(any_wanted(&mut rng));
+    for step in 0..count {
+        if step > 0 {
+            let next = any_wanted(&mut rng);
+            pattern = if rng.u8(..4) == 0 { pattern.directly(next) } else { pattern.then(next) };
+        }
+        let is_inner = step > 0 && step + 1 < count;
+        let least = rng.u32(u32::from(!is_inner)..3);
+        pattern = match rng.u8(..6) {
+            0 => pattern.at_least(least),
+            1 => pattern.at_least(least).at_most(least.max(1) + rng.u32(..2)),
+            2 => pattern.at_most(rng.u32(1..3)),
+            _ => pattern,
+        };
+        if rng.u8(..3) == 0 {
+            pattern = pattern.step_within(span(&mut rng));
+        }
+        if rng.u8(..4) == 0 {
+            pattern = pattern.not_between(any_wanted(&mut rng));
+        }
+    }
+    if rng.u8(..3) == 0 {
+        pattern = pattern.within(span(&mut rng) + TimeDelta::days(1));
+    }
+    pattern.build().unwrap()
+}
+
+/// The matches of any pattern.
+pub(crate) fn any_matches(seed: u64) -> PatternMatches {
+    let plan = PatternMatches::of(any_pattern(seed));
+    if seed.is_multiple_of(2) { plan.list_customers() } else { plan }
 }

@@ -8,8 +8,8 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_funnel, any_lifecycle, any_model, any_paths, any_retention, any_scope, any_sessions, any_stickiness, day,
-    given, journeys,
+    any_funnel, any_lifecycle, any_matches, any_model, any_paths, any_retention, any_scope, any_sessions,
+    any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -137,6 +137,14 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"paths":{"start":{"touchpiont":"a"}}}"#, "paths.start: touchpiont"),
         (r#"{"paths":{"depht":3}}"#, "paths.depht: unknown field"),
         (r#"{"paths":{"depth":0}}"#, "paths.depth: is 0"),
+        (r#"{"pattern":{}}"#, "steps"),
+        (r#"{"pattern":{"steps":[]}}"#, "pattern.steps: has 0 steps"),
+        (r#"{"pattern":{"steps":[{"when":{"touchpiont":"a"}}]}}"#, "touchpiont"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"at_lest":2}]}}"#, "at_lest"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"at_least":3,"at_most":2}]}}"#, "pattern.steps[0]: at_most"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"at_least":0}]}}"#, "pattern.steps[0].at_least: is 0"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"follows":"soon"}]}}"#, "soon"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]}}],"witin":"2d"}}"#, "pattern.witin: unknown field"),
         (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
@@ -195,7 +203,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 9 {
+            let plan = match (seed + n) % 10 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
@@ -204,6 +212,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 5 => Question::new(Dwell::of_question()),
                 6 => Question::new(any_sessions(seed + n)),
                 7 => Question::new(any_paths(seed + n)),
+                8 => Question::new(any_matches(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -234,6 +243,7 @@ fn plans_and_models_survive_json() {
             Question::new(Dwell::of(any_model(seed + 1))),
             Question::new(any_sessions(seed)),
             Question::new(any_paths(seed)),
+            Question::new(any_matches(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
         {

@@ -23,6 +23,7 @@ mod json_plans;
 mod laws;
 mod limits;
 mod paths;
+mod pattern;
 mod privacy;
 mod retention;
 mod scope;

@@ -11,8 +11,8 @@ use std::{
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell, Error,
     Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
-    Lifecycle, Money, Names, Nth, Paths, Plan, PropertyValue, Question, Retention, Scope, Seq, Sessions, StageCounts,
-    StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Lifecycle, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question, Retention, Scope, Seq,
+    Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -229,6 +229,7 @@ fn choices(shown: &mut Shown) {
     shown.value("CalendarUnit", &journeylog::CalendarUnit::Day);
     shown.value("Criterion", &journeylog::Criterion::On);
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
+    shown.value("PatternFollows", &journeylog::PatternFollows::Then);
     shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
     shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
     shown.value("PathDirection", &journeylog::PathDirection::Forward);
@@ -321,7 +322,12 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         .variants(1)
         .list_customers();
     shown.lock().unwrap().value("PathsBuilder", &paths);
+    let pattern = Pattern::starting_with("view").then(about_a_person()).not_between(about_a_person());
+    shown.lock().unwrap().value("PatternBuilder", &pattern);
+    let pattern = pattern.then("view").build().unwrap();
+    shown.lock().unwrap().value("Pattern", &pattern);
     let plans = [
+        PatternMatches::of(pattern).list_customers().into(),
         paths.build().unwrap().into(),
         Paths::of_channels().list_customers().build().unwrap().into(),
         Plan::from(funnel),
