@@ -6,8 +6,8 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    CohortRetention, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Paths, Pattern, PatternMatches, Period,
-    Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
+    CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Paths, Pattern, PatternMatches,
+    Period, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -51,6 +51,8 @@ fn questions(c: &mut Criterion) {
         let pattern = pattern.then("add_to_cart").then("purchase").not_between("support").within(TimeDelta::days(7));
         let pattern = PatternMatches::of(pattern.build().unwrap());
         group.bench_function(id("pattern"), |b| b.iter(|| black_box(store.query().run(&pattern).unwrap())));
+        let conformance = Conformance::of(JourneyModel::standard()).build().unwrap();
+        group.bench_function(id("conformance"), |b| b.iter(|| black_box(store.query().run(&conformance).unwrap())));
         group.bench_function(id("all three in one scan"), |b| {
             b.iter(|| black_box(store.query().run((&funnel, &moves, &stages)).unwrap()));
         });

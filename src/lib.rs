@@ -37,7 +37,7 @@
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
-//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
@@ -88,17 +88,18 @@ pub mod testing;
 
 pub use analysis::{
     Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, CohortRetention, CohortRetentionBuilder,
-    CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Dwell, DwellBottleneck, DwellEnd,
-    DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer,
-    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS,
-    LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS,
-    LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport,
-    Matches, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats,
-    PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer, PatternEvent, PatternMatch,
-    PatternMatches, PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell,
-    RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent, SessionSize, SessionTouchpoint,
-    SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount, StageCounts,
-    StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
+    CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, Count,
+    Criterion, CustomerDeviation, Deviation, DeviationKind, DeviationTotal, DurationSummary, Durations, Dwell,
+    DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
+    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
+    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS,
+    LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle,
+    LifecyclePeriod, LifecycleReport, Matches, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink,
+    PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer,
+    PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage,
+    RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent, SessionSize,
+    SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
+    StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
     StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
     TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
 };

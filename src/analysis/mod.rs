@@ -4,6 +4,7 @@
 mod amounts;
 mod bind;
 mod carried;
+mod conformance;
 mod difference;
 mod duration;
 mod dwell;
@@ -34,6 +35,10 @@ mod test;
 mod transitions;
 
 pub use bind::{Binder, Matches, StageReading, Visit};
+pub use conformance::{
+    Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
+    DeviationKind, DeviationTotal,
+};
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};

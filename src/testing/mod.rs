@@ -28,6 +28,7 @@ mod activity_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod conditions;
+mod conformance_oracle;
 mod dwell_oracle;
 mod funnel_oracle;
 mod laws;
@@ -46,6 +47,7 @@ pub use world::{World, as_json, differences, differences_beyond_rounding, shrink
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
 pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
+    pub use super::conformance_oracle::conformance;
     pub use super::dwell_oracle::dwell;
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::paths_oracle::paths;

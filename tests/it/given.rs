@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Count, Currency,
-    CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches,
-    Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Seq, Sessions, Stickiness, Ties, Touch,
-    Zone,
+    Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Conformance, Count,
+    Currency, CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
+    Lifecycle, Matches, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Seq, Sessions,
+    Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -480,4 +480,18 @@ pub(crate) fn any_pattern(seed: u64) -> Pattern {
 pub(crate) fn any_matches(seed: u64) -> PatternMatches {
     let plan = PatternMatches::of(any_pattern(seed));
     if seed.is_multiple_of(2) { plan.list_customers() } else { plan }
+}
+
+/// Conformance to any model, or that of the question, with entries at any of the stages that all models have.
+pub(crate) fn any_conformance(seed: u64) -> Conformance {
+    let mut rng = Rng::with_seed(seed ^ 0xc0f);
+    let mut plan = if rng.bool() { Conformance::of(any_model(seed + 1)) } else { Conformance::of_question() };
+    if rng.bool() {
+        let entries = ["decision", "consideration"].into_iter().filter(|_| rng.bool()).collect::<Vec<_>>();
+        plan = plan.entries(entries.into_iter().chain(["awareness"]));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
 }

@@ -13,6 +13,7 @@ mod activity;
 mod api;
 mod breakdown;
 mod conditions;
+mod conformance;
 mod consent;
 mod dwell;
 mod extremes;

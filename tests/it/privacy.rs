@@ -9,10 +9,11 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell, Error,
-    Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
-    Lifecycle, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question, Retention, Scope, Seq,
-    Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, Conformance, CustomerId,
+    Dwell, Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel,
+    Journeys, Lifecycle, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question, Retention,
+    Scope, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window,
+    export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -230,6 +231,7 @@ fn choices(shown: &mut Shown) {
     shown.value("Criterion", &journeylog::Criterion::On);
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
     shown.value("PatternFollows", &journeylog::PatternFollows::Then);
+    shown.value("DeviationKind", &journeylog::DeviationKind::Skipped);
     shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
     shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
     shown.value("PathDirection", &journeylog::PathDirection::Forward);
@@ -326,7 +328,10 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("PatternBuilder", &pattern);
     let pattern = pattern.then("view").build().unwrap();
     shown.lock().unwrap().value("Pattern", &pattern);
+    let conformance = Conformance::of_question().list_customers();
+    shown.lock().unwrap().value("ConformanceBuilder", &conformance);
     let plans = [
+        conformance.build().unwrap().into(),
         PatternMatches::of(pattern).list_customers().into(),
         paths.build().unwrap().into(),
         Paths::of_channels().list_customers().build().unwrap().into(),
