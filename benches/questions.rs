@@ -6,8 +6,8 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    CohortRetention, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Period, Sessions, StageCounts, Stickiness,
-    Store, StoreOptions, Transitions, testing::World,
+    CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Paths, Pattern, PatternMatches,
+    Period, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -44,6 +44,15 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("dwell"), |b| b.iter(|| black_box(store.query().run(&dwell).unwrap())));
         let sessions = Sessions::default();
         group.bench_function(id("sessions"), |b| b.iter(|| black_box(store.query().run(&sessions).unwrap())));
+        let paths = Paths::of_touchpoints().starting_at("home").by_session(TimeDelta::minutes(30));
+        let paths = paths.collapse_repeats().build().unwrap();
+        group.bench_function(id("paths"), |b| b.iter(|| black_box(store.query().run(&paths).unwrap())));
+        let pattern = Pattern::starting_with("product_view").at_least(2).step_within(TimeDelta::hours(1));
+        let pattern = pattern.then("add_to_cart").then("purchase").not_between("support").within(TimeDelta::days(7));
+        let pattern = PatternMatches::of(pattern.build().unwrap());
+        group.bench_function(id("pattern"), |b| b.iter(|| black_box(store.query().run(&pattern).unwrap())));
+        let conformance = Conformance::of(JourneyModel::standard()).build().unwrap();
+        group.bench_function(id("conformance"), |b| b.iter(|| black_box(store.query().run(&conformance).unwrap())));
         group.bench_function(id("all three in one scan"), |b| {
             b.iter(|| black_box(store.query().run((&funnel, &moves, &stages)).unwrap()));
         });

@@ -37,7 +37,7 @@
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
-//!   [`Dwell`], [`Sessions`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
@@ -88,11 +88,15 @@ pub mod testing;
 
 pub use analysis::{
     Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, CohortRetention, CohortRetentionBuilder,
-    CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Dwell, DwellBottleneck, DwellEnd,
-    DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer,
-    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS,
+    CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, Count,
+    Criterion, CustomerDeviation, Deviation, DeviationKind, DeviationTotal, DurationSummary, Durations, Dwell,
+    DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
+    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
+    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS,
     LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle,
-    LifecyclePeriod, LifecycleReport, Matches, Order, Plan, Rate, RateDifference, Report, RetentionAverage,
+    LifecyclePeriod, LifecycleReport, Matches, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink,
+    PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer,
+    PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage,
     RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent, SessionSize,
     SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
     StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
@@ -103,9 +107,10 @@ pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
 pub use model::{
     CalendarUnit, Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Entry, Event, EventBuilder,
-    EventId, Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Link, Micros, Money,
-    MoveKind, Nth, Period, ProfileUpdate, ProfileUpdateBuilder, ProfileWhen, PropertyValue, RefusedName, Rule, Seq,
-    Stage, StageName, Survey, Touchpoint, Window, Zone,
+    EventId, Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS,
+    LIMIT_PROPERTIES, Link, Micros, Money, MoveKind, Nth, Pattern, PatternBuilder, PatternFollows, PatternStep, Period,
+    ProfileUpdate, ProfileUpdateBuilder, ProfileWhen, PropertyValue, RefusedName, Rule, Seq, Stage, StageName, Survey,
+    Touchpoint, Window, Zone,
 };
 pub use rust_decimal::Decimal;
 

@@ -153,6 +153,14 @@ fn sessions_of_the_simple_shop() {
         let all: u64 = top.chain([&found[end]["other"]]).map(|sessions| sessions["some"].as_u64().unwrap()).sum();
         assert_eq!(all, 6_454, "{end}");
     }
+    // Each has a path, which begins where it does.
+    let paths = report(&store, r#"{"paths":{"gap":"30m","nodes":3}}"#);
+    assert_eq!((&paths["paths"], &paths["customers"]), (&6_454.into(), &3_751.into()));
+    let begin =
+        found["first"]["top"].as_array().unwrap().iter().zip(paths["positions"][0]["nodes"].as_array().unwrap());
+    for (touchpoint, node) in begin {
+        assert_eq!((&touchpoint["touchpoint"], &touchpoint["sessions"]["some"]), (&node["label"], &node["paths"]));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod amounts;
 mod bind;
 mod carried;
+mod conformance;
 mod difference;
 mod duration;
 mod dwell;
@@ -14,6 +15,8 @@ mod lifecycle;
 mod masks;
 mod numbers;
 mod over_time;
+mod paths;
+mod pattern;
 mod picking;
 mod pieces;
 mod plan;
@@ -32,6 +35,10 @@ mod test;
 mod transitions;
 
 pub use bind::{Binder, Matches, StageReading, Visit};
+pub use conformance::{
+    Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
+    DeviationKind, DeviationTotal,
+};
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};
@@ -42,6 +49,12 @@ pub use funnel::{
 };
 pub use histogram::TimeBin;
 pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
+pub use paths::{
+    LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, OtherPaths, PathCustomer,
+    PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,
+    PathsReport,
+};
+pub use pattern::{PatternCustomer, PatternEvent, PatternMatch, PatternMatches, PatternReport};
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub use retention::{

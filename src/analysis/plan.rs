@@ -5,9 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Dwell, DwellReport, Funnel, FunnelReport,
-    Lifecycle, LifecycleReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport,
-    Transitions, TransitionsReport,
+    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Conformance, ConformanceReport, Dwell,
+    DwellReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, Paths, PathsReport, PatternMatches, PatternReport,
+    Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions,
+    TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -20,7 +21,8 @@ macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
-        /// `{"sessions":{"gap":"30m"}}`.
+        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`,
+        /// `{"conformance":{}}`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -144,6 +146,12 @@ any_plan! {
     Dwell(Dwell, DwellReport),
     /// How often customers come, for how long, and where they come in and leave.
     Sessions(Sessions, SessionsReport),
+    /// Which ways customers take.
+    Paths(Paths, PathsReport),
+    /// Whose journeys hold a pattern.
+    Pattern(PatternMatches, PatternReport),
+    /// How far journeys are as they were designed.
+    Conformance(Conformance, ConformanceReport),
 }
 
 impl Plan {
@@ -154,6 +162,9 @@ impl Plan {
             Self::Funnel(funnel) => Self::Funnel(Funnel { customers: true, ..funnel }),
             Self::Stages(stages) => Self::Stages(stages.list_customers()),
             Self::Retention(retention) => Self::Retention(retention.list_customers()),
+            Self::Paths(paths) => Self::Paths(paths.list_customers()),
+            Self::Pattern(pattern) => Self::Pattern(pattern.list_customers()),
+            Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_) | Self::Sessions(_)) => other,
         }

@@ -6,8 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Answer, CohortRetentionReport, Event, JourneyModel, Journeys, LifecycleReport, Period, Plan, Question, Report,
-    SessionsReport, StageCountsReport, StickinessReport, TransitionsReport,
+    Answer, CohortRetentionReport, ConformanceReport, Event, JourneyModel, Journeys, LifecycleReport, PathsReport,
+    PatternReport, Period, Plan, Question, Report, SessionsReport, StageCountsReport, StickinessReport,
+    TransitionsReport,
     testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
@@ -117,6 +118,16 @@ fn check(events: &[Event], answer: &Answer) {
             if report.over_time.as_ref().is_none_or(|rows| rows.len() <= 100 && !is_at_the_ends(events)) {
                 agrees::<SessionsReport>(&oracle::sessions(events, sessions, &model, scope), report);
             }
+        }
+        (Plan::Paths(paths), Report::Paths(report)) => {
+            agrees::<PathsReport>(&oracle::paths(events, paths, &model, scope), report);
+        }
+        (Plan::Pattern(pattern), Report::Pattern(report)) => {
+            // It tries all choices of events.
+            agrees::<PatternReport>(&oracle::pattern(events, pattern, &model, scope), report);
+        }
+        (Plan::Conformance(conformance), Report::Conformance(report)) => {
+            agrees::<ConformanceReport>(&oracle::conformance(events, conformance, &model, scope), report);
         }
         _ => panic!("a report of another kind"),
     }

@@ -302,6 +302,11 @@ impl JourneyModel {
         &self.aliases
     }
 
+    /// Whether the model says which moves it allows.
+    pub(crate) fn names_moves(&self) -> bool {
+        self.moves.is_some()
+    }
+
     /// True if the model allows this move, or names no moves at all. Places are those of [`position`](Self::position).
     pub fn allows(&self, from: usize, to: usize) -> bool {
         let Some(moves) = &self.moves else { return true };

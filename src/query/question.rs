@@ -121,7 +121,7 @@ impl TryFrom<Value> for Question {
         if object.len() != 1 {
             let keys = object.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let reason = format!(
-                "needs one of funnel, transitions, stages, retention, lifecycle, stickiness, dwell and sessions beside scope and model; found: {keys}"
+                "needs one of funnel, transitions, stages, retention, lifecycle, stickiness, dwell, sessions, paths, pattern and conformance beside scope and model; found: {keys}"
             );
             return Err(InvalidPlan::new("plan", reason));
         }

@@ -28,10 +28,13 @@ mod activity_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod conditions;
+mod conformance_oracle;
 mod dwell_oracle;
 mod funnel_oracle;
 mod identity_oracle;
 mod laws;
+mod paths_oracle;
+mod pattern_oracle;
 mod retention_oracle;
 mod sessions_oracle;
 mod stages_oracle;
@@ -45,9 +48,12 @@ pub use world::{World, as_json, differences, differences_beyond_rounding, shrink
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
 pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
+    pub use super::conformance_oracle::conformance;
     pub use super::dwell_oracle::dwell;
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::identity_oracle::{customers, resolve};
+    pub use super::paths_oracle::paths;
+    pub use super::pattern_oracle::pattern;
     pub use super::retention_oracle::retention;
     pub use super::sessions_oracle::sessions;
     pub use super::stages_oracle::{stages, transitions};

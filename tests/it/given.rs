@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Count, Currency,
-    CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches,
-    Names, Nth, Period, PropertyValue, Scope, Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Conformance, Count,
+    Currency, CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
+    Lifecycle, Matches, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Seq, Sessions,
+    Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, as_json, shrink},
 };
 
@@ -406,6 +407,91 @@ pub(crate) fn any_sessions(seed: u64) -> Sessions {
     let mut plan = Sessions::builder().gap(gap.max(TimeDelta::zero())).limit(rng.u32(1..4));
     if rng.bool() {
         plan = plan.every(any_period(&mut rng));
+    }
+    plan.build().unwrap()
+}
+
+/// Paths with every option.
+pub(crate) fn any_paths(seed: u64) -> Paths {
+    let mut rng = Rng::with_seed(seed ^ 0x9a7);
+    let mut plan = match rng.u8(..5) {
+        0 | 1 => Paths::of_touchpoints(),
+        2 => Paths::of_channels(),
+        3 => Paths::of_stages(),
+        _ => {
+            let groups = (0..rng.usize(1..4)).map(|_| (rng.choice(["look", "buy"]).unwrap(), any_wanted(&mut rng)));
+            Paths::of_groups(groups.collect::<Vec<_>>())
+        }
+    };
+    if rng.bool() {
+        plan = plan.collapse_repeats();
+    }
+    if rng.u8(..3) == 0 {
+        let gap = TimeDelta::hours(rng.choice([0, 1, 12, 24, 24, 48, 96]).unwrap());
+        plan = plan.by_session((gap + TimeDelta::microseconds(rng.i64(-1..2))).max(TimeDelta::zero()));
+    }
+    if rng.bool() {
+        plan = plan.starting_at(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.ending_at(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.depth(rng.u32(1..7)).nodes(rng.u32(1..4)).variants(rng.u32(1..4)).build().unwrap()
+}
+
+/// Patterns with every modifier.
+pub(crate) fn any_pattern(seed: u64) -> Pattern {
+    let mut rng = Rng::with_seed(seed ^ 0x9a77);
+    let span = |rng: &mut Rng| {
+        (TimeDelta::days(rng.i64(0..4)) + TimeDelta::microseconds(rng.i64(-1..2))).max(TimeDelta::zero())
+    };
+    let count = rng.usize(1..=4);
+    let mut pattern = Pattern::starting_with(any_wanted(&mut rng));
+    for step in 0..count {
+        if step > 0 {
+            let next = any_wanted(&mut rng);
+            pattern = if rng.u8(..4) == 0 { pattern.directly(next) } else { pattern.then(next) };
+        }
+        let is_inner = step > 0 && step + 1 < count;
+        let least = rng.u32(u32::from(!is_inner)..3);
+        pattern = match rng.u8(..6) {
+            0 => pattern.at_least(least),
+            1 => pattern.at_least(least).at_most(least.max(1) + rng.u32(..2)),
+            2 => pattern.at_most(rng.u32(1..3)),
+            _ => pattern,
+        };
+        if rng.u8(..3) == 0 {
+            pattern = pattern.step_within(span(&mut rng));
+        }
+        if rng.u8(..4) == 0 {
+            pattern = pattern.not_between(any_wanted(&mut rng));
+        }
+    }
+    if rng.u8(..3) == 0 {
+        pattern = pattern.within(span(&mut rng) + TimeDelta::days(1));
+    }
+    pattern.build().unwrap()
+}
+
+/// The matches of any pattern.
+pub(crate) fn any_matches(seed: u64) -> PatternMatches {
+    let plan = PatternMatches::of(any_pattern(seed));
+    if seed.is_multiple_of(2) { plan.list_customers() } else { plan }
+}
+
+/// Conformance to any model, or that of the question, with entries at any of the stages that all models have.
+pub(crate) fn any_conformance(seed: u64) -> Conformance {
+    let mut rng = Rng::with_seed(seed ^ 0xc0f);
+    let mut plan = if rng.bool() { Conformance::of(any_model(seed + 1)) } else { Conformance::of_question() };
+    if rng.bool() {
+        let entries = ["decision", "consideration"].into_iter().filter(|_| rng.bool()).collect::<Vec<_>>();
+        plan = plan.entries(entries.into_iter().chain(["awareness"]));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
     }
     plan.build().unwrap()
 }

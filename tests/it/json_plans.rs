@@ -8,7 +8,8 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_funnel, any_lifecycle, any_model, any_retention, any_scope, any_sessions, any_stickiness, day, given, journeys,
+    any_conformance, any_funnel, any_lifecycle, any_matches, any_model, any_paths, any_retention, any_scope,
+    any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -129,6 +130,24 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"sessions":{"gap":"half an hour"}}"#, "sessions.gap"),
         (r#"{"sessions":{"limit":0}}"#, "sessions.limit: is 0"),
         (r#"{"sessions":{"gpa":"30m"}}"#, "sessions.gpa: unknown field"),
+        (r#"{"paths":{"of":"touchpiont"}}"#, "paths.of: unknown variant"),
+        (r#"{"paths":{"of":{"groups":[{"lable":"a","when":{"all":[]}}]}}}"#, "lable"),
+        (r#"{"paths":{"of":{"groups":[{"label":"a","when":{"touchpiont":"b"}}]}}}"#, "touchpiont"),
+        (r#"{"paths":{"of":{"groups":[]}}}"#, "paths.of.groups: has 0 groups"),
+        (r#"{"paths":{"start":{"touchpiont":"a"}}}"#, "paths.start: touchpiont"),
+        (r#"{"paths":{"depht":3}}"#, "paths.depht: unknown field"),
+        (r#"{"paths":{"depth":0}}"#, "paths.depth: is 0"),
+        (r#"{"pattern":{}}"#, "steps"),
+        (r#"{"pattern":{"steps":[]}}"#, "pattern.steps: has 0 steps"),
+        (r#"{"pattern":{"steps":[{"when":{"touchpiont":"a"}}]}}"#, "touchpiont"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"at_lest":2}]}}"#, "at_lest"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"at_least":3,"at_most":2}]}}"#, "pattern.steps[0]: at_most"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"at_least":0}]}}"#, "pattern.steps[0].at_least: is 0"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]},"follows":"soon"}]}}"#, "soon"),
+        (r#"{"pattern":{"steps":[{"when":{"all":[]}}],"witin":"2d"}}"#, "pattern.witin: unknown field"),
+        (r#"{"conformance":{"entires":[]}}"#, "conformance.entires: unknown field"),
+        (r#"{"conformance":{"entries":[]}}"#, "conformance.entries: is empty"),
+        (r#"{"conformance":{"entries":[""]}}"#, "conformance.entries[0]: is empty"),
         (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
@@ -187,7 +206,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 8 {
+            let plan = match (seed + n) % 11 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
@@ -195,6 +214,9 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 4 => Question::new(any_stickiness(seed + n)),
                 5 => Question::new(Dwell::of_question()),
                 6 => Question::new(any_sessions(seed + n)),
+                7 => Question::new(any_paths(seed + n)),
+                8 => Question::new(any_matches(seed + n)),
+                9 => Question::new(any_conformance(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -224,6 +246,9 @@ fn plans_and_models_survive_json() {
             Question::new(any_stickiness(seed)),
             Question::new(Dwell::of(any_model(seed + 1))),
             Question::new(any_sessions(seed)),
+            Question::new(any_paths(seed)),
+            Question::new(any_matches(seed)),
+            Question::new(any_conformance(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
         {

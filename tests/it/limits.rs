@@ -4,9 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
     Analysis, Binder, Breakdown, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal, Event,
     EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS,
-    LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS,
-    LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Period, PropertyValue, Question, Sessions, StageCounts, StageName,
-    Stickiness, Touchpoint, Transitions,
+    LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS,
+    LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS,
+    LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Paths, Pattern, PatternMatches, Period,
+    PropertyValue, Question, Sessions, StageCounts, StageName, Stickiness, Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -107,6 +108,34 @@ fn plans_have_limits() {
     let sessions = |n| Sessions::builder().limit(u32::try_from(n).unwrap()).build();
     let most = usize::try_from(LIMIT_SESSION_TOUCHPOINTS).unwrap();
     shown(most, sessions, "sessions.limit: is 1001, 1 to 1000 touchpoints can be listed");
+    let paths = || Paths::of_touchpoints();
+    let most = |limit: u32| usize::try_from(limit).unwrap();
+    let number = |n: usize| u32::try_from(n).unwrap();
+    shown(
+        most(LIMIT_PATH_DEPTH),
+        |n| paths().depth(number(n)).build(),
+        "paths.depth: is 33, 1 to 32 steps can be shown",
+    );
+    shown(
+        most(LIMIT_PATH_NODES),
+        |n| paths().nodes(number(n)).build(),
+        "paths.nodes: is 101, 1 to 100 steps can be told apart at each position",
+    );
+    shown(
+        most(LIMIT_PATH_VARIANTS),
+        |n| paths().variants(number(n)).build(),
+        "paths.variants: is 1001, 1 to 1000 variants can be listed",
+    );
+    let groups = |n| Paths::of_groups(names(n).map(|name| (name, at("a")))).build();
+    shown(LIMIT_PATH_GROUPS, groups, "paths.of.groups: has 65 groups, 1 to 64 are allowed");
+    let pattern = |n| (1..n).fold(Pattern::starting_with("a"), |pattern, _| pattern.then("a")).build();
+    shown(LIMIT_PATTERN_STEPS, pattern, "pattern.steps: has 33 steps, 1 to 32 are allowed");
+    let repeated = |n| Pattern::starting_with("a").at_most(number(n)).build();
+    shown(LIMIT_PATTERN_EVENTS, repeated, "pattern.steps: name 129 events, the limit is 128");
+    // With all conditions that it may have, it can be asked.
+    let first = Pattern::starting_with("a").at_least(4).not_between("b");
+    let most = (1..32).fold(first, |pattern, _| pattern.then("a").at_least(4).not_between("b")).build().unwrap();
+    assert_eq!(Journeys::of([event()]).unwrap().query().run(&PatternMatches::of(most)).unwrap().matches, 0);
     edge(LIMIT_STEPS, exclusions, "funnel.exclude: has 33 entries, the limit is 32");
     let hold = |n| Funnel::ordered(["a"]).hold_constant(names(n)).build();
     shown(8, hold, "funnel.hold: has 9 properties, the limit is 8");

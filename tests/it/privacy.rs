@@ -9,10 +9,11 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell, Error,
-    Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
-    Lifecycle, Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, Sessions, StageCounts,
-    StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, Conformance, CustomerId,
+    Dwell, Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel,
+    Journeys, Lifecycle, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question, Retention,
+    Scope, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window,
+    export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -239,6 +240,11 @@ fn choices(shown: &mut Shown) {
     shown.value("CalendarUnit", &journeylog::CalendarUnit::Day);
     shown.value("Criterion", &journeylog::Criterion::On);
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
+    shown.value("PatternFollows", &journeylog::PatternFollows::Then);
+    shown.value("DeviationKind", &journeylog::DeviationKind::Skipped);
+    shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
+    shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
+    shown.value("PathDirection", &journeylog::PathDirection::Forward);
     shown.value("Zone", &journeylog::Zone::UTC);
     shown.value("Stage", &journeylog::Stage::Awareness);
     shown.value("MoveKind", &journeylog::MoveKind::Advance);
@@ -319,7 +325,26 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let retention = retention.build().unwrap();
     let sessions = Sessions::builder().every(journeylog::Period::DAY);
     shown.lock().unwrap().value("SessionsBuilder", &sessions);
+    let at = |name| Condition::touchpoint(name).unwrap();
+    let paths = Paths::of_groups([("person", about_a_person()), ("view", at("view"))])
+        .starting_at(at("view"))
+        .ending_at(about_a_person())
+        .by_session(chrono::TimeDelta::hours(2))
+        .collapse_repeats()
+        .variants(1)
+        .list_customers();
+    shown.lock().unwrap().value("PathsBuilder", &paths);
+    let pattern = Pattern::starting_with("view").then(about_a_person()).not_between(about_a_person());
+    shown.lock().unwrap().value("PatternBuilder", &pattern);
+    let pattern = pattern.then("view").build().unwrap();
+    shown.lock().unwrap().value("Pattern", &pattern);
+    let conformance = Conformance::of_question().list_customers();
+    shown.lock().unwrap().value("ConformanceBuilder", &conformance);
     let plans = [
+        conformance.build().unwrap().into(),
+        PatternMatches::of(pattern).list_customers().into(),
+        paths.build().unwrap().into(),
+        Paths::of_channels().list_customers().build().unwrap().into(),
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),

@@ -1,0 +1,327 @@
+//! Paths bound to a store: a tree of all paths, made while visiting.
+
+use std::{collections::HashMap, ops::Range};
+
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
+
+use super::{PathRepeats, Paths, PathsOf, PathsReport, finish};
+use crate::{
+    analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
+    error::{InvalidPlan, Result},
+    journey::{CustomerNo, Journey, Matched, NO_VALUE, Names},
+    model::{Condition, Micros},
+};
+
+const START: u64 = 1;
+const END: u64 = 2;
+
+/// Paths bound to a store.
+#[derive(Debug)]
+pub struct BoundPaths {
+    pub(super) plan: Paths,
+    /// Every event, with whether a path may start and end there.
+    events: Matches,
+    /// Every event again, with the groups that it is in, if steps are of such.
+    groups: Option<Matches>,
+    /// The label of each group, by its place in the list below.
+    label_of_group: Vec<u32>,
+    pub(super) labels: Vec<String>,
+    scope: BoundScope,
+}
+
+impl Analysis for Paths {
+    type Bound = BoundPaths;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundPaths, InvalidPlan> {
+        // One that is not asked for never holds.
+        let anchor = |condition: &Option<Condition>| condition.clone().unwrap_or(Condition::Any(Vec::new()));
+        let anchors = [anchor(&self.start), anchor(&self.end)];
+        let events = binder.matches_and_others(&anchors)?;
+        let groups: Option<Vec<(String, Condition)>> = match &self.of {
+            PathsOf::Touchpoint => {
+                binder.carry(events, Carried::Touchpoint);
+                None
+            }
+            PathsOf::Channel => {
+                binder.carry(events, Carried::Channel);
+                None
+            }
+            PathsOf::Stage => {
+                let stages = binder.model().stages().iter();
+                Some(stages.map(|stage| (stage.to_string(), Condition::Stage(stage.clone()))).collect())
+            }
+            PathsOf::Groups(groups) => {
+                Some(groups.iter().map(|group| (group.label.clone(), group.when.clone())).collect())
+            }
+        };
+        let (mut labels, mut label_of_group) = (Vec::new(), Vec::new());
+        let mut conditions = Vec::new();
+        for (label, condition) in groups.iter().flatten() {
+            let known = labels.iter().position(|known| known == label);
+            let place = known.unwrap_or_else(|| {
+                labels.push(label.clone());
+                labels.len() - 1
+            });
+            label_of_group.push(u32::try_from(place).unwrap_or(NO_VALUE));
+            conditions.push(condition.clone());
+        }
+        let groups = groups.map(|_| binder.matches_and_others(&conditions)).transpose()?;
+        Ok(BoundPaths { plan: self.clone(), events, groups, label_of_group, labels, scope: binder.scope().clone() })
+    }
+}
+
+/// What is counted: all paths, as a tree.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct PathsState {
+    pub(super) customers: u64,
+    pub(super) paths: u64,
+    pub(super) without_end: u64,
+    pub(super) tree: Vec<Step>,
+    pub(super) listed: Vec<Listed>,
+    /// Where a step stands in the tree, by the step before it and its label.
+    #[serde(skip)]
+    places: HashMap<(usize, u32), usize, RandomState>,
+    #[serde(skip)]
+    room: Room,
+}
+
+/// A step with all steps before it. It stands behind the one before it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Step {
+    /// Where the step before it stands, counted from 1; 0 for none.
+    pub(super) before: usize,
+    pub(super) label: u32,
+    /// Paths of which this is the last step that is shown ...
+    pub(super) paths: u64,
+    /// ... and those of them that go on.
+    pub(super) beyond: u64,
+    /// Whose they are.
+    pub(super) customers: u64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Listed {
+    pub(super) customer: CustomerNo,
+    /// The path's last step in the tree, counted from 1.
+    pub(super) step: usize,
+    pub(super) paths: u64,
+    pub(super) first: Micros,
+}
+
+/// Room for one journey.
+#[derive(Debug, Default)]
+struct Room {
+    labels: Vec<u32>,
+    /// The paths taken: their last steps, with the moments of their anchors.
+    taken: Vec<(usize, Micros)>,
+}
+
+/// Of a path whose labels are in the room.
+struct Found {
+    anchor: Micros,
+    beyond: bool,
+    /// It has the end that was asked for.
+    is_whole: bool,
+}
+
+/// The events of a journey.
+struct Events<'a> {
+    anchors: Matched<'a>,
+    groups: Option<(Matched<'a>, &'a [u32])>,
+}
+
+impl Events<'_> {
+    /// The label of an event, at what it may be anchored, and when it happened; `None` if it is no step.
+    fn step(&self, place: usize) -> Option<(u32, u64, Micros)> {
+        let label = match &self.groups {
+            None => *self.anchors.carried.get(place)?,
+            Some((groups, labels)) => *labels.get(groups.words.get(place)?.trailing_zeros() as usize)?,
+        };
+        Some((label, *self.anchors.words.get(place)?, *self.anchors.times.get(place)?))
+    }
+}
+
+impl BoundPaths {
+    /// Whether paths are read backwards from their ends.
+    pub(super) fn is_backward(&self) -> bool {
+        self.plan.start.is_none() && self.plan.end.is_some()
+    }
+
+    /// Where the session ends that begins at an event: behind its last one.
+    fn end_of_session(&self, times: &[Micros], begin: usize) -> usize {
+        let Some(gap) = self.plan.gap else { return times.len() };
+        let later = times.get(begin..).unwrap_or_default();
+        let pairs = later.iter().zip(later.iter().skip(1));
+        let same = pairs.take_while(|(earlier, later)| later.since(**earlier) <= gap.micros().into());
+        begin + 1 + same.count()
+    }
+
+    /// The path of a session that begins at its start.
+    fn forward(&self, events: &Events<'_>, session: Range<usize>, labels: &mut Vec<u32>) -> Option<Found> {
+        labels.clear();
+        let mut path = session.filter_map(|place| events.step(place));
+        let (first, _, anchor) = match self.plan.start {
+            None => path.next().filter(|(_, _, at)| self.scope.counts(*at))?,
+            Some(_) => path.find(|(_, word, at)| word & START != 0 && self.scope.counts(*at))?,
+        };
+        labels.push(first);
+        let (mut last, mut beyond) = (first, false);
+        for (label, word, _) in path {
+            beyond |= !self.take(labels, &mut last, label);
+            if word & END != 0 {
+                return Some(Found { anchor, beyond, is_whole: true });
+            }
+            if beyond && self.plan.end.is_none() {
+                break;
+            }
+        }
+        Some(Found { anchor, beyond, is_whole: self.plan.end.is_none() })
+    }
+
+    /// The path of a session that is read backwards from its end.
+    fn backward(&self, events: &Events<'_>, session: Range<usize>, labels: &mut Vec<u32>) -> Option<Found> {
+        labels.clear();
+        let mut steps = session.clone().filter_map(|place| Some((place, events.step(place)?)));
+        let (end, (label, _, anchor)) = steps.find(|(_, (_, word, at))| word & END != 0 && self.scope.counts(*at))?;
+        labels.push(label);
+        let mut last = label;
+        let earlier = (session.start..end).rev().filter_map(|place| events.step(place));
+        let beyond = !earlier.map(|(label, _, _)| label).all(|label| self.take(labels, &mut last, label));
+        Some(Found { anchor, beyond, is_whole: true })
+    }
+
+    /// Takes the next step; says whether there is room for it.
+    fn take(&self, labels: &mut Vec<u32>, last: &mut u32, label: u32) -> bool {
+        if self.plan.repeats == PathRepeats::Collapsed && *last == label {
+            return true;
+        }
+        *last = label;
+        let has_room = labels.len() < self.plan.depth;
+        if has_room {
+            labels.push(label);
+        }
+        has_room
+    }
+}
+
+impl PathsState {
+    /// The place of a step behind another one, which is made if it is not there.
+    fn place(&mut self, before: usize, label: u32) -> usize {
+        let tree = &mut self.tree;
+        *self.places.entry((before, label)).or_insert_with(|| {
+            tree.push(Step { before, label, paths: 0, beyond: 0, customers: 0 });
+            tree.len()
+        })
+    }
+
+    /// Looks up again where steps stand, if the state has been read.
+    fn find_places(&mut self) {
+        if self.places.len() < self.tree.len() {
+            let places = (1..).zip(&self.tree).map(|(place, step)| ((step.before, step.label), place));
+            self.places = places.collect();
+        }
+    }
+
+    fn step(&mut self, place: usize) -> Option<&mut Step> {
+        self.tree.get_mut(place.checked_sub(1)?)
+    }
+
+    fn add(&mut self, labels: &[u32], found: &Found) {
+        let place = labels.iter().fold(0, |before, label| self.place(before, *label));
+        self.paths += 1;
+        if let Some(step) = self.step(place) {
+            step.paths += 1;
+            step.beyond += u64::from(found.beyond);
+        }
+        self.room.taken.push((place, found.anchor));
+    }
+
+    /// Counts the customer for each variant that they took.
+    fn count_customer(&mut self, list: Option<CustomerNo>) {
+        let mut taken = std::mem::take(&mut self.room.taken);
+        self.customers += u64::from(!taken.is_empty());
+        taken.sort_unstable();
+        for same in taken.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some(&(place, first)) = same.first() else { continue };
+            self.step(place).into_iter().for_each(|step| step.customers += 1);
+            if let Some(customer) = list {
+                self.listed.push(Listed { customer, step: place, paths: same.len() as u64, first });
+            }
+        }
+        self.room.taken = taken;
+    }
+}
+
+impl Bound for BoundPaths {
+    type State = PathsState;
+    type Report = PathsReport;
+
+    fn start(&self) -> PathsState {
+        PathsState::default()
+    }
+
+    fn visit(&self, state: &mut PathsState, journey: &Journey<'_>) {
+        state.find_places();
+        let groups = self.groups.map(|groups| (groups.of(journey), self.label_of_group.as_slice()));
+        let events = Events { anchors: self.events.of(journey), groups };
+        let times = events.anchors.times;
+        let mut labels = std::mem::take(&mut state.room.labels);
+        state.room.taken.clear();
+        let mut begin = 0;
+        while begin < times.len() {
+            let session = begin..self.end_of_session(times, begin);
+            begin = session.end;
+            let found = if self.is_backward() {
+                self.backward(&events, session, &mut labels)
+            } else {
+                self.forward(&events, session, &mut labels)
+            };
+            match found {
+                Some(found) if found.is_whole => state.add(&labels, &found),
+                Some(_) => state.without_end += 1,
+                None => {}
+            }
+        }
+        state.room.labels = labels;
+        state.count_customer(self.plan.customers.then(|| journey.customer()));
+    }
+
+    fn merge(&self, state: &mut PathsState, other: PathsState) {
+        state.customers += other.customers;
+        state.paths += other.paths;
+        state.without_end += other.without_end;
+        if state.tree.is_empty() {
+            state.tree = other.tree;
+            state.places = other.places;
+            state.listed.extend(other.listed);
+            return;
+        }
+        state.find_places();
+        // Where each of the other's steps stands here.
+        let mut here = Vec::with_capacity(other.tree.len() + 1);
+        here.push(0);
+        for there in other.tree {
+            let before = here.get(there.before).copied().unwrap_or_default();
+            let place = state.place(before, there.label);
+            if let Some(step) = state.step(place) {
+                step.paths += there.paths;
+                step.beyond += there.beyond;
+                step.customers += there.customers;
+            }
+            here.push(place);
+        }
+        let moved = |one: Listed| Listed { step: here.get(one.step).copied().unwrap_or_default(), ..one };
+        state.listed.extend(other.listed.into_iter().map(moved));
+    }
+
+    fn size(&self, state: &PathsState) -> usize {
+        // A table is full by half to seven eighths.
+        let step = size_of::<Step>() + 2 * size_of::<((usize, u32), usize)>();
+        state.tree.len() * step + state.listed.len() * size_of::<Listed>()
+    }
+
+    fn finish(&self, state: PathsState, names: &Names) -> Result<PathsReport> {
+        finish::report(self, &state, names)
+    }
+}
