@@ -87,13 +87,14 @@ mod table;
 pub mod testing;
 
 pub use analysis::{
-    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, CohortRetention, CohortRetentionBuilder,
-    CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Dwell, DwellBottleneck, DwellEnd,
-    DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer,
-    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS,
-    LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle,
-    LifecyclePeriod, LifecycleReport, Matches, Order, Plan, Rate, RateDifference, Report, RetentionAverage,
-    RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent, SessionSize,
+    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
+    CohortRetentionBuilder, CohortRetentionReport, Cohorts, Count, Criterion, DurationSummary, Durations, Dwell,
+    DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
+    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
+    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS,
+    LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, Matches, Members,
+    MembersReport, Order, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort,
+    RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionSize,
     SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
     StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
     StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
@@ -103,8 +104,9 @@ pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
 pub use model::{
     CalendarUnit, Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Event, EventBuilder, EventId,
-    Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, Micros, Money, MoveKind, Nth,
-    Period, PropertyValue, RefusedName, Rule, Seq, Stage, StageName, Survey, Touchpoint, Window, Zone,
+    Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, LIMIT_SEGMENT_DEPTH,
+    LIMIT_SEGMENT_LEAVES, Micros, Money, MoveKind, Nth, Period, PropertyValue, RefusedName, Rule, Segment,
+    SegmentBuilder, SegmentRef, Seq, Stage, StageName, Survey, Touchpoint, WhichAnswer, Window, Zone,
 };
 pub use rust_decimal::Decimal;
 

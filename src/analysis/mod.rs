@@ -3,6 +3,7 @@
 
 mod amounts;
 mod bind;
+mod by_segment;
 mod carried;
 mod difference;
 mod duration;
@@ -12,6 +13,8 @@ mod histogram;
 mod kept;
 mod lifecycle;
 mod masks;
+mod members;
+mod membership;
 mod numbers;
 mod over_time;
 mod picking;
@@ -32,6 +35,7 @@ mod test;
 mod transitions;
 
 pub use bind::{Binder, Matches, StageReading, Visit};
+pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, Segments};
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};
@@ -42,6 +46,8 @@ pub use funnel::{
 };
 pub use histogram::TimeBin;
 pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
+pub use members::{Members, MembersReport};
+pub use membership::SegmentReading;
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub use retention::{

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Dwell, DwellReport, Funnel, FunnelReport,
-    Lifecycle, LifecycleReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport,
-    Transitions, TransitionsReport,
+    Analysis, Binder, Bound, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Dwell, DwellReport,
+    Funnel, FunnelReport, Lifecycle, LifecycleReport, Members, MembersReport, Sessions, SessionsReport, StageCounts,
+    StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -20,7 +20,7 @@ macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
-        /// `{"sessions":{"gap":"30m"}}`.
+        /// `{"sessions":{"gap":"30m"}}`, `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -144,7 +144,14 @@ any_plan! {
     Dwell(Dwell, DwellReport),
     /// How often customers come, for how long, and where they come in and leave.
     Sessions(Sessions, SessionsReport),
+    /// How many customers are in a segment, and who.
+    Segment(Members, MembersReport),
+    /// Another plan, asked of each of some segments.
+    BySegment(AnyBySegment, AnyBySegmentReport),
 }
+
+type AnyBySegment = BySegment<Plan>;
+type AnyBySegmentReport = BySegmentReport<Report>;
 
 impl Plan {
     /// The same plan, listing the customers behind its numbers, if it can.
@@ -155,6 +162,8 @@ impl Plan {
             Self::Stages(stages) => Self::Stages(stages.list_customers()),
             Self::Retention(retention) => Self::Retention(retention.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
+            Self::Segment(members) => Self::Segment(members.list_customers()),
+            Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
             other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_) | Self::Sessions(_)) => other,
         }
     }

@@ -7,6 +7,7 @@ use super::{
     BoundScope,
     kept::Kept,
     masks::MaskPlan,
+    membership::Memberships,
     numbers::Numbers,
     pieces::{ROWS_AT_ONCE, pieces},
     stage_plan::{Codes, StagePlan},
@@ -27,6 +28,7 @@ pub(crate) struct Reader {
     /// Which of these is the question's own model, if a condition asks for a stage.
     pub(crate) own_model: Option<usize>,
     pub(crate) masks: Vec<MaskPlan>,
+    pub(crate) memberships: Memberships,
 }
 
 impl Reader {
@@ -44,37 +46,58 @@ impl Reader {
 
     fn read_piece(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&Journey<'_>)) {
         let filters_stages = self.filter.as_ref().is_some_and(Test::asks_stage);
+        let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
+        // Segments look at all that observation leaves, whatever a filter says.
+        let unfiltered = (!self.memberships.is_empty()).then(|| {
+            let kept = Kept::of(chunk, |part| self.in_time(part.columns, part.rows()));
+            self.memberships.read(chunk, &numbers, &kept, readings, self.scope.end);
+            kept
+        });
         let journeys = if self.shown == Needs::default() && !filters_stages {
-            self.read(chunk, &self.kept(chunk), readings)
+            let kept = unfiltered.filter(|_| self.filter.is_none()).unwrap_or_else(|| self.kept(chunk));
+            self.read(chunk, &numbers, &kept, readings)
         } else {
             // Plans look at columns, so these are copied together; so are they if a row's place in its journey decides
             // whether it is seen.
             let columns = self.in_scope(chunk.gather(0..chunk.len(), &self.loads()));
-            let journeys = self.read(&Chunk::new(vec![Part::whole(&columns)]), &Kept::all(), readings);
+            if !self.memberships.is_empty() {
+                follow(&mut readings.members, chunk, &columns);
+            }
+            let whole = Chunk::new(vec![Part::whole(&columns)]);
+            let numbers: Vec<_> = whole.parts.iter().map(Numbers::new).collect();
+            let journeys = self.read(&whole, &numbers, &Kept::all(), readings);
             readings.shown = self.shown.clone();
             readings.columns = columns;
             journeys
         };
         for (place, (customer, events)) in journeys.into_iter().enumerate().filter(|(_, (_, events))| *events > 0) {
-            visit(&Journey::new(readings, customer, place, events));
+            let journey = Journey::new(readings, customer, place, events);
+            if self.memberships.asked.is_none_or(|segment| journey.is_member(segment)) {
+                visit(&journey);
+            }
         }
     }
 
     /// Picks what plans ask for, and says whose journeys there are, with how many events in scope.
-    fn read(&self, chunk: &Chunk<'_>, kept: &Kept, readings: &mut Readings) -> Vec<(CustomerNo, usize)> {
+    fn read(
+        &self,
+        chunk: &Chunk<'_>,
+        numbers: &[Numbers<'_>],
+        kept: &Kept,
+        readings: &mut Readings,
+    ) -> Vec<(CustomerNo, usize)> {
         readings.visits.resize_with(self.stages.len(), Default::default);
         readings.matches.resize_with(self.masks.len(), Default::default);
-        let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
         let mut own = Codes::default();
         for ((place, plan), picked) in self.stages.iter().enumerate().zip(&mut readings.visits) {
-            let codes = plan.pick_visits(chunk, &numbers, kept, picked);
+            let codes = plan.pick_visits(chunk, numbers, kept, picked);
             if self.own_model == Some(place) {
                 own = codes;
             }
         }
         let with_events = self.shown != Needs::default();
         for (plan, picked) in self.masks.iter().zip(&mut readings.matches) {
-            plan.pick(chunk, kept, (&own, &numbers), with_events, picked);
+            plan.pick(chunk, kept, (&own, numbers), with_events, picked);
         }
         self.count_events(chunk, kept)
     }
@@ -143,5 +166,16 @@ impl Reader {
         });
         let passed = filter.rows(&columns, 0..columns.rows(), codes.of_part(0));
         columns.retain(&passed)
+    }
+}
+
+/// Lets what is known of the journeys of a chunk be that of those of which columns still hold something.
+fn follow(members: &mut [Vec<bool>], chunk: &Chunk<'_>, columns: &Columns) {
+    let mut left = columns.customers.iter().peekable();
+    let keep: Vec<bool> =
+        chunk.journeys().map(|(customer, _)| left.next_if(|next| **next == customer).is_some()).collect();
+    for members in members {
+        let mut keep = keep.iter();
+        members.retain(|_| keep.next().copied().unwrap_or_default());
     }
 }

@@ -1,6 +1,6 @@
 //! A question in the making.
 
-use std::{num::NonZeroUsize, ops::Range, thread};
+use std::{collections::BTreeMap, num::NonZeroUsize, ops::Range, thread};
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, Job, Scope, run},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Names, Needs, Source as Part},
-    model::{Condition, CustomerId, JourneyModel, Micros, Seq},
+    model::{Condition, CustomerId, JourneyModel, Micros, Segment, SegmentRef, Seq},
     store::{Customer, Scan, Snapshot, Store},
 };
 
@@ -64,6 +64,13 @@ impl Source {
             Self::Snapshot(snapshot) => snapshot.last_time(),
             Self::Customer(customer) => customer.snapshot().last_time(),
         }
+    }
+
+    /// The segments that have a name.
+    #[expect(clippy::unused_self, reason = "stores will have some")]
+    fn segments(&self) -> &BTreeMap<String, Segment> {
+        static NONE: BTreeMap<String, Segment> = BTreeMap::new();
+        &NONE
     }
 
     /// A pass over all customers, or over these few.
@@ -183,6 +190,13 @@ impl Query {
         self
     }
 
+    /// Sees only the customers of this segment, or of the one that the store keeps under this name. See [`Segment`], and
+    /// [`Scope::segment`].
+    pub fn segment(mut self, segment: impl Into<SegmentRef>) -> Self {
+        self.scope = self.scope.segment(segment);
+        self
+    }
+
     /// Sets the journey model by which conditions on stages are read. The default is the standard one.
     pub fn model(mut self, model: JourneyModel) -> Self {
         self.model = model;
@@ -220,7 +234,8 @@ impl Query {
         self.scope.check()?;
         let last = self.source.last_time_seen(&self.scope)?;
         let latest = self.source.last_time();
-        let mut binder = Binder::new(self.source.names(), &self.model, &self.scope, last, latest)?;
+        let names = self.source.names();
+        let mut binder = Binder::new(names, &self.model, &self.scope, last, latest, self.source.segments())?;
         let bound = plan.bind(&mut binder)?;
         let reader = binder.into_reader();
         let chunks = self.source.chunks(reader.scope.customers.as_deref());

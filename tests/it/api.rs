@@ -1,10 +1,11 @@
 //! What public types can do.
 
 use journeylog::{
-    Answer, Breakdown, CohortRetention, CohortRetentionReport, Customer, Dwell, DwellReport, Error, Event, Funnel,
-    FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, Names, Query,
-    Question, Receipt, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store,
-    StoreOptions, Transitions, TransitionsReport,
+    Answer, Breakdown, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Customer, Dwell,
+    DwellReport, Error, Event, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle,
+    LifecycleReport, Members, MembersReport, Names, Query, Question, Receipt, Report, Segment, Segments, Sessions,
+    SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions,
+    TransitionsReport,
 };
 
 #[test]
@@ -24,6 +25,8 @@ fn handles_and_values_cross_threads() {
     crosses::<(CohortRetention, CohortRetentionReport)>();
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
+    crosses::<(Segment, Segments, Members, MembersReport)>();
+    crosses::<(BySegment<Funnel>, BySegmentReport<Report>)>();
     crosses::<(FunnelReport, TransitionsReport, Answer)>();
     crosses::<(Error, InvalidPlan, InvalidValue)>();
 }

@@ -25,6 +25,7 @@ mod limits;
 mod privacy;
 mod retention;
 mod scope;
+mod segments;
 mod sessions;
 mod stages;
 mod transitions;

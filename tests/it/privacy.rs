@@ -9,10 +9,10 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell, Error,
-    Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
-    Lifecycle, Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Seq, Sessions, StageCounts,
-    StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Analysis, Binder, Bound, Breakdown, BySegment, Channel, CohortRetention, Comparison, Condition, CustomerId, Dwell,
+    Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
+    Lifecycle, Members, Money, Names, Nth, Plan, PropertyValue, Question, Retention, Scope, Segment, Segments, Seq,
+    Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -229,6 +229,8 @@ fn choices(shown: &mut Shown) {
     shown.value("CalendarUnit", &journeylog::CalendarUnit::Day);
     shown.value("Criterion", &journeylog::Criterion::On);
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
+    shown.value("WhichAnswer", &journeylog::WhichAnswer::Any);
+    shown.value("SegmentRef", &journeylog::SegmentRef::from("loyal"));
     shown.value("Zone", &journeylog::Zone::UTC);
     shown.value("Stage", &journeylog::Stage::Awareness);
     shown.value("MoveKind", &journeylog::MoveKind::Advance);
@@ -309,6 +311,9 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let retention = retention.build().unwrap();
     let sessions = Sessions::builder().every(journeylog::Period::DAY);
     shown.lock().unwrap().value("SessionsBuilder", &sessions);
+    let segment = Segment::did(about_a_person()).then("view").or(Segment::last("view").is(about_a_person()));
+    shown.lock().unwrap().value("SegmentBuilder", &segment);
+    let segment = segment.build().unwrap();
     let plans = [
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).into(),
@@ -318,8 +323,13 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         sessions.clone().build().unwrap().into(),
         Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().into(),
         Stickiness::of(about_a_person(), journeylog::Period::MONTH, 1_000).unwrap().list_customers().into(),
+        Members::of(&segment).list_customers().into(),
+        Plan::BySegment(
+            BySegment::new(Members::of(&segment).list_customers().into(), Segments::new().add("a", &segment)).unwrap(),
+        ),
     ];
-    let scope = Scope::all().filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]);
+    let scope =
+        Scope::all().segment(&segment).filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]);
     for plan in plans {
         shown.lock().unwrap().value("Plan", &plan);
         let report = store.query().run(Watching(plan.clone(), shown)).unwrap();
@@ -430,6 +440,10 @@ fn refused(shown: &mut Shown, store: &Store) {
         r#"{"funnel":{"steps":["SECRET"]}}"#,
         r#"{"funnel":{"steps":[{"touchpoint":"view"}],"window":"SECRET"}}"#,
         r#"{"funnel":{"steps":[{"property":"phone","in":"SECRET"}]}}"#,
+        r#"{"segment":{"of":{"did":{"property":"phone","in":"SECRET"}}}}"#,
+        r#"{"segment":{"of":{"did":{"touchpoint":"view"},"past":"SECRET","at_least":"SECRET"}}}"#,
+        r#"{"segment":{"of":{"score":"SECRET"}}}"#,
+        r#"{"stages":{},"by_segment":"SECRET"}"#,
         r#"{"transitions":{},"scope":{"customers":"SECRET"}}"#,
         r#"{"transitions":{},"scope":{"from":"SECRET"}}"#,
         r#"{"transitions":{},"scope":{"customers":["SECRET\u0001"]}}"#,
