@@ -6,8 +6,8 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    CohortRetention, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Period, Sessions, StageCounts, Stickiness,
-    Store, StoreOptions, Transitions, testing::World,
+    BySegment, CohortRetention, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Members, Period, Segment, Segments,
+    Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -44,6 +44,17 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("dwell"), |b| b.iter(|| black_box(store.query().run(&dwell).unwrap())));
         let sessions = Sessions::default();
         group.bench_function(id("sessions"), |b| b.iter(|| black_box(store.query().run(&sessions).unwrap())));
+        let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
+        let members = Members::of(&abandoned);
+        group.bench_function(id("segment"), |b| b.iter(|| black_box(store.query().run(&members).unwrap())));
+        group.bench_function(id("funnel of a segment"), |b| {
+            b.iter(|| black_box(store.query().segment(&abandoned).run(&funnel).unwrap()));
+        });
+        let buyers = Segment::did("purchase").at_least(2).build().unwrap();
+        let segments = Segments::new().add("abandoned", &abandoned).add("buyers", &buyers).others("others");
+        let by_segment = BySegment::new(&funnel, segments).unwrap();
+        group
+            .bench_function(id("funnel by segment"), |b| b.iter(|| black_box(store.query().run(&by_segment).unwrap())));
         group.bench_function(id("all three in one scan"), |b| {
             b.iter(|| black_box(store.query().run((&funnel, &moves, &stages)).unwrap()));
         });

@@ -39,6 +39,8 @@
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
 //!   [`Dwell`], [`Sessions`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
+//! - [`Segment`]: customers by what they did, did not do, are or scored; as scope or breakdown ([`BySegment`]) of every
+//!   question, or counted ([`Members`]).
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
 //! - [`import`]: events from NDJSON and CSV. [`export`]: events to NDJSON, of one customer or all.
@@ -112,9 +114,9 @@ pub use rust_decimal::Decimal;
 
 pub use query::{Answer, CustomerMove, Journeys, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Query, Question};
 pub use store::{
-    Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent,
-    OpenReport, Problem, Progress, Receipt, Retention, Salvage, Snapshot, Store, StoreOptions, StorePart, StoreStats,
-    Verification, Verify,
+    Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS,
+    LIMIT_NAMED_SEGMENT_BYTES, LIMIT_NAMED_SEGMENTS, LoggedEvent, OpenReport, Problem, Progress, Receipt, Retention,
+    Salvage, Snapshot, Store, StoreOptions, StorePart, StoreStats, Verification, Verify,
 };
 pub use table::{Cell, Table, Tables};
 

@@ -134,10 +134,11 @@ pub struct MembersReport {
 
 impl Tables for MembersReport {
     fn tables(&self) -> Vec<Table> {
-        let mut table = Table::new("Segment", ["", "customers", "share", "from", "to"]);
+        let mut table = Table::new("Segment", ["", "customers", "share", "95 % interval"]);
         let Rate { some, of, share, low, high } = self.members;
-        table.push(["in it".into(), some.into(), Cell::share(share), Cell::Share(low), Cell::Share(high)]);
-        table.push(["all".into(), of.into(), Cell::Empty, Cell::Empty, Cell::Empty]);
+        let interval = format!("{:.1}-{:.1}", low * 100.0, high * 100.0);
+        table.push(["in it".into(), some.into(), Cell::share(share), interval.into()]);
+        table.push(["all".into(), of.into(), Cell::Empty, Cell::Empty]);
         let mut tables = vec![table];
         if let Some(customers) = &self.customers {
             let mut table = Table::new("Customers", ["customer"]);

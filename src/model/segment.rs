@@ -525,10 +525,7 @@ impl TryFrom<Value> for Segment {
     type Error = InvalidPlan;
 
     fn try_from(value: Value) -> Result<Self, InvalidPlan> {
-        // A value made by hand has no limit of its own.
-        if is_deeper(&value, LIMIT_SEGMENT_DEPTH) {
-            return Err(too_deep("segment"));
-        }
+        check_shape("segment", &value, LIMIT_SEGMENT_DEPTH)?;
         let form = serde_path_to_error::deserialize(value).map_err(|e| {
             let path = e.path().to_string();
             let at = if path == "." { "segment".to_owned() } else { format!("segment.{path}") };
@@ -538,12 +535,19 @@ impl TryFrom<Value> for Segment {
     }
 }
 
-/// Whether `all`, `any` and `not` nest deeper than this.
-fn is_deeper(value: &Value, depth: usize) -> bool {
-    let Some(below) = depth.checked_sub(1) else { return true };
-    let Some(object) = value.as_object() else { return false };
-    let lists = ["all", "any"].iter().filter_map(|key| object.get(*key)?.as_array()).flatten();
-    lists.chain(object.get("not")).any(|inner| is_deeper(inner, below))
+/// Refuses what nests too deep before anything is made of it, since a value made by hand has no limit of its own; and lists
+/// where a segment should stand.
+fn check_shape(at: &str, value: &Value, depth: usize) -> Result<(), InvalidPlan> {
+    let below = depth.checked_sub(1).ok_or_else(|| too_deep("segment"))?;
+    let Some(object) = value.as_object() else {
+        return Err(InvalidPlan::new(at, "is not an object such as {\"did\":{..}}"));
+    };
+    for key in ["all", "any"] {
+        for (i, inner) in object.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {
+            check_shape(&format!("{at}.{key}[{i}]"), inner, below)?;
+        }
+    }
+    object.get("not").map_or(Ok(()), |inner| check_shape(&format!("{at}.not"), inner, below))
 }
 
 fn too_deep(at: &str) -> InvalidPlan {
@@ -820,7 +824,8 @@ mod tests {
         ] {
             let read = segment(text).unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::from_str::<Value>(text).unwrap());
-            assert_eq!(SegmentBuilder::from(&read).build().unwrap(), read);
+            let again: SegmentBuilder = (&read).into();
+            assert_eq!(again.build().unwrap(), read);
         }
     }
 
@@ -828,7 +833,8 @@ mod tests {
     fn refusals_say_what_and_where() {
         for (text, expected) in [
             ("{}", "segment: needs one of did, did_not"),
-            ("[]", "segment: invalid type"),
+            ("[]", "segment: is not an object"),
+            (r#"{"any":[{"all":[]},{"not":[null]}]}"#, "segment.any[1].not: is not an object"),
             (r#"{"dit":{"touchpoint":"a"}}"#, "segment.dit: unknown field"),
             (r#"{"any":[{"all":[]},{"did":{"touchpiont":"a"}}]}"#, "segment.any[1].did: touchpiont: is an unknown key"),
             (r#"{"did":{"all":[]},"did_not":{"all":[]}}"#, "segment: needs one of"),

@@ -67,10 +67,13 @@ impl Source {
     }
 
     /// The segments that have a name.
-    #[expect(clippy::unused_self, reason = "stores will have some")]
     fn segments(&self) -> &BTreeMap<String, Segment> {
         static NONE: BTreeMap<String, Segment> = BTreeMap::new();
-        &NONE
+        match self {
+            Self::Journeys(_) => &NONE,
+            Self::Snapshot(snapshot) => snapshot.named_segments(),
+            Self::Customer(customer) => customer.snapshot().named_segments(),
+        }
     }
 
     /// A pass over all customers, or over these few.

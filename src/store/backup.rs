@@ -17,6 +17,7 @@ use super::{
     files,
     log::Log,
     mark::{self, Mark},
+    named_segments,
     shared::Shared,
     sled_engine::SledEngine,
     witness::{self, Head, Witness},
@@ -108,6 +109,7 @@ impl Backup {
     }
 
     fn check_claimed(folder: &Path, mark: Mark) -> Result<Self> {
+        named_segments::read(folder)?;
         let (engine, _) = SledEngine::open(&mark.log(folder))?;
         let log = Log::open(Arc::new(engine))?;
         let witnessed = Witness::open(folder)?.head().filter(|head| head.seq > mark.began.seq);
@@ -202,6 +204,7 @@ impl BackingUp {
         let engine = self.copying.log().engine();
         engine.apply(changes)?;
         engine.close()?;
+        named_segments::write(&shared.named_segments(), &self.target.folder)?;
         let head = self.copying.head();
         self.target.finish(head, erasures.len())?;
         Ok(Backup {
@@ -240,7 +243,7 @@ impl Target {
         let Some(lock) = mark::claim_empty(folder)? else { return Err(refused("it is not empty")) };
         // The mark goes first: without it, nothing else counts.
         let mut made = vec![folder.join(mark::MARK), first().log(folder), folder.join(witness::FILE)];
-        made.push(folder.join(mark::LOCK));
+        made.extend([folder.join(named_segments::FILE), folder.join(mark::LOCK)]);
         if named.is_empty() {
             named.push(folder.to_owned());
         } else {

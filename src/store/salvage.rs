@@ -20,6 +20,7 @@ use super::{
     index::{self, Index},
     log::Log,
     mark::{self, Mark},
+    named_segments,
     retention::Rules,
     segment::UNSOUND,
     sled_engine::SledEngine,
@@ -98,6 +99,10 @@ impl Store {
         let written = write(&wreck, new)?;
         drop(wreck);
         files::remove_folder(&new.join("damaged"))?;
+        match named_segments::read(damaged) {
+            Ok(named) => named_segments::write(&named, new)?,
+            Err(error) => note_damage(error, &mut notes)?,
+        }
         Mark::first().write(new)?;
         let store = StoreOptions::new().open(new)?;
         let events = store.len();

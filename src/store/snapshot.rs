@@ -1,8 +1,8 @@
 //! Snapshots: what the store held at one moment, which nothing later changes.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{log::Log, scan::Scan, segment::Segment, witness::Head};
+use super::{log::Log, named_segments::NamedSegments, scan::Scan, segment::Segment, witness::Head};
 use crate::{
     codec::Block,
     error::Result,
@@ -33,6 +33,7 @@ pub struct Snapshot {
     view: Arc<View>,
     names: Names,
     log: Log,
+    named_segments: NamedSegments,
 }
 
 /// An event as the log holds it.
@@ -48,8 +49,13 @@ pub struct LoggedEvent {
 }
 
 impl Snapshot {
-    pub(super) fn new(view: Arc<View>, names: Names, log: Log) -> Self {
-        Self { view, names, log }
+    pub(super) fn new(view: Arc<View>, names: Names, log: Log, named_segments: NamedSegments) -> Self {
+        Self { view, names, log, named_segments }
+    }
+
+    /// The segments that had a name at that moment.
+    pub(crate) fn named_segments(&self) -> &BTreeMap<String, crate::model::Segment> {
+        &self.named_segments
     }
 
     /// The last sequence it holds.

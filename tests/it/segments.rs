@@ -451,3 +451,25 @@ fn one_customer_of_very_many_events_is_looked_at_once() {
     let buyers = Segment::did("b").at_least(50_000).build().unwrap();
     assert_eq!(journeys.query().segment(&buyers).run(&funnel).unwrap().entered, 1);
 }
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let events = given(&[
+        "ann 0 add_to_cart",
+        "ann 2 purchase",
+        "bob 1 add_to_cart",
+        "bob 5 email_open",
+        "bob 6 purchase",
+        "cat 3 add_to_cart",
+        "dan 8 add_to_cart",
+        "dan 9 email_open",
+    ]);
+    let query = journeys(&events).query();
+    let abandoned = Segment::did("add_to_cart").then_not("purchase").within(days(3)).build().unwrap();
+    let members = query.run(&Members::of(&abandoned).list_customers()).unwrap();
+    let won_back = Funnel::ordered(["add_to_cart", "email_open", "purchase"]).build().unwrap();
+    let carts = Segments::new().add("abandoned", &abandoned).others("others");
+    let by_segment = query.run(&BySegment::new(won_back, carts).unwrap()).unwrap();
+    let printed = format!("```text\n{members}\n{by_segment}```");
+    assert!(include_str!("../../README.md").contains(&printed), "{printed}");
+}

@@ -26,6 +26,7 @@ mod private;
 mod readers;
 mod recovery;
 mod retention;
+mod segments;
 mod settle;
 mod snapshot;
 mod soak;
