@@ -6,8 +6,9 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Paths, Pattern, PatternMatches,
-    Period, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
+    BySegment, CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Members, Paths,
+    Pattern, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions,
+    Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -53,6 +54,17 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("pattern"), |b| b.iter(|| black_box(store.query().run(&pattern).unwrap())));
         let conformance = Conformance::of(JourneyModel::standard()).build().unwrap();
         group.bench_function(id("conformance"), |b| b.iter(|| black_box(store.query().run(&conformance).unwrap())));
+        let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
+        let members = Members::of(&abandoned);
+        group.bench_function(id("segment"), |b| b.iter(|| black_box(store.query().run(&members).unwrap())));
+        group.bench_function(id("funnel of a segment"), |b| {
+            b.iter(|| black_box(store.query().segment(&abandoned).run(&funnel).unwrap()));
+        });
+        let buyers = Segment::did("purchase").at_least(2).build().unwrap();
+        let segments = Segments::new().add("abandoned", &abandoned).add("buyers", &buyers).others("others");
+        let by_segment = BySegment::new(&funnel, segments).unwrap();
+        group
+            .bench_function(id("funnel by segment"), |b| b.iter(|| black_box(store.query().run(&by_segment).unwrap())));
         group.bench_function(id("all three in one scan"), |b| {
             b.iter(|| black_box(store.query().run((&funnel, &moves, &stages)).unwrap()));
         });

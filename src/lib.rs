@@ -39,6 +39,8 @@
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
 //!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
+//! - [`Segment`]: customers by what they did, did not do, are or scored; as scope or breakdown ([`BySegment`]) of every
+//!   question, or counted ([`Members`]).
 //! - [`Question`] and [`Answer`]: the same as JSON.
 //! - [`Journeys`]: the same questions over events in memory.
 //! - [`import`]: events from NDJSON and CSV. [`export`]: events to NDJSON, of one customer or all.
@@ -87,17 +89,18 @@ mod table;
 pub mod testing;
 
 pub use analysis::{
-    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, CohortRetention, CohortRetentionBuilder,
-    CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, Count,
-    Criterion, CustomerDeviation, Deviation, DeviationKind, DeviationTotal, DurationSummary, Durations, Dwell,
-    DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
-    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
-    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS,
-    LIMIT_RETENTION_PERIODS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle,
-    LifecyclePeriod, LifecycleReport, Matches, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink,
-    PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer,
-    PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage,
-    RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, ServedEvent, SessionSize,
+    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
+    CohortRetentionBuilder, CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer,
+    ConformanceReport, Count, Criterion, CustomerDeviation, Deviation, DeviationKind, DeviationTotal, DurationSummary,
+    Durations, Dwell, DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown,
+    FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
+    FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES,
+    LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS,
+    LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, Matches, Members, MembersReport, Order,
+    OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant,
+    Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches,
+    PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort,
+    RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionSize,
     SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
     StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
     StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
@@ -108,17 +111,18 @@ pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, To
 pub use model::{
     CalendarUnit, Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Entry, Event, EventBuilder,
     EventId, Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS,
-    LIMIT_PROPERTIES, Link, Micros, Money, MoveKind, Nth, Pattern, PatternBuilder, PatternFollows, PatternStep, Period,
-    ProfileUpdate, ProfileUpdateBuilder, ProfileWhen, PropertyValue, RefusedName, Rule, Seq, Stage, StageName, Survey,
-    Touchpoint, Window, Zone,
+    LIMIT_PROPERTIES, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, Link, Micros, Money, MoveKind, Nth, Pattern,
+    PatternBuilder, PatternFollows, PatternStep, Period, ProfileUpdate, ProfileUpdateBuilder, ProfileWhen,
+    PropertyValue, RefusedName, Rule, Segment, SegmentBuilder, SegmentRef, Seq, Stage, StageName, Survey, Touchpoint,
+    WhichAnswer, Window, Zone,
 };
 pub use rust_decimal::Decimal;
 
 pub use query::{Answer, CustomerMove, Journeys, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Query, Question};
 pub use store::{
-    Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS, LoggedEvent,
-    OpenReport, Problem, Progress, Receipt, Retention, Salvage, Snapshot, Store, StoreOptions, StorePart, StoreStats,
-    Verification, Verify,
+    Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS,
+    LIMIT_NAMED_SEGMENT_BYTES, LIMIT_NAMED_SEGMENTS, LoggedEvent, OpenReport, Problem, Progress, Receipt, Retention,
+    Salvage, Snapshot, Store, StoreOptions, StorePart, StoreStats, Verification, Verify,
 };
 pub use table::{Cell, Table, Tables};
 

@@ -356,6 +356,30 @@ fn query_prints_tables_and_json() {
 }
 
 #[test]
+fn query_asks_of_segments() {
+    let text = "user,event,at\nann,cart,2026-03-01\nann,pay,2026-03-03\nbob,cart,2026-03-01\ncat,pay,2026-03-09\n";
+    let (_folder, file, store) = folder("shop.csv", text);
+    import(&store, &file, &SHOP).well();
+    let abandoned = r#"{"did":{"touchpoint":"cart"},"then_not":{"touchpoint":"pay"},"within":"3d"}"#;
+    let members = ask(&store, &format!(r#"{{"segment":{{"of":{abandoned}}}}}"#), &["--customers"]).well().out;
+    assert!(members.contains("| in it |         1 | 33.3 % |") && members.contains("| bob      |"), "{members}");
+    let funnel = r#"{"funnel":{"steps":[{"touchpoint":"cart"},{"touchpoint":"pay"}]}"#;
+    let within = ask(&store, &format!(r#"{funnel},"scope":{{"segment":{abandoned}}}}}"#), &[]).well().out;
+    assert!(within.contains("| 1 cart |         1 |"), "{within}");
+    let by_segment = format!(r#"{funnel},"by_segment":{{"abandoned":{abandoned},"others":{{"others":true}}}}}}"#);
+    let table = ask(&store, &by_segment, &[]).well().out;
+    assert!(
+        table.contains("| others    |         2 | 66.7 % |") && table.contains("others: Funnel (ordered"),
+        "{table}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&ask(&store, &by_segment, &["--json"]).well().out).unwrap();
+    assert_eq!(json["report"]["by_segment"]["groups"][0]["report"]["funnel"]["entered"], 1);
+    assert_eq!(json["plan"]["by_segment"]["others"]["others"], true);
+    let refused = ask(&store, r#"{"stages":{},"scope":{"segment":"loyal"}}"#, &[]);
+    assert!(refused.err.contains("no segment is stored under the name loyal"), "{}", refused.err);
+}
+
+#[test]
 fn query_refuses_a_bad_plan_and_says_where() {
     let (folder, plan, store) = folder("plan.json", r#"[{"stages":{}},{"funnel":{"steps":[{"touchpiont":"view"}]}}]"#);
     let ran = run("query", [&store, &plan]);

@@ -1,12 +1,20 @@
 //! Binding: from the names of a plan to the numbers of one store.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{BoundScope, Scope, carried::Carried, masks::MaskPlan, reader::Reader, stage_plan::StagePlan, test::Test};
+use super::{
+    BoundScope, Scope,
+    carried::Carried,
+    masks::MaskPlan,
+    membership::{Bit, Memberships, Node, SegmentReading, Span},
+    reader::Reader,
+    stage_plan::StagePlan,
+    test::Test,
+};
 use crate::{
     error::InvalidPlan,
     journey::{Identities, Journey, Matched, NameKind, Names, Needs, PropertyNo, ReservedNumbers},
-    model::{Condition, JourneyModel, Micros, StageName},
+    model::{Comparison, Condition, JourneyModel, Micros, Segment, SegmentPart, SegmentRef, StageName, nanos},
 };
 
 /// What a plan asks for while it is bound: conditions, stages and columns, to be read from the events of one store.
@@ -19,6 +27,10 @@ pub struct Binder<'a> {
     /// How many touchpoints and channels there are, for all plans alike: other threads may add some meanwhile, which no
     /// event of this question has.
     sizes: (usize, usize),
+    /// The segments that have a name.
+    stored: &'a BTreeMap<String, Segment>,
+    /// Whether what is being bound is asked of each of some segments.
+    is_by_segment: bool,
 }
 
 /// A registered list of conditions.
@@ -65,6 +77,7 @@ impl<'a> Binder<'a> {
         scope: &Scope,
         identities: Arc<Identities>,
         ends: (Option<Micros>, Option<Micros>),
+        stored: &'a BTreeMap<String, Segment>,
     ) -> Result<Self, InvalidPlan> {
         scope.check()?;
         let scope_bound = scope.bind(names, &identities, ends);
@@ -81,17 +94,24 @@ impl<'a> Binder<'a> {
             stages: Vec::new(),
             own_model: None,
             masks: Vec::new(),
+            memberships: Memberships::default(),
         };
         let sizes = (names.count(NameKind::Touchpoint), names.count(NameKind::Channel));
-        let mut binder = Self { names, model, reader, models: Vec::new(), sizes };
+        let mut binder = Self { names, model, reader, models: Vec::new(), sizes, stored, is_by_segment: false };
         if let Some(filter) = scope.filter_condition() {
             binder.reader.filter = Some(binder.test(filter)?);
+        }
+        if let Some(segment) = scope.segment_asked() {
+            let SegmentReading(place) = binder.segment(segment).map_err(|e| within("scope", &e))?;
+            binder.reader.memberships.asked = Some(place);
         }
         Ok(binder)
     }
 
     pub(crate) fn into_reader(self) -> Reader {
-        self.reader
+        let mut reader = self.reader;
+        reader.memberships.seal(self.sizes);
+        reader
     }
 
     pub(crate) fn scope(&self) -> &BoundScope {
@@ -174,6 +194,13 @@ impl<'a> Binder<'a> {
         if let Some(known) = self.models.iter().position(|m| m == model) {
             return StageReading(known);
         }
+        let plan = self.stage_plan(model);
+        self.models.push(model.clone());
+        self.reader.stages.push(plan);
+        StageReading(self.models.len() - 1)
+    }
+
+    fn stage_plan(&mut self, model: &JourneyModel) -> StagePlan {
         self.need_to_pick();
         let sizes = self.sizes;
         let (names, needs) = (self.names, &mut self.reader.needs);
@@ -182,15 +209,119 @@ impl<'a> Binder<'a> {
             |stage: &str| model.position(stage).and_then(|place| u8::try_from(place + 1).ok()).unwrap_or_default();
         let rules = model.rules();
         let tests = rules.iter().map(|rule| Test::bind(&rule.when, names, model, needs)).collect();
-        let plan = StagePlan::new(
+        StagePlan::new(
             MaskPlan::new(tests, sizes),
             rules.iter().map(|rule| code(rule.stage.as_str())).collect(),
             rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.nth?))).collect(),
             names.read().starting_at(NameKind::Stage, 0).map(code).collect(),
-        );
-        self.models.push(model.clone());
-        self.reader.stages.push(plan);
-        StageReading(self.models.len() - 1)
+        )
+    }
+
+    /// Registers a segment: of each journey it is known whether its customer is in it, by all of their history, whatever the
+    /// scope's filter and range say.
+    ///
+    /// # Errors
+    /// [`InvalidPlan`] if no segment is stored under that name, or if it names a stage that the question's model does not have.
+    pub fn segment(&mut self, segment: &SegmentRef) -> Result<SegmentReading, InvalidPlan> {
+        let segment = match segment {
+            SegmentRef::Is(segment) => segment,
+            SegmentRef::Named(name) => self.stored.get(name).ok_or_else(|| {
+                let known = self.stored.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let known = if known.is_empty() { "there is none".to_owned() } else { format!("there are {known}") };
+                InvalidPlan::new("segment", format!("no segment is stored under the name {name} ({known})"))
+            })?,
+        };
+        let known = &self.reader.memberships.segments;
+        if let Some(place) = known.iter().position(|(known, _)| known == segment) {
+            return Ok(SegmentReading(place));
+        }
+        self.need_to_pick();
+        let node = self.segment_node(&segment.part()?)?;
+        let known = &mut self.reader.memberships.segments;
+        known.push((segment.clone(), node));
+        Ok(SegmentReading(known.len() - 1))
+    }
+
+    fn segment_node(&mut self, part: &SegmentPart) -> Result<Node, InvalidPlan> {
+        let end = self.reader.scope.end;
+        let each = |binder: &mut Self, list: &[SegmentPart]| {
+            list.iter().map(|part| binder.segment_node(part)).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match part {
+            SegmentPart::All(list) => Node::All(each(self, list)?),
+            SegmentPart::Any(list) => Node::Any(each(self, list)?),
+            SegmentPart::Not(inner) => Node::Not(Box::new(self.segment_node(inner)?)),
+            SegmentPart::Did { when, least, most, span } => {
+                let [when] = self.of_segment([when.clone()])?;
+                let most = most.map(|most| most as usize);
+                Node::Did { when, least: *least as usize, most, span: Span::new(span, end) }
+            }
+            SegmentPart::Then { when, then, within, follows, span } => {
+                let [when, then] = self.of_segment([when.clone(), then.clone()])?;
+                Node::Then { when, then: then.bit, within: *within, follows: *follows, span: Span::new(span, end) }
+            }
+            SegmentPart::Edge { when, is_last, is, span } => {
+                let (when, is) = if let Some(is) = is {
+                    let [when, is] = self.of_segment([when.clone(), is.clone()])?;
+                    (when, Some(is.bit))
+                } else {
+                    let [when] = self.of_segment([when.clone()])?;
+                    (when, None)
+                };
+                Node::Edge { when, is_last: *is_last, is, narrows: span.narrows, span: Span::new(span, end) }
+            }
+            SegmentPart::Stage(stage) => Node::Stage(self.stage_of_segment(stage)?),
+            SegmentPart::Reached(stage, span) => Node::Reached(self.stage_of_segment(stage)?, Span::new(span, end)),
+            SegmentPart::Value { of, currency, test, span } => {
+                // Only events that have such money add to a sum.
+                let has_money = Condition::Value { currency: Some(*currency), test: Comparison::Exists(true) };
+                let of = Condition::All(vec![of.clone(), has_money]);
+                let test_of = self.segment_test(&of)?;
+                Carried::Money(*currency).note_needs(&mut self.reader.needs);
+                let list = self.reader.memberships.place_sum(&of, test_of, *currency);
+                Node::Value { list, test: test.map(|amount| nanos(*amount)), span: Span::new(span, end) }
+            }
+        })
+    }
+
+    /// Where the events of conditions of a segment are found: all in one list.
+    fn of_segment<const N: usize>(&mut self, conditions: [Condition; N]) -> Result<[Bit; N], InvalidPlan> {
+        let tests = conditions.iter().map(|condition| self.segment_test(condition)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.reader.memberships.place(conditions, tests))
+    }
+
+    fn segment_test(&mut self, condition: &Condition) -> Result<Test, InvalidPlan> {
+        self.check_stages(condition)?;
+        if condition.asks_stage() {
+            self.read_stages_of_segments();
+        }
+        Ok(Test::bind(condition, self.names, self.model, &mut self.reader.needs))
+    }
+
+    fn stage_of_segment(&mut self, stage: &StageName) -> Result<usize, InvalidPlan> {
+        self.check_stages(&Condition::Stage(stage.clone()))?;
+        self.read_stages_of_segments();
+        Ok(self.model.position(stage.as_str()).unwrap_or(usize::MAX))
+    }
+
+    fn read_stages_of_segments(&mut self) {
+        if self.reader.memberships.stages.is_none() {
+            self.reader.memberships.stages = Some(self.stage_plan(self.model));
+        }
+    }
+
+    /// Binds a plan that is asked of each of some segments, which cannot be done within itself.
+    pub(crate) fn by_segment<T>(
+        &mut self,
+        bind: impl FnOnce(&mut Self) -> Result<T, InvalidPlan>,
+    ) -> Result<T, InvalidPlan> {
+        if self.is_by_segment {
+            return Err(InvalidPlan::new("by_segment", "is asked of a plan that is asked by segment already"));
+        }
+        self.is_by_segment = true;
+        let bound = bind(self);
+        self.is_by_segment = false;
+        bound
     }
 
     /// Asks for a property's column; `None` if no event has it.
@@ -253,4 +384,8 @@ impl<'a> Binder<'a> {
             _ => Ok(()),
         }
     }
+}
+
+fn within(outer: &str, refused: &InvalidPlan) -> InvalidPlan {
+    InvalidPlan::new(format!("{outer}.{}", refused.at()), refused.reason())
 }

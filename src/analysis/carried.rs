@@ -22,6 +22,8 @@ pub(crate) enum Carried {
     Profile(Option<u32>),
     /// How many of these amounts, in units of 10^-9 and ascending, its money in that currency reaches.
     Band(Currency, Vec<i128>),
+    /// The place of its money in that currency in a list of amounts.
+    Money(Currency),
 }
 
 impl Carried {
@@ -33,7 +35,7 @@ impl Carried {
             Self::Property(Some(property)) => needs.properties.add(*property),
             Self::Profile(Some(property)) => drop(needs.profiles.add(*property, ProfileWhen::Then)),
             Self::Property(None) | Self::Profile(None) => {}
-            Self::Band(..) => needs.values = true,
+            Self::Band(..) | Self::Money(_) => needs.values = true,
         }
     }
 
@@ -45,6 +47,7 @@ impl Carried {
             tables: Vec::new(),
             places: HashMap::default(),
             values: Vec::new(),
+            amounts: Vec::new(),
         }
     }
 }
@@ -57,6 +60,7 @@ pub(super) struct Carrying<'a> {
     tables: Vec<Vec<u32>>,
     places: HashMap<Scalar, u32, RandomState>,
     values: Vec<Scalar>,
+    amounts: Vec<i128>,
 }
 
 /// Not looked up yet.
@@ -76,6 +80,12 @@ impl Carrying<'_> {
                 let value = columns.values.get(row as usize).copied().flatten();
                 let amount = value.filter(|(_, of)| of == currency).map(|(amount, _)| amount);
                 amount.map_or(NO_VALUE, |amount| number(edges.partition_point(|edge| *edge <= amount)))
+            })),
+            Carried::Money(currency) => into.extend(rows.iter().map(|&row| {
+                let value = columns.values.get(row as usize).copied().flatten();
+                let Some((amount, _)) = value.filter(|(_, of)| of == currency) else { return NO_VALUE };
+                self.amounts.push(amount);
+                number(self.amounts.len() - 1)
             })),
         }
     }
@@ -115,9 +125,9 @@ impl Carrying<'_> {
         });
     }
 
-    /// What the numbers of properties stand for.
-    pub(super) fn into_values(self) -> Vec<Scalar> {
-        self.values
+    /// What the numbers of properties and of money stand for.
+    pub(super) fn into_lists(self) -> (Vec<Scalar>, Vec<i128>) {
+        (self.values, self.amounts)
     }
 }
 

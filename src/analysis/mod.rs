@@ -3,6 +3,7 @@
 
 mod amounts;
 mod bind;
+mod by_segment;
 mod carried;
 mod conformance;
 mod difference;
@@ -13,6 +14,8 @@ mod histogram;
 mod kept;
 mod lifecycle;
 mod masks;
+mod members;
+mod membership;
 mod numbers;
 mod over_time;
 mod paths;
@@ -35,6 +38,7 @@ mod test;
 mod transitions;
 
 pub use bind::{Binder, Matches, StageReading, Visit};
+pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, Segments};
 pub use conformance::{
     Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
     DeviationKind, DeviationTotal,
@@ -49,6 +53,8 @@ pub use funnel::{
 };
 pub use histogram::TimeBin;
 pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
+pub use members::{Members, MembersReport};
+pub use membership::SegmentReading;
 pub use paths::{
     LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, OtherPaths, PathCustomer,
     PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,

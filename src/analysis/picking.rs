@@ -114,7 +114,7 @@ impl<'a, T: Copy> Picking<'a, T> {
             if *with_events {
                 into.events = std::mem::take(&mut found.rows);
             }
-            into.values = carrying.map(Carrying::into_values).unwrap_or_default();
+            (into.values, into.amounts) = carrying.map(Carrying::into_lists).unwrap_or_default();
             return;
         }
         for (_, spans) in chunk.journeys() {
@@ -135,7 +135,7 @@ impl<'a, T: Copy> Picking<'a, T> {
             }
             into.ends.push(count(into.what.len()));
         }
-        into.values = carrying.map(Carrying::into_values).unwrap_or_default();
+        (into.values, into.amounts) = carrying.map(Carrying::into_lists).unwrap_or_default();
     }
 }
 

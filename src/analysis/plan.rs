@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, CohortRetention, CohortRetentionReport, Conformance, ConformanceReport, Dwell,
-    DwellReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, Paths, PathsReport, PatternMatches, PatternReport,
-    Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions,
-    TransitionsReport,
+    Analysis, Binder, Bound, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
+    ConformanceReport, Dwell, DwellReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, Members, MembersReport,
+    Paths, PathsReport, PatternMatches, PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport,
+    Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -21,8 +21,8 @@ macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
-        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`,
-        /// `{"conformance":{}}`.
+        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
+        /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -152,7 +152,14 @@ any_plan! {
     Pattern(PatternMatches, PatternReport),
     /// How far journeys are as they were designed.
     Conformance(Conformance, ConformanceReport),
+    /// How many customers are in a segment, and who.
+    Segment(Members, MembersReport),
+    /// Another plan, asked of each of some segments.
+    BySegment(AnyBySegment, AnyBySegmentReport),
 }
+
+type AnyBySegment = BySegment<Plan>;
+type AnyBySegmentReport = BySegmentReport<Report>;
 
 impl Plan {
     /// The same plan, listing the customers behind its numbers, if it can.
@@ -166,6 +173,8 @@ impl Plan {
             Self::Pattern(pattern) => Self::Pattern(pattern.list_customers()),
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
+            Self::Segment(members) => Self::Segment(members.list_customers()),
+            Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
             other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_) | Self::Sessions(_)) => other,
         }
     }

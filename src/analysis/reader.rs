@@ -7,6 +7,7 @@ use super::{
     BoundScope,
     kept::Kept,
     masks::MaskPlan,
+    membership::Memberships,
     numbers::Numbers,
     pieces::{ROWS_AT_ONCE, pieces},
     stage_plan::{Codes, StagePlan},
@@ -33,6 +34,7 @@ pub(crate) struct Reader {
     /// Which of these is the question's own model, if a condition asks for a stage.
     pub(crate) own_model: Option<usize>,
     pub(crate) masks: Vec<MaskPlan>,
+    pub(crate) memberships: Memberships,
 }
 
 impl Reader {
@@ -59,38 +61,73 @@ impl Reader {
     }
 
     fn read_piece(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&Journey<'_>)) {
+        if self.needs.profiles.is_empty() {
+            return self.read_laid_out(chunk, readings, visit);
+        }
+        // What is known of customers is laid out to their events, and these are read as if it were theirs.
+        let columns = chunk.gather(0..chunk.len(), &self.loads());
+        let kept = self.in_time(&columns, 0..columns.rows());
+        let mut columns = retained(columns, kept);
+        self.needs.profiles.lay_out(&mut columns);
+        let events = self.events(&columns, 0..columns.rows());
+        let columns = retained(columns, events);
+        self.read_laid_out(&Chunk::new(vec![Part::whole(&columns)]), readings, visit);
+    }
+
+    fn read_laid_out(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&Journey<'_>)) {
         let filters_stages = self.filter.as_ref().is_some_and(Test::asks_stage);
-        let journeys = if self.shown == Needs::default() && !filters_stages && self.needs.profiles.is_empty() {
-            self.read(chunk, &self.kept(chunk), readings)
+        let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
+        // Segments look at all that observation leaves, whatever a filter says.
+        let unfiltered = (!self.memberships.is_empty()).then(|| {
+            let kept = Kept::of(chunk, |part| self.seen(part.columns, part.rows()));
+            self.memberships.read(chunk, &numbers, &kept, readings, self.scope.end);
+            kept
+        });
+        let journeys = if self.shown == Needs::default() && !filters_stages {
+            let kept = unfiltered.filter(|_| self.filter.is_none()).unwrap_or_else(|| self.kept(chunk));
+            self.read(chunk, &numbers, &kept, readings)
         } else {
             // Plans look at columns, so these are copied together; so are they if a row's place in its journey decides
-            // whether it is seen, or what is known of the customer then.
+            // whether it is seen.
             let columns = self.in_scope(chunk.gather(0..chunk.len(), &self.loads()));
-            let journeys = self.read(&Chunk::new(vec![Part::whole(&columns)]), &Kept::all(), readings);
+            if !self.memberships.is_empty() {
+                follow(&mut readings.members, chunk, &columns);
+            }
+            let whole = Chunk::new(vec![Part::whole(&columns)]);
+            let numbers: Vec<_> = whole.parts.iter().map(Numbers::new).collect();
+            let journeys = self.read(&whole, &numbers, &Kept::all(), readings);
             readings.shown = self.shown.clone();
             readings.columns = columns;
             journeys
         };
         for (place, (customer, events)) in journeys.into_iter().enumerate().filter(|(_, (_, events))| *events > 0) {
-            visit(&Journey::new(readings, customer, place, events));
+            let journey = Journey::new(readings, customer, place, events);
+            if self.memberships.asked.is_none_or(|segment| journey.is_member(segment)) {
+                visit(&journey);
+            }
         }
     }
 
     /// Picks what plans ask for, and says whose journeys there are, with how many events in scope.
-    fn read(&self, chunk: &Chunk<'_>, kept: &Kept, readings: &mut Readings) -> Vec<(CustomerNo, usize)> {
+    fn read(
+        &self,
+        chunk: &Chunk<'_>,
+        numbers: &[Numbers<'_>],
+        kept: &Kept,
+        readings: &mut Readings,
+    ) -> Vec<(CustomerNo, usize)> {
         readings.visits.resize_with(self.stages.len(), Default::default);
         readings.matches.resize_with(self.masks.len(), Default::default);
-        let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
         let mut own = Codes::default();
         for ((place, plan), picked) in self.stages.iter().enumerate().zip(&mut readings.visits) {
-            let codes = plan.pick_visits(chunk, &numbers, kept, picked);
+            let codes = plan.pick_visits(chunk, numbers, kept, picked);
             if self.own_model == Some(place) {
                 own = codes;
             }
         }
         let with_events = self.shown != Needs::default();
         for (plan, picked) in self.masks.iter().zip(&mut readings.matches) {
-            plan.pick(chunk, kept, (&own, &numbers), with_events, picked);
+            plan.pick(chunk, kept, (&own, numbers), with_events, picked);
         }
         self.count_events(chunk, kept)
     }
@@ -111,12 +148,17 @@ impl Reader {
     }
 
     fn kept_rows(&self, columns: &Columns, rows: Range<usize>, stages: &[u8]) -> Option<Vec<bool>> {
-        let mut kept = both(self.in_time(columns, rows.clone()), self.events(columns, rows.clone()));
+        let mut kept = self.seen(columns, rows.clone());
         if let Some(filter) = &self.filter {
             let passed = filter.rows(columns, rows, stages);
             kept = both(kept, Some(passed));
         }
         kept
+    }
+
+    /// Which rows are events that lie before the end of observation, and were known; `None` if all are.
+    fn seen(&self, columns: &Columns, rows: Range<usize>) -> Option<Vec<bool>> {
+        both(self.in_time(columns, rows.clone()), self.events(columns, rows))
     }
 
     /// Which rows are events; `None` if all are.
@@ -156,20 +198,8 @@ impl Reader {
     /// The rows that the scope sees, for a question that cannot be read row by row.
     fn in_scope(&self, columns: Columns) -> Columns {
         let rows = 0..columns.rows();
-        let retained = |columns: Columns, kept: Option<Vec<bool>>| match kept {
-            Some(kept) => columns.retain(&kept),
-            None => columns,
-        };
-        let columns = if self.needs.profiles.is_empty() {
-            let kept = both(self.in_time(&columns, rows.clone()), self.events(&columns, rows));
-            retained(columns, kept)
-        } else {
-            let kept = self.in_time(&columns, rows);
-            let mut columns = retained(columns, kept);
-            self.needs.profiles.lay_out(&mut columns);
-            let events = self.events(&columns, 0..columns.rows());
-            retained(columns, events)
-        };
+        let kept = self.seen(&columns, rows);
+        let columns = retained(columns, kept);
         let Some(filter) = &self.filter else { return columns };
         // The filter's own stages are read from what the rest of the scope sees.
         let plan = self.own_model.and_then(|place| self.stages.get(place));
@@ -183,6 +213,14 @@ impl Reader {
     }
 }
 
+/// The rows that are kept; `None` is all.
+fn retained(columns: Columns, kept: Option<Vec<bool>>) -> Columns {
+    match kept {
+        Some(kept) => columns.retain(&kept),
+        None => columns,
+    }
+}
+
 /// Which rows are kept by both; `None` is all.
 fn both(one: Option<Vec<bool>>, other: Option<Vec<bool>>) -> Option<Vec<bool>> {
     match (one, other) {
@@ -191,5 +229,16 @@ fn both(one: Option<Vec<bool>>, other: Option<Vec<bool>>) -> Option<Vec<bool>> {
             Some(one)
         }
         (one, other) => one.or(other),
+    }
+}
+
+/// Lets what is known of the journeys of a chunk be that of those of which columns still hold something.
+fn follow(members: &mut [Vec<bool>], chunk: &Chunk<'_>, columns: &Columns) {
+    let mut left = columns.customers.iter().peekable();
+    let keep: Vec<bool> =
+        chunk.journeys().map(|(customer, _)| left.next_if(|next| **next == customer).is_some()).collect();
+    for members in members {
+        let mut keep = keep.iter();
+        members.retain(|_| keep.next().copied().unwrap_or_default());
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::InvalidPlan,
     journey::{CustomerNo, Identities, Names, ReservedNumbers},
-    model::{Condition, CustomerId, Micros, Seq, read_maybe_time},
+    model::{Condition, CustomerId, Micros, SegmentRef, Seq, check_name, read_maybe_time},
 };
 
 /// Which part of the log a question is about. The default is all of it, up to its last event.
@@ -20,7 +20,7 @@ use crate::{
 /// any customer and whether or not the filter keeps it. One event dated in the future ends every window: ask with
 /// `as_of(now)` then.
 ///
-/// In JSON: `{"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z","as_of":..,"known_at":17,"filter":{"channel":"web"},"customers":["c-42"]}`,
+/// In JSON: `{"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z","as_of":..,"known_at":17,"filter":{"channel":"web"},"customers":["c-42"],"segment":{"did":{"touchpoint":"purchase"}}}`,
 /// each key optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +38,8 @@ pub struct Scope {
     filter: Option<Condition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customers: Option<Vec<CustomerId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segment: Option<SegmentRef>,
 }
 
 impl Scope {
@@ -90,6 +92,14 @@ impl Scope {
         self
     }
 
+    /// Only the customers of this [`Segment`](crate::Segment), or of the one that a store keeps under this name: their whole journeys are seen,
+    /// and none of others. Which customers these are the filter and the range have no part in, but `as_of` and `known_at` do.
+    /// Observation still ends with the last event of the log.
+    pub fn segment(mut self, segment: impl Into<SegmentRef>) -> Self {
+        self.segment = Some(segment.into());
+        self
+    }
+
     /// True if it is the whole log.
     pub fn is_all(&self) -> bool {
         *self == Self::default()
@@ -105,6 +115,10 @@ impl Scope {
         self.as_of.map(Micros::from)
     }
 
+    pub(crate) fn segment_asked(&self) -> Option<&SegmentRef> {
+        self.segment.as_ref()
+    }
+
     pub(crate) fn filter_condition(&self) -> Option<&Condition> {
         self.filter.as_ref()
     }
@@ -115,6 +129,9 @@ impl Scope {
             && from >= to
         {
             return Err(InvalidPlan::new("scope", "the range ends before it begins"));
+        }
+        if let Some(SegmentRef::Named(name)) = &self.segment {
+            check_name("scope.segment", name)?;
         }
         self.filter.as_ref().map_or(Ok(()), Condition::check).map_err(|e| e.within("scope.filter").into())
     }

@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Answer, CohortRetentionReport, ConformanceReport, Event, JourneyModel, Journeys, LifecycleReport, PathsReport,
-    PatternReport, Period, Plan, Question, Report, SessionsReport, StageCountsReport, StickinessReport,
-    TransitionsReport,
+    Answer, CohortRetentionReport, ConformanceReport, Event, JourneyModel, Journeys, LifecycleReport, MembersReport,
+    PathsReport, PatternReport, Period, Plan, Question, Report, Segment, SessionsReport, StageCountsReport,
+    StickinessReport, TransitionsReport,
     testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
@@ -53,13 +53,7 @@ fn few_ties(mut events: Vec<Event>) -> Vec<Event> {
 }
 
 fn check(events: &[Event], answer: &Answer) {
-    // A table of very many periods takes seconds.
-    let is_long = match &answer.report {
-        Report::Stages(report) => report.over_time.as_ref().is_some_and(|moments| moments.len() > 1_000),
-        Report::Lifecycle(report) => report.periods.len() > 1_000,
-        Report::Sessions(report) => report.over_time.as_ref().is_some_and(|rows| rows.len() > 1_000),
-        _ => false,
-    };
+    let is_long = is_long(&answer.report);
     assert!(is_long || !answer.to_string().is_empty());
     if is_long {
         return;
@@ -129,7 +123,36 @@ fn check(events: &[Event], answer: &Answer) {
         (Plan::Conformance(conformance), Report::Conformance(report)) => {
             agrees::<ConformanceReport>(&oracle::conformance(events, conformance, &model, scope), report);
         }
+        (Plan::Segment(members), Report::Segment(report)) => {
+            agrees::<MembersReport>(&oracle::members(events, members, &model, scope), report);
+        }
+        (Plan::BySegment(plan), Report::BySegment(report)) => {
+            let sum: u64 = report.groups.iter().map(|group| group.customers.some).sum();
+            assert!(report.overlapping <= report.customers && sum <= report.customers * report.groups.len() as u64);
+            let segments = serde_json::to_value(plan.segments()).unwrap();
+            for group in report.groups.iter().filter(|_| scope.segment_asked().is_none()) {
+                // Everybody else has no segment of their own.
+                let Ok(segment) = serde_json::from_value::<Segment>(segments[&group.label].clone()) else { continue };
+                let question = Question { plan: plan.plan().clone(), ..answer.question.clone() };
+                let question = question.scope(scope.clone().segment(segment));
+                check(
+                    events,
+                    &Answer { question, report: group.report.clone(), observed_until: answer.observed_until },
+                );
+            }
+        }
         _ => panic!("a report of another kind"),
+    }
+}
+
+/// A table of very many periods takes seconds.
+fn is_long(report: &Report) -> bool {
+    match report {
+        Report::Stages(report) => report.over_time.as_ref().is_some_and(|moments| moments.len() > 1_000),
+        Report::Lifecycle(report) => report.periods.len() > 1_000,
+        Report::Sessions(report) => report.over_time.as_ref().is_some_and(|rows| rows.len() > 1_000),
+        Report::BySegment(report) => report.groups.iter().any(|group| is_long(&group.report)),
+        _ => false,
     }
 }
 

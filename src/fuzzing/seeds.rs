@@ -119,7 +119,15 @@ fn plans() {
             "stages",
             r#"[{"stages":{"every":"day","customers":true}},{"stages":{"every":"month"},"scope":{"to":"2026-03-03T00:00:00Z"}},{"transitions":{},"scope":{"as_of":"2026-03-02T12:00:00Z"}}]"#,
         ),
-        ("hours", r#"{"stages":{"every":"hour"},"scope":{"as_of":"-262143-01-01T00:00:00Z"}}"#),
+        (
+            "segment",
+            r#"[{"segment":{"of":{"did":{"touchpoint":"add_to_cart"},"then_not":{"touchpoint":"purchase"},"within":"3d","past":"30d"},"customers":true}},{"segment":{"of":{"all":[{"did":{"all":[]},"at_least":2,"at_most":9},{"not":{"did_not":{"channel":"web"}}},{"any":[{"first":{"all":[]},"is":{"channel":"email"}},{"last":{"touchpoint":"purchase"},"from":"2026-03-01T00:00:00Z","to":"2026-03-09T00:00:00Z"}]}]}},"scope":{"segment":{"did":{"touchpoint":"purchase"},"exactly":1}}}]"#,
+        ),
+        (
+            "by_segment",
+            r#"{"transitions":{},"by_segment":{"a":{"stage":"purchase"},"b":{"reached":"consideration"},"c":{"score":{"survey":"nps","le":6},"answer":"any"},"d":{"value":{"currency":"EUR","ge":"10"},"of":{"touchpoint":"purchase"}},"e":{"others":true}}}"#,
+        ),
+        ("hours", r#""{"stages":{"every":"hour"},"scope":{"as_of":"-262143-01-01T00:00:00Z"}}"#),
     ] {
         put("plan_json", name, text);
     }

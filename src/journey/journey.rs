@@ -17,6 +17,8 @@ pub(crate) struct Picked<T> {
     pub(crate) carried: Vec<u32>,
     /// What these numbers stand for, if they are not those of names: no value is there twice.
     pub(crate) values: Vec<Scalar>,
+    /// What they stand for if they are those of money, in units of 10^-9.
+    pub(crate) amounts: Vec<i128>,
 }
 
 /// In the place of the number of a value that an event carries: it carries none.
@@ -31,10 +33,12 @@ impl<T> Picked<T> {
         self.what.clear();
         self.carried.clear();
         self.values.clear();
+        self.amounts.clear();
     }
 
+    /// Where the events of a journey are.
     #[inline]
-    fn range(&self, journey: usize) -> Range<usize> {
+    pub(crate) fn range(&self, journey: usize) -> Range<usize> {
         let end = |i: usize| self.ends.get(i).copied().unwrap_or_default() as usize;
         journey.checked_sub(1).map_or(0, end)..end(journey)
     }
@@ -50,6 +54,17 @@ pub(crate) struct Readings {
     pub(crate) matches: Vec<Picked<u64>>,
     /// Per registered journey model the events that begin a visit, with the stage's place counted from 0.
     pub(crate) visits: Vec<Picked<u8>>,
+    /// What segments are read from.
+    pub(crate) history: History,
+    /// Per registered segment which journeys are in it.
+    pub(crate) members: Vec<Vec<bool>>,
+}
+
+/// Events picked out of whole journeys, which no filter narrows.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) matches: Vec<Picked<u64>>,
+    pub(crate) visits: Picked<u8>,
 }
 
 /// Events of a journey for which any of some conditions holds, in order.
@@ -202,6 +217,10 @@ impl<'a> Journey<'a> {
             events: picked.events.get(range).unwrap_or_default(),
             start: u32::try_from(self.start).unwrap_or(u32::MAX),
         }
+    }
+
+    pub(crate) fn is_member(&self, segment: usize) -> bool {
+        self.readings.members.get(segment).and_then(|members| members.get(self.place)).copied().unwrap_or_default()
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! A question in the making.
 
-use std::{num::NonZeroUsize, ops::Range, sync::Arc, thread};
+use std::{collections::BTreeMap, num::NonZeroUsize, ops::Range, sync::Arc, thread};
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, Job, Scope, run},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Identities, Names, Needs, ReservedNumbers, Source as Part},
-    model::{Condition, CustomerId, JourneyModel, Micros, Seq},
+    model::{Condition, CustomerId, JourneyModel, Micros, Segment, SegmentRef, Seq},
     store::{Customer, Scan, Snapshot, Store},
 };
 
@@ -73,6 +73,16 @@ impl Source {
             Self::Journeys(journeys) => Ok(journeys.identities(known_at, end)),
             Self::Snapshot(snapshot) => snapshot.identities(known_at, end),
             Self::Customer(customer) => customer.snapshot().identities(known_at, end),
+        }
+    }
+
+    /// The segments that have a name.
+    fn segments(&self) -> &BTreeMap<String, Segment> {
+        static NONE: BTreeMap<String, Segment> = BTreeMap::new();
+        match self {
+            Self::Journeys(_) => &NONE,
+            Self::Snapshot(snapshot) => snapshot.named_segments(),
+            Self::Customer(customer) => customer.snapshot().named_segments(),
         }
     }
 
@@ -209,6 +219,13 @@ impl Query {
         self
     }
 
+    /// Sees only the customers of this segment, or of the one that the store keeps under this name. See [`Segment`], and
+    /// [`Scope::segment`].
+    pub fn segment(mut self, segment: impl Into<SegmentRef>) -> Self {
+        self.scope = self.scope.segment(segment);
+        self
+    }
+
     /// Sets the journey model by which conditions on stages are read. The default is the standard one.
     pub fn model(mut self, model: JourneyModel) -> Self {
         self.model = model;
@@ -247,8 +264,9 @@ impl Query {
         let last = self.source.last_time_seen(&self.scope)?;
         let latest = self.source.last_time();
         let identities = self.source.identities(&self.scope)?;
-        let names = self.source.names();
-        let mut binder = Binder::new(names, &self.model, &self.scope, Arc::clone(&identities), (last, latest))?;
+        let (names, named) = (self.source.names(), self.source.segments());
+        let scope = &self.scope;
+        let mut binder = Binder::new(names, &self.model, scope, Arc::clone(&identities), (last, latest), named)?;
         let bound = plan.bind(&mut binder)?;
         let reader = binder.into_reader();
         let chunks = self.source.chunks(reader.scope.customers.as_deref(), &identities, &reader.loads())?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    analysis::{Plan, Report, Scope},
+    analysis::{BySegment, Plan, Report, Scope, Segments},
     error::{InvalidPlan, without_value},
     model::JourneyModel,
     table::{Table, Tables},
@@ -118,14 +118,20 @@ impl TryFrom<Value> for Question {
         let scope = object.remove("scope").map_or(Ok(Scope::all()), |value| part("scope", value))?;
         scope.check()?;
         let model = object.remove("model").map(|value| part("model", value)).transpose()?;
+        let by_segment = object.remove("by_segment").map(|value| part::<Segments>("by_segment", value)).transpose()?;
         if object.len() != 1 {
             let keys = object.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let reason = format!(
-                "needs one of funnel, transitions, stages, retention, lifecycle, stickiness, dwell, sessions, paths, pattern and conformance beside scope and model; found: {keys}"
+                "needs one of funnel, transitions, stages, retention, lifecycle, stickiness, dwell, sessions, paths, pattern, conformance and segment beside scope, model and by_segment; found: {keys}"
             );
             return Err(InvalidPlan::new("plan", reason));
         }
-        Ok(Self { plan: part("", Value::Object(object))?, scope, model })
+        let plan: Plan = part("", Value::Object(object))?;
+        let plan = match by_segment {
+            Some(segments) => Plan::BySegment(BySegment::new(plan, segments)?),
+            None => plan,
+        };
+        Ok(Self { plan, scope, model })
     }
 }
 
@@ -135,7 +141,15 @@ impl From<Question> for Value {
             Ok(Self::Object(object)) => object,
             _ => Map::new(),
         };
-        let mut written = object(serde_json::to_value(question.plan));
+        let mut written = match &question.plan {
+            // The plan itself stands where it would without segments.
+            Plan::BySegment(plan) => {
+                let mut written = object(serde_json::to_value(plan.plan()));
+                written.insert("by_segment".into(), Self::Object(object(serde_json::to_value(plan.segments()))));
+                written
+            }
+            plan => object(serde_json::to_value(plan)),
+        };
         if !question.scope.is_all() {
             written.insert("scope".into(), Self::Object(object(serde_json::to_value(question.scope))));
         }

@@ -16,6 +16,7 @@ use super::{
     files, index,
     log::Log,
     mark::{self, Mark},
+    named_segments,
     shared::{OpenedEngine, Shared},
     store::on_disk,
     witness::{self, Head, Witness},
@@ -113,6 +114,7 @@ impl Backup {
 
     /// Checks a folder that is ours, on an engine.
     fn check_on(folder: &Path, mark: Mark, open_engine: impl FnOnce(&Path) -> Result<OpenedEngine>) -> Result<Self> {
+        named_segments::read(folder)?;
         let (engine, _) = open_engine(&mark.log(folder))?;
         let log = Log::open(engine)?;
         let witness = Witness::open(folder)?;
@@ -211,6 +213,7 @@ impl BackingUp {
         let engine = self.copying.log().engine();
         engine.apply(changes)?;
         engine.close()?;
+        named_segments::write(&shared.named_segments(), &self.target.folder)?;
         let head = self.copying.head();
         self.target.finish(head, erasures.len())?;
         Ok(Backup {
@@ -250,7 +253,7 @@ impl Target {
         let Some(lock) = mark::claim_empty(folder)? else { return Err(refused("it is not empty")) };
         // The mark goes first: without it, nothing else counts.
         let mut made = vec![folder.join(mark::MARK), first().log(folder), folder.join(witness::FILE)];
-        made.push(folder.join(mark::LOCK));
+        made.extend([folder.join(named_segments::FILE), folder.join(mark::LOCK)]);
         if named.is_empty() {
             named.push(folder.to_owned());
         } else {

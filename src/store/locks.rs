@@ -16,6 +16,8 @@ pub(super) enum Place {
     Erasures,
     /// How long events are kept.
     Rules,
+    /// Segments that have a name.
+    Segments,
     /// Whose turn it is to number.
     Turn,
     /// The line of what waits to be numbered.

@@ -36,6 +36,7 @@ mod mark;
 #[cfg(test)]
 mod memory;
 mod merging;
+mod named_segments;
 mod names_file;
 mod options;
 #[cfg(test)]
@@ -77,6 +78,7 @@ pub use append::{LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS};
 pub use backup::Backup;
 pub use customer::{Customer, JourneyEvent};
 pub use erasures::Erasure;
+pub use named_segments::{LIMIT_NAMED_SEGMENT_BYTES, LIMIT_NAMED_SEGMENTS};
 pub use options::{Durability, StoreOptions};
 pub use receipt::Receipt;
 pub use retention::Retention;

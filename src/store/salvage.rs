@@ -20,6 +20,7 @@ use super::{
     index::{self, Index},
     log::Log,
     mark::{self, Mark},
+    named_segments,
     retention::{Retention, Rules},
     segment::UNSOUND,
     shared::OpenedEngine,
@@ -107,6 +108,10 @@ fn salvage(damaged: &Path, new: &Path, open_engine: OpenEngine<'_>) -> Result<Sa
     let written = write(&wreck, new, open_engine)?;
     drop(wreck);
     files::remove_folder(&new.join("damaged"))?;
+    match named_segments::read(damaged) {
+        Ok(named) => named_segments::write(&named, new)?,
+        Err(error) => note_damage(error, &mut notes)?,
+    }
     Mark::first().write(new)?;
     let store = StoreOptions::new().open(new)?;
     let events = store.len();

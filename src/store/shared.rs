@@ -21,6 +21,7 @@ use super::{
     locks::{Held, Ordered, Place, lock},
     log::Log,
     mark::Mark,
+    named_segments::{self, NamedSegments},
     queue::Queue,
     reopening::Reopening,
     replay::Replay,
@@ -75,6 +76,7 @@ pub(super) struct Shared {
     index: Ordered<Index>,
     erasures: Ordered<Erasures>,
     rules: Ordered<Rules>,
+    named_segments: Ordered<NamedSegments>,
     witness: Ordered<Witness>,
     mark: Ordered<Mark>,
     pub(super) open_engine: OpenEngine,
@@ -155,6 +157,7 @@ impl Shared {
     ) -> Result<Self> {
         let rules = Rules::read(&*log.engine())?;
         let Folder { dir, mark, lock, open_engine } = folder;
+        let named = named_segments::read(&dir)?;
         let Replay { index, writer, tail, .. } = replay;
         Ok(Self {
             dir,
@@ -168,6 +171,7 @@ impl Shared {
             index: Ordered::new(Place::Index, index),
             erasures: Ordered::new(Place::Erasures, erasures),
             rules: Ordered::new(Place::Rules, rules),
+            named_segments: Ordered::new(Place::Segments, named),
             witness: Ordered::new(Place::Witness, witness),
             mark: Ordered::new(Place::Mark, mark),
             open_engine,
@@ -220,7 +224,16 @@ impl Shared {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let view = self.tail().view();
-        Snapshot::new(view, self.names.clone(), self.log.clone())
+        Snapshot::new(view, self.names.clone(), self.log.clone(), self.named_segments())
+    }
+
+    /// Segments that have a name.
+    pub(super) fn named_segments(&self) -> NamedSegments {
+        NamedSegments::clone(&self.named_segments.lock())
+    }
+
+    pub(super) fn set_named_segments(&self, named: NamedSegments) {
+        *self.named_segments.lock() = named;
     }
 
     /// Makes whoever has appended so many events wait a little while room is scarce, so that nobody waits long; and until

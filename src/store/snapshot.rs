@@ -1,8 +1,11 @@
 //! Snapshots: what the store held at one moment, which nothing later changes.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
-use super::{log::Log, scan::Scan, segment::Segment, witness::Head};
+use super::{log::Log, named_segments::NamedSegments, scan::Scan, segment::Segment, witness::Head};
 use crate::{
     codec::Block,
     error::Result,
@@ -43,6 +46,7 @@ pub struct Snapshot {
     view: Arc<View>,
     names: Names,
     log: Log,
+    named_segments: NamedSegments,
 }
 
 /// An event as the log holds it.
@@ -58,8 +62,13 @@ pub struct LoggedEvent {
 }
 
 impl Snapshot {
-    pub(super) fn new(view: Arc<View>, names: Names, log: Log) -> Self {
-        Self { view, names, log }
+    pub(super) fn new(view: Arc<View>, names: Names, log: Log, named_segments: NamedSegments) -> Self {
+        Self { view, names, log, named_segments }
+    }
+
+    /// The segments that had a name at that moment.
+    pub(crate) fn named_segments(&self) -> &BTreeMap<String, crate::model::Segment> {
+        &self.named_segments
     }
 
     /// The last sequence it holds.

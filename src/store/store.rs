@@ -24,7 +24,7 @@ use super::{
     witness::{Head, Witness},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     journey::{NameKind, Names, ReservedNumbers, Tables},
     model::Seq,
 };
@@ -186,6 +186,15 @@ impl Store {
 
     pub(super) fn shared(&self) -> &Shared {
         &self.0.shared
+    }
+
+    /// Does something to the folder, which is ours until the store is closed.
+    pub(super) fn while_open<T>(&self, act: impl FnOnce(&Shared) -> Result<T>) -> Result<T> {
+        let thread = lock(&self.0.thread);
+        if thread.is_none() {
+            return Err(ErrorKind::Closed.into());
+        }
+        act(self.shared())
     }
 
     /// Before something that writes: if the disk was full and is not any more, the log can be written again.

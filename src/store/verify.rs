@@ -9,6 +9,7 @@ use super::{
     ids::{self, IdSums},
     index::{self, Index},
     mark::Mark,
+    named_segments,
     retention::Rules,
     segment::Segment,
     shared::Shared,
@@ -61,6 +62,8 @@ pub enum StorePart {
     /// The journey index: it is built again when the store is opened next, or with
     /// [`StoreOptions::rebuild_index`](crate::StoreOptions::rebuild_index).
     Index,
+    /// The file of segments that have a name: remove it, and [define](Store::define_segment) them again.
+    Segments,
 }
 
 /// Something that is wrong with a store.
@@ -168,6 +171,7 @@ fn look(shared: &Shared, how: Verify, progress: &mut dyn FnMut(Progress)) -> Res
     });
     problems.note(StorePart::Log, erasures)?;
     problems.note(StorePart::Log, Rules::read(&*engine).map(drop))?;
+    problems.note(StorePart::Segments, named_segments::read(&shared.dir).map(drop))?;
     let dir = shared.index_dir();
     problems.note(StorePart::Log, index::witnessed(&dir).and_then(|head| shared.log.check(head)).map(drop))?;
     for error in Index::look_over(&shared.index(), &shared.names) {
@@ -386,6 +390,7 @@ impl fmt::Display for StorePart {
             Self::Witness => "witness",
             Self::Log => "log",
             Self::Index => "index",
+            Self::Segments => "segments",
         })
     }
 }

@@ -36,6 +36,7 @@ mod laws;
 mod paths_oracle;
 mod pattern_oracle;
 mod retention_oracle;
+mod segment_oracle;
 mod sessions_oracle;
 mod stages_oracle;
 mod story;
@@ -43,6 +44,7 @@ mod world;
 
 pub use conditions::any_condition;
 pub use laws::{BrokenLaw, check_arrival, check_bystander, check_laws, check_names};
+pub use segment_oracle::any_segment;
 pub use world::{World, as_json, differences, differences_beyond_rounding, shrink};
 
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
@@ -55,6 +57,7 @@ pub mod oracle {
     pub use super::paths_oracle::paths;
     pub use super::pattern_oracle::pattern;
     pub use super::retention_oracle::retention;
+    pub use super::segment_oracle::{in_segment, members};
     pub use super::sessions_oracle::sessions;
     pub use super::stages_oracle::{stages, transitions};
     pub use super::story::{holding, seen};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::conditions::holds;
-use crate::{Condition, CustomerId, DurationSummary, Event, JourneyModel, Nth, Scope, Seq, TimeBin};
+use super::{conditions::holds, segment_oracle::in_segment};
+use crate::{Condition, CustomerId, DurationSummary, Event, JourneyModel, Nth, Scope, Segment, Seq, TimeBin};
 
 /// One event of a story.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,7 @@ struct Said {
     known_at: Option<u64>,
     filter: Option<Condition>,
     customers: Option<Vec<CustomerId>>,
+    segment: Option<Segment>,
 }
 
 impl<'a> Stories<'a> {
@@ -54,6 +55,10 @@ impl<'a> Stories<'a> {
         if let Some(filter) = &said.filter {
             let seen = by_customer.into_values().flatten();
             by_customer = stories(seen.filter(|told| holds(filter, told.event, told.stage, model)).collect(), model);
+        }
+        if let Some(segment) = &said.segment {
+            let members = in_segment(events, segment, model, scope);
+            by_customer.retain(|customer, _| members.contains(customer));
         }
         Self { by_customer, from: said.from.map(micros), to: said.to.map(micros), end }
     }

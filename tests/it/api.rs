@@ -1,11 +1,11 @@
 //! What public types can do.
 
 use journeylog::{
-    Answer, Breakdown, CohortRetention, CohortRetentionReport, Conformance, ConformanceReport, Customer, Dwell,
-    DwellReport, Error, Event, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle,
-    LifecycleReport, Names, Paths, PathsReport, Pattern, PatternMatches, PatternReport, Query, Question, Receipt,
-    Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions,
-    TransitionsReport,
+    Answer, Breakdown, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
+    ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Funnel, FunnelReport, InvalidPlan, InvalidValue,
+    JourneyModel, Journeys, Lifecycle, LifecycleReport, Members, MembersReport, Names, Paths, PathsReport, Pattern,
+    PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport,
+    Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -27,6 +27,8 @@ fn handles_and_values_cross_threads() {
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(Conformance, ConformanceReport)>();
     crosses::<(Paths, PathsReport, Pattern, PatternMatches, PatternReport)>();
+    crosses::<(Segment, Segments, Members, MembersReport)>();
+    crosses::<(BySegment<Funnel>, BySegmentReport<Report>)>();
     crosses::<(FunnelReport, TransitionsReport, Answer)>();
     crosses::<(Error, InvalidPlan, InvalidValue)>();
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Comparison, Condition, CustomerId, Event, EventBuilder, Funnel, JourneyModel, Journeys, Scope, StageCounts,
+    Comparison, Condition, CustomerId, Event, EventBuilder, Funnel, JourneyModel, Journeys, Scope, Segment, StageCounts,
 };
 
 fn day(day: i64) -> DateTime<Utc> {
@@ -74,6 +74,17 @@ fn a_question_is_asked_of_those_who_consent() {
     assert_eq!(converted(those_who_consent(&journeys, "analytics", day(4))), (1, 1), "ann alone now");
     assert_eq!(converted(those_who_consent(&journeys, "profiling", day(4))), (0, 0), "nobody, and not everybody");
     assert_eq!(converted(those_who_consent(&journeys, "newsletter", day(4))), (1, 0), "cid");
+}
+
+/// The same in one question, as of now: the model reads the segment's stages.
+#[test]
+fn a_segment_asks_for_the_stage_by_itself() {
+    let given = Segment::in_stage("given").build().unwrap();
+    let funnel = Funnel::ordered(["view", "pay"]).build().unwrap();
+    for (to, expected) in [("analytics", (1, 1)), ("profiling", (0, 0)), ("newsletter", (1, 0))] {
+        let report = shop().query().model(consenting(to)).segment(&given).run(&funnel).unwrap();
+        assert_eq!((report.entered, report.converted), expected, "{to}");
+    }
 }
 
 /// Where each event says to what its customer had consented when it was taken, a filter is enough.

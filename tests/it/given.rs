@@ -7,9 +7,9 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Conformance, Count,
     Currency, CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
-    Lifecycle, Matches, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Seq, Sessions,
-    Stickiness, Ties, Touch, Zone,
-    testing::{World, any_condition, as_json, shrink},
+    Lifecycle, Matches, Members, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Segments,
+    Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
 /// Midnight of a day counted from 1970; days may be fractions.
@@ -150,6 +150,9 @@ pub(crate) fn any_scope(seed: u64) -> Scope {
     if rng.u8(..6) == 0 {
         let ids = ["c0", "c2", "nobody"].into_iter().filter(|_| rng.bool());
         scope = scope.customers(ids.map(|id| CustomerId::new(id).unwrap()).collect::<Vec<_>>());
+    }
+    if rng.u8(..5) == 0 {
+        scope = scope.segment(any_segment(rng.u64(..), 2));
     }
     // A range that ends before it begins cannot be asked; then the whole log is.
     if journeys(&[]).query().scope(scope.clone()).run(everything()).is_err() { Scope::all() } else { scope }
@@ -494,4 +497,18 @@ pub(crate) fn any_conformance(seed: u64) -> Conformance {
         plan = plan.list_customers();
     }
     plan.build().unwrap()
+}
+
+/// Any segment, its customers listed or not.
+pub(crate) fn any_members(seed: u64) -> Members {
+    let members = Members::of(any_segment(seed, 2));
+    if seed.is_multiple_of(2) { members.list_customers() } else { members }
+}
+
+/// Up to three segments that often overlap, with everybody else or without.
+pub(crate) fn any_segments(seed: u64) -> Segments {
+    let mut rng = Rng::with_seed(seed ^ 0xb5e);
+    let labels = ["a", "b", "c"].into_iter().take(rng.usize(1..=3));
+    let segments = labels.fold(Segments::new(), |all, label| all.add(label, any_segment(rng.u64(..), 1)));
+    if rng.bool() { segments.others("all others") } else { segments }
 }

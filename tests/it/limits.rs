@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Analysis, Binder, Breakdown, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal, Event,
-    EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES, LIMIT_GROUPS,
-    LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS,
+    Analysis, Binder, Breakdown, BySegment, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal,
+    Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES,
+    LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS,
     LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS,
-    LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Paths, Pattern, PatternMatches, Period,
-    PropertyValue, Question, Sessions, StageCounts, StageName, Stickiness, Touchpoint, Transitions,
+    LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS,
+    LIMIT_STICKINESS_PERIODS, Paths, Pattern, PatternMatches, Period, PropertyValue, Question, Segment, SegmentBuilder,
+    Segments, Sessions, StageCounts, StageName, Stickiness, Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -153,6 +154,33 @@ fn plans_have_limits() {
         Question::read(&format!("{plan}{}", " ".repeat(n - plan.len())))
     };
     edge(LIMIT_QUESTION_BYTES, text, "JSON: has 16777217 bytes, the limit is 16777216");
+}
+
+#[test]
+fn segments_have_limits() {
+    let leaves = |n| Segment::any((0..n).map(|_| Segment::did("a"))).build();
+    shown(LIMIT_SEGMENT_LEAVES, leaves, "segment: has 65 leaves or more, the limit is 64");
+    let empty = |n| Segment::all((0..n).map(|_| Segment::any(Vec::<SegmentBuilder>::new()))).build();
+    edge(LIMIT_SEGMENT_LEAVES, empty, "the limit is 64");
+    let nested = |n: usize| (1..n).fold(Segment::did("a"), |inner, _| inner.negated()).build();
+    shown(LIMIT_SEGMENT_DEPTH, nested, "nests deeper than 32");
+    let json = |n: usize| {
+        let (open, close) = (r#"{"not":"#.repeat(n - 1), "}".repeat(n - 1));
+        Question::read(&format!(r#"{{"segment":{{"of":{open}{{"stage":"purchase"}}{close}}}}}"#))
+    };
+    edge(LIMIT_SEGMENT_DEPTH, json, "nests deeper than 32");
+    let condition = |n: usize| Segment::did((1..n).fold(at("a"), |inner, _| inner.negated())).build();
+    edge(32, condition, "segment.did.condition: nests deeper than 32");
+    let several = |n: usize| {
+        let segments = names(n).fold(Segments::new(), |all, name| all.add(name, Segment::did("a").build().unwrap()));
+        BySegment::new(Transitions::of_question(), segments)
+    };
+    shown(LIMIT_SEGMENTS, several, "by_segment: has 65 segments, 1 to 64 are allowed");
+    let with_others = |n: usize| {
+        let segments = names(n - 1).fold(Segments::new(), |all, name| all.add(name, "a")).others("others");
+        BySegment::new(Transitions::of_question(), segments)
+    };
+    edge(LIMIT_SEGMENTS, with_others, "by_segment: has 65 segments");
 }
 
 /// An analysis of one's own that registers so many conditions at once.

@@ -29,6 +29,7 @@ mod privacy;
 mod profile;
 mod retention;
 mod scope;
+mod segments;
 mod sessions;
 mod stages;
 mod transitions;

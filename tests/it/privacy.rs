@@ -9,11 +9,11 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, Channel, CohortRetention, Comparison, Condition, Conformance, CustomerId,
-    Dwell, Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel,
-    Journeys, Lifecycle, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question, Retention,
-    Scope, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window,
-    export,
+    Analysis, Binder, Bound, Breakdown, BySegment, Channel, CohortRetention, Comparison, Condition, Conformance,
+    CustomerId, Dwell, Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey,
+    JourneyModel, Journeys, Lifecycle, Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue,
+    Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables,
+    Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -245,6 +245,8 @@ fn choices(shown: &mut Shown) {
     shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
     shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
     shown.value("PathDirection", &journeylog::PathDirection::Forward);
+    shown.value("WhichAnswer", &journeylog::WhichAnswer::Any);
+    shown.value("SegmentRef", &journeylog::SegmentRef::from("loyal"));
     shown.value("Zone", &journeylog::Zone::UTC);
     shown.value("Stage", &journeylog::Stage::Awareness);
     shown.value("MoveKind", &journeylog::MoveKind::Advance);
@@ -340,6 +342,9 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("Pattern", &pattern);
     let conformance = Conformance::of_question().list_customers();
     shown.lock().unwrap().value("ConformanceBuilder", &conformance);
+    let segment = Segment::did(about_a_person()).then("view").or(Segment::last("view").is(about_a_person()));
+    shown.lock().unwrap().value("SegmentBuilder", &segment);
+    let segment = segment.build().unwrap();
     let plans = [
         conformance.build().unwrap().into(),
         PatternMatches::of(pattern).list_customers().into(),
@@ -353,8 +358,13 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         sessions.clone().build().unwrap().into(),
         Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().into(),
         Stickiness::of(about_a_person(), journeylog::Period::MONTH, 1_000).unwrap().list_customers().into(),
+        Members::of(&segment).list_customers().into(),
+        Plan::BySegment(
+            BySegment::new(Members::of(&segment).list_customers().into(), Segments::new().add("a", &segment)).unwrap(),
+        ),
     ];
-    let scope = Scope::all().filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]);
+    let scope =
+        Scope::all().segment(&segment).filter(about_a_person()).customers([CustomerId::new(secret(1)).unwrap()]);
     for plan in plans {
         shown.lock().unwrap().value("Plan", &plan);
         let report = store.query().run(Watching(plan.clone(), shown)).unwrap();
@@ -465,6 +475,10 @@ fn refused(shown: &mut Shown, store: &Store) {
         r#"{"funnel":{"steps":["SECRET"]}}"#,
         r#"{"funnel":{"steps":[{"touchpoint":"view"}],"window":"SECRET"}}"#,
         r#"{"funnel":{"steps":[{"property":"phone","in":"SECRET"}]}}"#,
+        r#"{"segment":{"of":{"did":{"property":"phone","in":"SECRET"}}}}"#,
+        r#"{"segment":{"of":{"did":{"touchpoint":"view"},"past":"SECRET","at_least":"SECRET"}}}"#,
+        r#"{"segment":{"of":{"score":"SECRET"}}}"#,
+        r#"{"stages":{},"by_segment":"SECRET"}"#,
         r#"{"transitions":{},"scope":{"customers":"SECRET"}}"#,
         r#"{"transitions":{},"scope":{"from":"SECRET"}}"#,
         r#"{"transitions":{},"scope":{"customers":["SECRET\u0001"]}}"#,

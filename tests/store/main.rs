@@ -27,6 +27,7 @@ mod private;
 mod readers;
 mod recovery;
 mod retention;
+mod segments;
 mod settle;
 mod snapshot;
 mod soak;

@@ -1,0 +1,876 @@
+//! Segments: which customers, by what they did, did not do, are, or scored.
+
+use std::ops::Range;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    Comparison, Condition, Currency, Micros, RefusedName, StageName, Survey, Window, check_name, read_maybe_time,
+};
+use crate::error::{InvalidPlan, InvalidValue, without_value};
+
+/// Segments nest at most this deep.
+pub const LIMIT_SEGMENT_DEPTH: usize = 32;
+/// A segment has at most so many parts that are no `all`, `any` or `not` of others.
+pub const LIMIT_SEGMENT_LEAVES: usize = 64;
+
+/// A set of customers, chosen by what they did, did not do, are, or scored.
+///
+/// # Question
+/// Who put something in the cart and did not buy within three days? Who bought twice this year, and is unhappy?
+///
+/// # Definition
+/// A segment looks at a customer's whole history: all their events up to the scope's `as_of` and `known_at`. It is not narrowed
+/// by the scope's range or filter: whoever filters for one channel still asks what customers did at all. Its stages are read by
+/// the question's journey model.
+///
+/// | JSON | Rust | the customers who |
+/// |---|---|---|
+/// | `{"did":C}` | [`did`](Self::did) | have an event for which the [`Condition`] C holds; with `at_least`, `at_most` (none is at most any number) or `exactly`, so many |
+/// | `{"did_not":C}` | [`did_not`](Self::did_not) | have none |
+/// | `{"did":C,"then":D,"within":"3d"}` | [`then`](SegmentBuilder::then) | have an event C, and another event D not earlier than it and not later than so long after it, inclusive; without `within`, any time after |
+/// | `{"did":C,"then_not":D,"within":"3d"}` | [`then_not`](SegmentBuilder::then_not) | have an event C whose time is over at the end of observation, and that is not followed so |
+/// | `{"first":C,"is":D}`, `{"last":C,"is":D}` | [`first`](Self::first), [`last`](Self::last) | have an event C, and D holds for the first (last) of these |
+/// | `{"stage":"purchase"}` | [`in_stage`](Self::in_stage) | are in that stage at the end of observation |
+/// | `{"reached":"purchase"}` | [`reached`](Self::reached) | came into that stage |
+/// | `{"score":{"survey":"nps","le":6}}` | [`score`](Self::score) | answered that survey, and the latest answer compares so; or `"answer":"first"`, or `"any"` of them |
+/// | `{"value":{"currency":"EUR","ge":"500"},"of":C}` | [`value`](Self::value) | spent so much: the sum of the money of their events C (all, without `of`) in that currency, which is 0 if there is none |
+/// | `{"all":[..]}`, `{"any":[..]}`, `{"not":..}` | [`all`](Self::all), [`any`](Self::any), [`negated`](SegmentBuilder::negated) | are in all of these segments (`[]`: everyone), in any of them (`[]`: no one), not in that one |
+///
+/// **Times.** All but `stage` take `"from"` (inclusive), `"to"` (exclusive) and `"past":"30d"`, the time from so long before the end
+/// of observation on, inclusive; several must all hold. Of `did`, `did_not`, `score` and `value` other events are not looked at.
+/// Of `then` and `then_not` they say which events C count; D is looked for up to the end of observation. Of `first` and `last`
+/// they say when the very first (last) event C must have happened, and of `reached` when a visit to the stage must have begun.
+///
+/// **Not yet.** Whoever put something in the cart yesterday has not failed to buy within three days: they are *pending*, in
+/// neither the segment with `then` nor the one with `then_not`. An event's time is over if so long after it observation has ended,
+/// as in a [`Funnel`](crate::Funnel). Without `within` nothing is pending: `then_not` is "not up to now". Mind that `not` of a `then` is
+/// everybody else, those who never put anything in the cart and those pending among them.
+///
+/// **Several.** `then` and `then_not` ask whether there is *an* event C that was (was not) followed: whoever left one cart and bought
+/// with the next is in both. "Left a cart, and never bought within three days of one" is both `then_not` and `not` `then`.
+///
+/// **Ties.** C and D of `then` may happen at the same instant in either order, and one event serves only one of them, as in a funnel. The
+/// first, the last, the latest answer and the current stage follow the order of the log where several events share an instant.
+///
+/// # Worked example
+/// ```
+/// use chrono::{DateTime, TimeDelta, Utc};
+/// use journeylog::{Event, Journeys, Members, Segment};
+///
+/// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
+/// let journeys = Journeys::of([
+///     Event::at(day(0), "ann", "add_to_cart"), Event::at(day(3), "ann", "purchase"), // three days are still within
+///     Event::at(day(0), "bob", "add_to_cart"), Event::at(day(4), "bob", "purchase"), // too late
+///     Event::at(day(2), "cat", "add_to_cart"), // pending: her three days end on day 5
+///     Event::at(day(1), "dan", "purchase"),
+/// ])?;
+/// let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build()?;
+/// let read: Segment = serde_json::from_str(
+///     r#"{"did":{"touchpoint":"add_to_cart"},"then_not":{"touchpoint":"purchase"},"within":"3d"}"#,
+/// )?;
+/// assert_eq!(read, abandoned);
+///
+/// let asked = journeys.query().run(&Members::of(&abandoned).list_customers())?;
+/// assert_eq!((asked.members.some, asked.members.of), (1, 4));
+/// assert_eq!(asked.customers.unwrap()[0].as_str(), "bob");
+/// let later = journeys.query().as_of(day(5)).run(&Members::of(&abandoned))?;
+/// assert_eq!(later.members.some, 2); // by then Cat has not bought either
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Options
+/// A segment is the scope of a question ([`Query::segment`](crate::Query::segment)), its breakdown
+/// ([`BySegment`](crate::BySegment)), or what is counted ([`Members`](crate::Members)). It nests at most 32 deep and has at most 64
+/// leaves.
+///
+/// # Cost
+/// Time: each event is looked at once for all leaves of a segment that count or compare, and once more for each `value`; whatever a
+/// question needs of the same columns is read once. Memory: the matching events of the few thousand rows that are read at a time.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Value")]
+#[must_use = "a segment says nothing until it is asked for"]
+pub struct Segment(Box<Form>);
+
+impl Serialize for Segment {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+/// A segment in the making; see [`Segment`]. Settings that its kind does not take are refused by [`build`](Self::build).
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "a segment is only made by build"]
+pub struct SegmentBuilder {
+    form: Form,
+    refused: Option<InvalidValue>,
+}
+
+/// Which answers of a customer to a survey are compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WhichAnswer {
+    /// The latest. The default.
+    #[default]
+    Latest,
+    /// The first.
+    First,
+    /// Each of them: one that compares so is enough.
+    Any,
+}
+
+/// The JSON form of a segment: one of the first eleven keys, and what that takes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    all: Option<Vec<Form>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    any: Option<Vec<Form>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not: Option<Box<Form>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    did: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    did_not: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stage: Option<StageName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reached: Option<StageName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    score: Option<Score>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<Sum>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    then: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    then_not: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    within: Option<Window>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_least: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_most: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exactly: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    is: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<WhichAnswer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<Condition>,
+    #[serde(default, deserialize_with = "read_maybe_time", skip_serializing_if = "Option::is_none")]
+    from: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "read_maybe_time", skip_serializing_if = "Option::is_none")]
+    to: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    past: Option<Window>,
+}
+
+/// How a score compares: a condition on feedback, without the key that says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+struct Score(Condition);
+
+/// The same of a sum of money.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+struct Sum(Condition);
+
+impl TryFrom<Value> for Score {
+    type Error = InvalidValue;
+    fn try_from(value: Value) -> Result<Self, InvalidValue> {
+        Condition::try_from(json!({ "feedback": value })).map(Self)
+    }
+}
+
+impl From<Score> for Value {
+    fn from(Score(condition): Score) -> Self {
+        Self::from(condition).get_mut("feedback").map_or(Self::Null, Self::take)
+    }
+}
+
+impl TryFrom<Value> for Sum {
+    type Error = InvalidValue;
+    fn try_from(value: Value) -> Result<Self, InvalidValue> {
+        Condition::try_from(json!({ "value": value })).map(Self)
+    }
+}
+
+impl From<Sum> for Value {
+    fn from(Sum(condition): Sum) -> Self {
+        Self::from(condition).get_mut("value").map_or(Self::Null, Self::take)
+    }
+}
+
+/// A part of a segment, checked. What a customer *is* stands here too: a condition on a profile will be a leaf of its own.
+#[derive(Debug, Clone)]
+pub(crate) enum SegmentPart {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    /// Events for which it holds, as many.
+    Did {
+        when: Condition,
+        least: u32,
+        most: Option<u32>,
+        span: SegmentSpan,
+    },
+    /// An event, and whether another follows it.
+    Then {
+        when: Condition,
+        then: Condition,
+        within: Option<Window>,
+        follows: bool,
+        span: SegmentSpan,
+    },
+    /// What holds for the first or last event for which a condition does, and when it happened.
+    Edge {
+        when: Condition,
+        is_last: bool,
+        is: Option<Condition>,
+        span: SegmentSpan,
+    },
+    Stage(StageName),
+    Reached(StageName, SegmentSpan),
+    Value {
+        of: Condition,
+        currency: Currency,
+        test: Comparison<Decimal>,
+        span: SegmentSpan,
+    },
+}
+
+/// The times that a part of a segment looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentSpan {
+    pub(crate) from: Option<Micros>,
+    pub(crate) to: Option<Micros>,
+    /// So long before the end of observation and later.
+    pub(crate) past: Option<Window>,
+    /// Whether the first or last event is that of these times, and not that of all which must lie in them.
+    pub(crate) narrows: bool,
+}
+
+impl Segment {
+    fn begin(form: Form) -> SegmentBuilder {
+        SegmentBuilder { form, refused: None }
+    }
+
+    fn of<C>(when: C, put: impl FnOnce(Condition) -> Form) -> SegmentBuilder
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        match when.try_into() {
+            Ok(condition) => Self::begin(put(condition)),
+            Err(e) => SegmentBuilder { form: Form::default(), refused: Some(e.into().into()) },
+        }
+    }
+
+    fn named(stage: &str, put: impl FnOnce(StageName) -> Form) -> SegmentBuilder {
+        match StageName::new(stage) {
+            Ok(stage) => Self::begin(put(stage)),
+            Err(e) => SegmentBuilder { form: Form::default(), refused: Some(e) },
+        }
+    }
+
+    /// Customers with an event for which this holds, or as many as the builder says. A text alone is a touchpoint.
+    pub fn did<C>(when: C) -> SegmentBuilder
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        Self::of(when, |when| Form { did: Some(when), ..Form::default() })
+    }
+
+    /// Customers without an event for which this holds.
+    pub fn did_not<C>(when: C) -> SegmentBuilder
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        Self::of(when, |when| Form { did_not: Some(when), ..Form::default() })
+    }
+
+    /// Customers of whose events for which this holds the first is as the builder says: [`is`](SegmentBuilder::is), or within a time.
+    /// The very first event is that of `Condition::All(vec![])`.
+    pub fn first<C>(when: C) -> SegmentBuilder
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        Self::of(when, |when| Form { first: Some(when), ..Form::default() })
+    }
+
+    /// The same of the last.
+    pub fn last<C>(when: C) -> SegmentBuilder
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        Self::of(when, |when| Form { last: Some(when), ..Form::default() })
+    }
+
+    /// Customers who are in this stage at the end of observation.
+    pub fn in_stage(stage: impl AsRef<str>) -> SegmentBuilder {
+        Self::named(stage.as_ref(), |stage| Form { stage: Some(stage), ..Form::default() })
+    }
+
+    /// Customers who came into this stage.
+    pub fn reached(stage: impl AsRef<str>) -> SegmentBuilder {
+        Self::named(stage.as_ref(), |stage| Form { reached: Some(stage), ..Form::default() })
+    }
+
+    /// Customers whose latest answer to this survey compares so.
+    pub fn score(survey: Survey, test: Comparison<u8>) -> SegmentBuilder {
+        let score = Score(Condition::Feedback { survey: Some(survey), test });
+        Self::begin(Form { score: Some(score), ..Form::default() })
+    }
+
+    /// Customers the sum of whose money in this currency compares so.
+    pub fn value(currency: Currency, test: Comparison<Decimal>) -> SegmentBuilder {
+        let sum = Sum(Condition::Value { currency: Some(currency), test });
+        Self::begin(Form { value: Some(sum), ..Form::default() })
+    }
+
+    /// Customers who are in all of these.
+    pub fn all<S: Into<SegmentBuilder>>(segments: impl IntoIterator<Item = S>) -> SegmentBuilder {
+        let (forms, refused) = taken_apart(segments);
+        SegmentBuilder { form: Form { all: Some(forms), ..Form::default() }, refused }
+    }
+
+    /// Customers who are in any of these.
+    pub fn any<S: Into<SegmentBuilder>>(segments: impl IntoIterator<Item = S>) -> SegmentBuilder {
+        let (forms, refused) = taken_apart(segments);
+        SegmentBuilder { form: Form { any: Some(forms), ..Form::default() }, refused }
+    }
+
+    /// What it asks, taken apart.
+    pub(crate) fn part(&self) -> Result<SegmentPart, InvalidPlan> {
+        self.0.read("segment", LIMIT_SEGMENT_DEPTH, &mut 0)
+    }
+}
+
+fn taken_apart<S: Into<SegmentBuilder>>(segments: impl IntoIterator<Item = S>) -> (Vec<Form>, Option<InvalidValue>) {
+    let mut first_refused = None;
+    let take = |segment: S| {
+        let SegmentBuilder { form, refused } = segment.into();
+        first_refused = first_refused.take().or(refused);
+        form
+    };
+    (segments.into_iter().map(take).collect(), first_refused)
+}
+
+impl From<Segment> for SegmentBuilder {
+    fn from(Segment(form): Segment) -> Self {
+        Segment::begin(*form)
+    }
+}
+
+impl From<&Segment> for SegmentBuilder {
+    fn from(segment: &Segment) -> Self {
+        segment.clone().into()
+    }
+}
+
+impl SegmentBuilder {
+    fn condition<C>(&mut self, condition: C) -> Option<Condition>
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        match condition.try_into() {
+            Ok(condition) => Some(condition),
+            Err(e) => {
+                self.refused = Some(e.into().into());
+                None
+            }
+        }
+    }
+
+    fn window(&mut self, key: &str, span: TimeDelta) -> Option<Window> {
+        match Window::try_from(span) {
+            Ok(window) => Some(window),
+            Err(e) => {
+                self.refused = Some(InvalidValue::new(key, e.reason()));
+                None
+            }
+        }
+    }
+
+    /// Of `did`: an event for which this holds must follow.
+    pub fn then<C>(mut self, next: C) -> Self
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        self.form.then = self.condition(next);
+        self
+    }
+
+    /// Of `did`: no event for which this holds must follow, and the time for it must be over.
+    pub fn then_not<C>(mut self, next: C) -> Self
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        self.form.then_not = self.condition(next);
+        self
+    }
+
+    /// Of `then` and `then_not`: how long after it, inclusive. The default is any time.
+    pub fn within(mut self, window: TimeDelta) -> Self {
+        self.form.within = self.window("within", window);
+        self
+    }
+
+    /// Of `did`: so many events or more. The default is 1, or 0 if there is an [`at_most`](Self::at_most).
+    pub fn at_least(mut self, count: u32) -> Self {
+        self.form.at_least = Some(count);
+        self
+    }
+
+    /// Of `did`: so many events or fewer, none among them.
+    pub fn at_most(mut self, count: u32) -> Self {
+        self.form.at_most = Some(count);
+        self
+    }
+
+    /// Of `did`: so many events.
+    pub fn exactly(mut self, count: u32) -> Self {
+        self.form.exactly = Some(count);
+        self
+    }
+
+    /// Of `first` and `last`: this must hold for that event too.
+    pub fn is<C>(mut self, condition: C) -> Self
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        self.form.is = self.condition(condition);
+        self
+    }
+
+    /// Of `score`: which answers are compared. The default is the latest.
+    pub fn answer(mut self, which: WhichAnswer) -> Self {
+        self.form.answer = Some(which);
+        self
+    }
+
+    /// Of `value`: the money of events for which this holds. The default is that of all.
+    pub fn of<C>(mut self, when: C) -> Self
+    where
+        C: TryInto<Condition, Error: Into<RefusedName>>,
+    {
+        self.form.of = self.condition(when);
+        self
+    }
+
+    /// In this time; the start is in, the end is not.
+    pub fn between(mut self, range: Range<DateTime<Utc>>) -> Self {
+        (self.form.from, self.form.to) = (Some(range.start), Some(range.end));
+        self
+    }
+
+    /// From this moment on.
+    pub fn from(mut self, from: DateTime<Utc>) -> Self {
+        self.form.from = Some(from);
+        self
+    }
+
+    /// Before this moment.
+    pub fn to(mut self, to: DateTime<Utc>) -> Self {
+        self.form.to = Some(to);
+        self
+    }
+
+    /// In this long a time before the end of observation, both ends in.
+    pub fn past(mut self, window: TimeDelta) -> Self {
+        self.form.past = self.window("past", window);
+        self
+    }
+
+    /// Customers who are in this and in the other.
+    pub fn and(self, other: impl Into<Self>) -> Self {
+        Segment::all([self, other.into()])
+    }
+
+    /// Customers who are in this or in the other.
+    pub fn or(self, other: impl Into<Self>) -> Self {
+        Segment::any([self, other.into()])
+    }
+
+    /// All other customers.
+    pub fn negated(self) -> Self {
+        Self { form: Form { not: Some(Box::new(self.form)), ..Form::default() }, refused: self.refused }
+    }
+
+    /// Checks and makes the segment.
+    ///
+    /// # Errors
+    /// [`InvalidPlan`] if a part was refused, or has settings that it does not take; if a condition cannot be asked; if a time ends
+    /// before it begins, or a count can never be; if it nests deeper than 32 or has more than 64 leaves.
+    pub fn build(self) -> Result<Segment, InvalidPlan> {
+        if let Some(refused) = self.refused {
+            return Err(refused.within("segment").into());
+        }
+        let segment = Segment(Box::new(self.form));
+        segment.part()?;
+        Ok(segment)
+    }
+}
+
+impl TryFrom<Value> for Segment {
+    type Error = InvalidPlan;
+
+    fn try_from(value: Value) -> Result<Self, InvalidPlan> {
+        check_shape("segment", &value, LIMIT_SEGMENT_DEPTH)?;
+        let form = serde_path_to_error::deserialize(value).map_err(|e| {
+            let path = e.path().to_string();
+            let at = if path == "." { "segment".to_owned() } else { format!("segment.{path}") };
+            InvalidPlan::new(at, without_value(e.inner().to_string()))
+        });
+        Segment::begin(form?).build()
+    }
+}
+
+/// Refuses what nests too deep before anything is made of it, since a value made by hand has no limit of its own; and lists
+/// where a segment should stand.
+fn check_shape(at: &str, value: &Value, depth: usize) -> Result<(), InvalidPlan> {
+    let below = depth.checked_sub(1).ok_or_else(|| too_deep("segment"))?;
+    let Some(object) = value.as_object() else {
+        return Err(InvalidPlan::new(at, "is not an object such as {\"did\":{..}}"));
+    };
+    for key in ["all", "any"] {
+        for (i, inner) in object.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {
+            check_shape(&format!("{at}.{key}[{i}]"), inner, below)?;
+        }
+    }
+    object.get("not").map_or(Ok(()), |inner| check_shape(&format!("{at}.not"), inner, below))
+}
+
+fn too_deep(at: &str) -> InvalidPlan {
+    InvalidPlan::new(at, format!("nests deeper than {LIMIT_SEGMENT_DEPTH}"))
+}
+
+const TIMES: &[&str] = &["from", "to", "past"];
+
+impl Form {
+    /// The keys that are there of those that say what it is, and of those that say more.
+    fn keys(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let heads = [
+            ("all", self.all.is_some()),
+            ("any", self.any.is_some()),
+            ("not", self.not.is_some()),
+            ("did", self.did.is_some()),
+            ("did_not", self.did_not.is_some()),
+            ("first", self.first.is_some()),
+            ("last", self.last.is_some()),
+            ("stage", self.stage.is_some()),
+            ("reached", self.reached.is_some()),
+            ("score", self.score.is_some()),
+            ("value", self.value.is_some()),
+        ];
+        let more = [
+            ("then", self.then.is_some()),
+            ("then_not", self.then_not.is_some()),
+            ("within", self.within.is_some()),
+            ("at_least", self.at_least.is_some()),
+            ("at_most", self.at_most.is_some()),
+            ("exactly", self.exactly.is_some()),
+            ("is", self.is.is_some()),
+            ("answer", self.answer.is_some()),
+            ("of", self.of.is_some()),
+            ("from", self.from.is_some()),
+            ("to", self.to.is_some()),
+            ("past", self.past.is_some()),
+        ];
+        let there = |keys: &[(&'static str, bool)]| keys.iter().filter(|(_, is)| *is).map(|(key, _)| *key).collect();
+        (there(&heads), there(&more))
+    }
+
+    /// What the keys that are there stand for, if they go together.
+    fn read(&self, at: &str, depth: usize, leaves: &mut usize) -> Result<SegmentPart, InvalidPlan> {
+        let below = depth.checked_sub(1).ok_or_else(|| too_deep(at))?;
+        let refuse = |key: &str, reason: String| Err(InvalidPlan::new(format!("{at}.{key}"), reason));
+        let (heads, more) = self.keys();
+        let [head] = *heads.as_slice() else {
+            let found = if heads.is_empty() { "none".to_owned() } else { heads.join(", ") };
+            let reason = format!(
+                "needs one of did, did_not, first, last, stage, reached, score, value, all, any, not; found {found}"
+            );
+            return Err(InvalidPlan::new(at, reason));
+        };
+        let follows = self.then.is_some() || self.then_not.is_some();
+        let (takes, times): (&[&str], &[&str]) = match head {
+            "all" | "any" | "not" | "stage" => (&[], &[]),
+            "did" if follows => (&["then", "then_not", "within"], TIMES),
+            "did" => (&["at_least", "at_most", "exactly"], TIMES),
+            "first" | "last" => (&["is"], TIMES),
+            "score" => (&["answer"], TIMES),
+            "value" => (&["of"], TIMES),
+            _ => (&[], TIMES),
+        };
+        if let Some(key) = more.iter().find(|key| !takes.contains(key) && !times.contains(key)) {
+            let with = if follows && head == "did" { "did with then or then_not" } else { head };
+            return refuse(key, format!("is nothing that {with} takes"));
+        }
+        let list = |list: &[Self], leaves: &mut usize| {
+            if list.is_empty() {
+                count_leaf(leaves)?;
+            }
+            let one = |(i, form): (usize, &Self)| form.read(&format!("{at}.{head}[{i}]"), below, leaves);
+            list.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>()
+        };
+        match (&self.all, &self.any, &self.not) {
+            (Some(all), ..) => return list(all, leaves).map(SegmentPart::All),
+            (_, Some(any), _) => return list(any, leaves).map(SegmentPart::Any),
+            (.., Some(not)) => {
+                let inner = not.read(&format!("{at}.not"), below, leaves)?;
+                return Ok(SegmentPart::Not(Box::new(inner)));
+            }
+            _ => {}
+        }
+        count_leaf(leaves)?;
+        self.leaf(at)
+    }
+
+    fn leaf(&self, at: &str) -> Result<SegmentPart, InvalidPlan> {
+        let refuse = |key: &str, reason: &str| Err(InvalidPlan::new(format!("{at}.{key}"), reason));
+        let checked = |key: &str, condition: &Condition| {
+            condition.check().map_err(|e| e.within(&format!("{at}.{key}")))?;
+            Ok::<_, InvalidPlan>(condition.clone())
+        };
+        let span = self.span(at)?;
+        if let Some(did) = &self.did {
+            let when = checked("did", did)?;
+            return match (&self.then, &self.then_not) {
+                (Some(_), Some(_)) => refuse("then_not", "goes not with then: combine two segments"),
+                (Some(then), None) => {
+                    let then = checked("then", then)?;
+                    Ok(SegmentPart::Then { when, then, within: self.within, follows: true, span })
+                }
+                (None, Some(then)) => {
+                    let then = checked("then_not", then)?;
+                    Ok(SegmentPart::Then { when, then, within: self.within, follows: false, span })
+                }
+                (None, None) => {
+                    let (least, most) = match (self.exactly, self.at_least, self.at_most) {
+                        (Some(count), None, None) => (count, Some(count)),
+                        (Some(_), ..) => return refuse("exactly", "goes not with at_least or at_most"),
+                        (None, None, None) => (1, None),
+                        (None, least, most) => (least.unwrap_or(0), most),
+                    };
+                    if most.is_some_and(|most| least > most) {
+                        return refuse("at_most", "is less than at_least");
+                    }
+                    Ok(SegmentPart::Did { when, least, most, span })
+                }
+            };
+        }
+        if let Some(when) = &self.did_not {
+            return Ok(SegmentPart::Did { when: checked("did_not", when)?, least: 0, most: Some(0), span });
+        }
+        for (key, when, is_last) in [("first", &self.first, false), ("last", &self.last, true)] {
+            let Some(when) = when else { continue };
+            let when = checked(key, when)?;
+            let is = self.is.as_ref().map(|is| checked("is", is)).transpose()?;
+            if is.is_none() && self.from.is_none() && self.to.is_none() && self.past.is_none() {
+                return refuse(key, "says nothing: give is, from, to or past");
+            }
+            return Ok(SegmentPart::Edge { when, is_last, is, span });
+        }
+        if let Some(Score(condition)) = &self.score {
+            let Condition::Feedback { survey: Some(survey), .. } = condition else {
+                return refuse("score", "takes one survey and one comparison");
+            };
+            checked("score", condition)?;
+            let answers = Condition::feedback(*survey, Comparison::Exists(true));
+            return Ok(match self.answer.unwrap_or_default() {
+                WhichAnswer::Any => SegmentPart::Did { when: condition.clone(), least: 1, most: None, span },
+                // Of the answers in that time, and not of all the first or last if it lies in that time.
+                which => SegmentPart::Edge {
+                    when: answers,
+                    is_last: which == WhichAnswer::Latest,
+                    is: Some(condition.clone()),
+                    span: SegmentSpan { narrows: true, ..span },
+                },
+            });
+        }
+        if let Some(Sum(condition)) = &self.value {
+            return match condition {
+                Condition::Value { test: Comparison::Exists(_), .. } => {
+                    refuse("value", "compares a sum, which is always there: exists says nothing")
+                }
+                Condition::Value { currency: Some(currency), test } => {
+                    checked("value", condition)?;
+                    let of = self.of.as_ref().map(|of| checked("of", of)).transpose()?;
+                    let of = of.unwrap_or_else(|| Condition::All(Vec::new()));
+                    Ok(SegmentPart::Value { of, currency: *currency, test: test.clone(), span })
+                }
+                _ => refuse("value", "takes one currency and one comparison"),
+            };
+        }
+        match (&self.stage, &self.reached) {
+            (Some(stage), _) => Ok(SegmentPart::Stage(stage.clone())),
+            (_, Some(stage)) => Ok(SegmentPart::Reached(stage.clone(), span)),
+            _ => Err(InvalidPlan::new(at, "is empty")),
+        }
+    }
+
+    fn span(&self, at: &str) -> Result<SegmentSpan, InvalidPlan> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from >= to
+        {
+            return Err(InvalidPlan::new(format!("{at}.to"), "is not after from"));
+        }
+        Ok(SegmentSpan {
+            from: self.from.map(Into::into),
+            to: self.to.map(Into::into),
+            past: self.past,
+            narrows: false,
+        })
+    }
+}
+
+fn count_leaf(leaves: &mut usize) -> Result<(), InvalidPlan> {
+    *leaves += 1;
+    if *leaves > LIMIT_SEGMENT_LEAVES {
+        let reason = format!("has {leaves} leaves or more, the limit is {LIMIT_SEGMENT_LEAVES}");
+        return Err(InvalidPlan::new("segment", reason));
+    }
+    Ok(())
+}
+
+/// A segment, or the name under which a store keeps one ([`Store::define_segment`](crate::Store::define_segment)). In JSON an
+/// object or a text.
+///
+/// A name is looked up when the question is asked: in the snapshot that it is asked of.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Value")]
+#[non_exhaustive]
+pub enum SegmentRef {
+    /// The segment.
+    Is(Segment),
+    /// Its name.
+    Named(String),
+}
+
+impl Serialize for SegmentRef {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Is(segment) => segment.serialize(to),
+            Self::Named(name) => name.serialize(to),
+        }
+    }
+}
+
+impl TryFrom<Value> for SegmentRef {
+    type Error = InvalidPlan;
+    fn try_from(value: Value) -> Result<Self, InvalidPlan> {
+        match value {
+            Value::String(name) => {
+                check_name("segment", &name)?;
+                Ok(Self::Named(name))
+            }
+            value => Segment::try_from(value).map(Self::Is),
+        }
+    }
+}
+
+impl From<Segment> for SegmentRef {
+    fn from(segment: Segment) -> Self {
+        Self::Is(segment)
+    }
+}
+
+impl From<&Segment> for SegmentRef {
+    fn from(segment: &Segment) -> Self {
+        Self::Is(segment.clone())
+    }
+}
+
+impl From<&str> for SegmentRef {
+    fn from(name: &str) -> Self {
+        Self::Named(name.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(text: &str) -> Result<Segment, InvalidPlan> {
+        serde_json::from_str::<Value>(text).unwrap().try_into()
+    }
+
+    #[test]
+    fn each_form_is_itself_again() {
+        for text in [
+            r#"{"did":{"touchpoint":"a"}}"#,
+            r#"{"did":{"touchpoint":"a"},"at_least":2,"at_most":5,"past":"30d"}"#,
+            r#"{"did":{"touchpoint":"a"},"exactly":0,"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z"}"#,
+            r#"{"did_not":{"channel":"email"}}"#,
+            r#"{"did":{"touchpoint":"a"},"then":{"touchpoint":"b"},"within":"3d","past":"7d"}"#,
+            r#"{"did":{"touchpoint":"a"},"then_not":{"touchpoint":"b"}}"#,
+            r#"{"first":{"all":[]},"is":{"channel":"email"}}"#,
+            r#"{"last":{"touchpoint":"a"},"from":"2026-03-01T00:00:00Z"}"#,
+            r#"{"stage":"purchase"}"#,
+            r#"{"reached":"purchase","past":"30d"}"#,
+            r#"{"score":{"survey":"nps","le":6},"answer":"first"}"#,
+            r#"{"value":{"currency":"EUR","ge":"10.50"},"of":{"touchpoint":"a"},"past":"365d"}"#,
+            r#"{"any":[{"not":{"did":{"touchpoint":"a"}}},{"all":[]}]}"#,
+        ] {
+            let read = segment(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+            let again: SegmentBuilder = (&read).into();
+            assert_eq!(again.build().unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_and_where() {
+        for (text, expected) in [
+            ("{}", "segment: needs one of did, did_not"),
+            ("[]", "segment: is not an object"),
+            (r#"{"any":[{"all":[]},{"not":[null]}]}"#, "segment.any[1].not: is not an object"),
+            (r#"{"dit":{"touchpoint":"a"}}"#, "segment.dit: unknown field"),
+            (r#"{"any":[{"all":[]},{"did":{"touchpiont":"a"}}]}"#, "segment.any[1].did: touchpiont: is an unknown key"),
+            (r#"{"did":{"all":[]},"did_not":{"all":[]}}"#, "segment: needs one of"),
+            (r#"{"did":{"all":[]},"within":"3d"}"#, "segment.within: is nothing that did takes"),
+            (r#"{"did":{"all":[]},"then":{"all":[]},"exactly":2}"#, "exactly: is nothing that did with then"),
+            (r#"{"did":{"all":[]},"then":{"all":[]},"then_not":{"all":[]}}"#, "then_not: goes not with then"),
+            (r#"{"did":{"all":[]},"exactly":2,"at_least":1}"#, "exactly: goes not with"),
+            (r#"{"did":{"all":[]},"at_most":1,"at_least":2}"#, "at_most: is less than at_least"),
+            (r#"{"did":{"all":[]},"at_least":-1}"#, "segment.at_least"),
+            (r#"{"did":{"all":[]},"past":"30 days"}"#, "segment.past"),
+            (r#"{"did":{"all":[]},"from":"yesterday"}"#, "segment.from: is not an RFC 3339 time"),
+            (
+                r#"{"not":{"did":{"all":[]},"from":"2026-03-01T00:00:00Z","to":"2026-03-01T00:00:00Z"}}"#,
+                "segment.not.to: is not after from",
+            ),
+            (r#"{"first":{"all":[]}}"#, "segment.first: says nothing"),
+            (r#"{"stage":"purchase","past":"3d"}"#, "segment.past: is nothing that stage takes"),
+            (r#"{"stage":""}"#, "segment.stage"),
+            (r#"{"score":{"survey":"nps","ge":7,"le":8}}"#, "segment.score: takes one survey and one comparison"),
+            (r#"{"score":{"survey":"smile","ge":7}}"#, "segment.score: feedback.survey"),
+            (r#"{"value":{"currency":"EUR","exists":true}}"#, "segment.value: compares a sum"),
+            (r#"{"value":{"ge":"1"}}"#, "needs a currency"),
+        ] {
+            let refused = segment(text).expect_err(text).to_string();
+            assert!(refused.contains(expected), "{text}: {refused}");
+        }
+        let refused = Segment::did("").build().unwrap_err().to_string();
+        assert_eq!(refused, "segment.touchpoint: is empty");
+        let refused = Segment::did("a").then("b").within(TimeDelta::days(-1)).negated().build().unwrap_err();
+        assert_eq!(refused.at(), "segment.within");
+    }
+
+    #[test]
+    fn a_value_made_by_hand_nests_no_deeper() {
+        let not = |inner| Value::Object([("not".to_owned(), inner)].into_iter().collect());
+        let deep = (0..1_500).fold(json!({"stage": "a"}), |inner, _| not(inner));
+        assert_eq!(Segment::try_from(deep).unwrap_err().to_string(), "segment: nests deeper than 32");
+    }
+}
