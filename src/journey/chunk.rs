@@ -349,7 +349,8 @@ impl Gathering<'_> {
         }
         let properties: BTreeSet<u32> =
             self.parts.iter().flat_map(|part| part.columns.properties.keys().copied()).collect();
-        let mut properties = properties.into_iter().filter(|property| needs.properties.contains(*property)).peekable();
+        let is_needed = |property: &u32| needs.properties.contains(*property) || needs.profiles.contains(*property);
+        let mut properties = properties.into_iter().filter(is_needed).peekable();
         if properties.peek().is_some() {
             let becomes = self.becomes();
             into.properties = properties.map(|property| (property, self.property(property, &becomes))).collect();

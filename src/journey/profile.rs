@@ -27,6 +27,11 @@ impl Profiles {
         number
     }
 
+    /// Whether a column of this number was laid out.
+    pub(super) fn contains(&self, number: u32) -> bool {
+        self.0.contains(&number)
+    }
+
     pub(super) fn join(&mut self, other: &Self) {
         self.0.extend(&other.0);
     }

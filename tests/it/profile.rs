@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use journeylog::{
-    Breakdown, Comparison, Condition, Durability, Entry, Event, Funnel, JourneyModel, Journeys, Link, ProfileUpdate,
-    ProfileWhen, Question, Scope, Seq, StoreOptions,
+    Breakdown, Comparison, Condition, Durability, Entry, Event, Funnel, JourneyModel, Journeys, Link, Members,
+    ProfileUpdate, ProfileWhen, Question, Scope, Segment, Seq, StoreOptions,
     testing::{World, any_condition, oracle},
 };
 use serde_json::json;
@@ -136,6 +136,42 @@ fn a_profile_has_a_history() {
     assert_eq!(held(Condition::profile_latest("country", plan("AT"))), 4, "of all ids of the customer");
     let ann = store.customer("ann").unwrap().unwrap();
     assert_eq!(value(ann.profile().unwrap(), "country"), Some("AT".into()));
+}
+
+/// Segments look at profiles too, and at nothing that is no event.
+#[test]
+fn segments_by_profile() {
+    let event = |at, who: &str| Entry::try_from(Event::at(day(at), who, "view")).unwrap();
+    let set = |at, who: &str, value: &str| ProfileUpdate::at(day(at), who).set("plan", value).try_into().unwrap();
+    let entries: Vec<Entry> = vec![
+        event(1.0, "ann"),
+        set(2.0, "ann", "pro"),
+        event(3.0, "ann"),
+        event(1.0, "bob"),
+        set(2.0, "bob", "pro"),
+        set(3.0, "bob", "free"),
+        set(0.0, "cid", "pro"),
+        event(1.0, "dan"),
+    ];
+    let query = Journeys::of(entries).unwrap().query();
+    let members = |condition: Condition| {
+        let plan = Members::of(&Segment::did(condition).build().unwrap()).list_customers();
+        let report = query.run(&plan).unwrap();
+        let listed: Vec<String> = report.customers.unwrap().iter().map(|id| id.as_str().to_owned()).collect();
+        (report.members.some, report.members.of, listed)
+    };
+    let pro = || Comparison::Eq("pro".into());
+    assert_eq!(members(Condition::profile_latest("plan", pro())), (1, 3, vec!["ann".to_owned()]));
+    assert_eq!(members(Condition::profile("plan", pro())), (1, 3, vec!["ann".to_owned()]));
+    let as_of = query.clone().as_of(day(2.5));
+    let plan = Members::of(&Segment::did(Condition::profile_latest("plan", pro())).build().unwrap());
+    assert_eq!(as_of.run(&plan).unwrap().members.some, 2);
+    // With a filter that asks for a profile too, and columns that an analysis looks at.
+    let filtered = query
+        .clone()
+        .filter(Condition::profile("plan", pro()))
+        .segment(&Segment::did(Condition::profile_latest("plan", pro())).build().unwrap());
+    assert_eq!(filtered.run(crate::given::everything()).unwrap(), [Seq(3)]);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    CustomerId, Durability, Entry, Event, Funnel, JourneyModel, Journeys, Link, Scope, Seq, Sessions, StageCounts,
-    Store, StoreOptions, Transitions, Verify, export,
+    CustomerId, Durability, Dwell, Entry, Event, Funnel, JourneyModel, Journeys, Link, Members, Paths, Scope, Segment,
+    Seq, Sessions, StageCounts, Store, StoreOptions, Transitions, Verify, export,
     import::NdjsonReader,
     testing::{
         World,
@@ -48,8 +48,13 @@ fn ask(query: &journeylog::Query) -> String {
     let funnel = Funnel::ordered(["product_view", "purchase"]).list_customers().build().unwrap();
     let stages = StageCounts::of(JourneyModel::standard()).list_customers();
     let sessions = Sessions::default();
-    let plans = (&funnel, &Transitions::of(JourneyModel::standard()), &stages, &sessions);
-    let answer = format!("{:#?}", query.run(plans).unwrap());
+    let moves = Transitions::of(JourneyModel::standard());
+    let segment = Segment::did("product_view").then_not("purchase").within(TimeDelta::days(1)).build().unwrap();
+    let members = Members::of(&segment).list_customers();
+    let paths = Paths::of_touchpoints().list_customers().build().unwrap();
+    let answers = query.run(((&funnel, &moves, &stages), (&sessions, &members, &paths))).unwrap();
+    let scoped = query.clone().segment(&segment).run(&Dwell::of(JourneyModel::standard())).unwrap();
+    let answer = format!("{answers:#?}{scoped:#?}");
     // Entries that are no events have sequences too, and in what is expected they are not there.
     let (mut lines, mut kept) = (answer.lines(), String::new());
     while let Some(line) = lines.next() {
