@@ -155,7 +155,7 @@ fn segments_by_profile() {
     ];
     let query = Journeys::of(entries).unwrap().query();
     let members = |condition: Condition| {
-        let plan = Members::of(&Segment::did(condition).build().unwrap()).list_customers();
+        let plan = Members::of(Segment::did(condition).build().unwrap()).list_customers();
         let report = query.run(&plan).unwrap();
         let listed: Vec<String> = report.customers.unwrap().iter().map(|id| id.as_str().to_owned()).collect();
         (report.members.some, report.members.of, listed)
@@ -164,13 +164,13 @@ fn segments_by_profile() {
     assert_eq!(members(Condition::profile_latest("plan", pro())), (1, 3, vec!["ann".to_owned()]));
     assert_eq!(members(Condition::profile("plan", pro())), (1, 3, vec!["ann".to_owned()]));
     let as_of = query.clone().as_of(day(2.5));
-    let plan = Members::of(&Segment::did(Condition::profile_latest("plan", pro())).build().unwrap());
+    let plan = Members::of(Segment::did(Condition::profile_latest("plan", pro())).build().unwrap());
     assert_eq!(as_of.run(&plan).unwrap().members.some, 2);
     // With a filter that asks for a profile too, and columns that an analysis looks at.
     let filtered = query
         .clone()
         .filter(Condition::profile("plan", pro()))
-        .segment(&Segment::did(Condition::profile_latest("plan", pro())).build().unwrap());
+        .segment(Segment::did(Condition::profile_latest("plan", pro())).build().unwrap());
     assert_eq!(filtered.run(crate::given::everything()).unwrap(), [Seq(3)]);
 }
 
