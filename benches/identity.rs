@@ -13,7 +13,7 @@ use journeylog::{
 const EVENTS: usize = 200_000;
 
 /// A store of events and others, settled.
-fn filled(events: &[Event], others: Vec<Entry>) -> (tempfile::TempDir, Store) {
+fn filled(events: &[Event], others: &[Entry]) -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = StoreOptions::new().durability(Durability::Flushed).open(dir.path()).unwrap();
     for batch in events.chunks(10_000) {
@@ -36,16 +36,16 @@ fn identity(c: &mut Criterion) {
     let ids: BTreeSet<CustomerId> = events.iter().map(|event| event.customer().clone()).collect();
     let ids: Vec<CustomerId> = ids.into_iter().collect();
     let at: DateTime<Utc> = events.iter().map(Event::occurred_at).min().unwrap();
-    let link = |pair: &[CustomerId]| Link::at(at, &pair[0], &pair[1]).unwrap().into();
+    let link = |pair: &[CustomerId; 2]| Link::at(at, &pair[0], &pair[1]).unwrap().into();
     let plain = funnel().build().unwrap();
     for (what, every) in [("no link", 0), ("one id of ten", 5), ("every second id", 1)] {
-        let pairs = ids.chunks_exact(2).enumerate().filter(|(place, _)| every > 0 && place % every == 0);
-        let (_dir, store) = filled(&events, pairs.map(|(_, pair)| link(pair)).collect());
+        let pairs = ids.as_chunks::<2>().0.iter().enumerate().filter(|(place, _)| every > 0 && place % every == 0);
+        let (_dir, store) = filled(&events, &pairs.map(|(_, pair)| link(pair)).collect::<Vec<_>>());
         let id = BenchmarkId::new("funnel, linked", what);
         group.bench_function(id, |b| b.iter(|| black_box(store.query().run(&plain).unwrap())));
     }
     let country = |id: &CustomerId| ProfileUpdate::at(at, id).set("country", "DE").build().unwrap().into();
-    let (_dir, store) = filled(&events, ids.iter().map(country).collect());
+    let (_dir, store) = filled(&events, &ids.iter().map(country).collect::<Vec<_>>());
     let there = Condition::profile("country", Comparison::Eq("DE".into()));
     let first = Condition::touchpoint("product_view").unwrap().and(there);
     let steps =
