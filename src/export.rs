@@ -28,7 +28,6 @@ use std::io::{BufWriter, Write};
 
 use crate::{
     error::{Error, Result},
-    model::Entry,
     store::{LoggedEvent, Snapshot},
 };
 
@@ -67,8 +66,7 @@ fn write(events: &[LoggedEvent], out: &mut BufWriter<impl Write>) -> Result<u64>
     let mut line = Vec::new();
     for logged in events {
         line.clear();
-        serde_json::to_writer(&mut line, &Entry::of_logged(logged.event.clone()))
-            .map_err(|error| failed(error.into()))?;
+        serde_json::to_writer(&mut line, &logged.clone().into_entry()).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
         out.write_all(&line).map_err(failed)?;
     }

@@ -14,6 +14,7 @@ mod period;
 mod property;
 mod scalar;
 mod segment;
+mod segment_form;
 mod seq;
 mod stage;
 mod time;

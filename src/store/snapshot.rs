@@ -10,7 +10,7 @@ use crate::{
     codec::Block,
     error::Result,
     journey::{Columns, CustomerNo, Identities, Names, Needs, ReservedNumbers, Said, Source, positions},
-    model::{Event, Micros, Seq},
+    model::{Entry, Event, Micros, Seq},
 };
 
 /// What can be asked at one moment: sealed segments, and the fresh journeys after them.
@@ -59,6 +59,13 @@ pub struct LoggedEvent {
     pub recorded_at: chrono::DateTime<chrono::Utc>,
     /// The event.
     pub event: Event,
+}
+
+impl LoggedEvent {
+    /// The entry that it is, of what the log keeps in the form of events.
+    pub(crate) fn into_entry(self) -> Entry {
+        Entry::of_logged(self.event)
+    }
 }
 
 impl Snapshot {

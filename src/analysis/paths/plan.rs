@@ -94,13 +94,13 @@ pub enum PathRepeats {
 ///
 /// # Worked example
 /// ```
-/// use journeylog::{Event, Journeys, Paths};
+/// use journeylog::{Event, Journeys, Paths, Segment};
 /// # use chrono::{DateTime, TimeDelta, Utc};
 /// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
 /// let journeys = Journeys::of([
 ///     Event::at(day(0), "ann", "home"), Event::at(day(1), "ann", "cart"), Event::at(day(2), "ann", "purchase"),
 ///     Event::at(day(0), "bob", "home"), Event::at(day(1), "bob", "search"),
-///     Event::at(day(0), "cat", "cart"),
+///     Event::at(day(0), "cat", "cart"), Event::at(day(1), "cat", "support"),
 /// ])?;
 /// let paths = Paths::of_touchpoints().starting_at("home").build()?;
 /// let report = journeys.query().run(&paths)?;
@@ -116,6 +116,12 @@ pub enum PathRepeats {
 /// let report = journeys.query().run(&paths)?;
 /// assert_eq!((report.paths, report.positions[0].nodes[0].ended), (2, 1)); // Cat's path begins there
 /// assert_eq!(report.positions[0].links[0].from.as_deref(), Some("home"));
+///
+/// // What did those do next who dropped out of a funnel: had something in their cart, and did not buy within two days?
+/// let dropped = Segment::did("cart").then_not("purchase").within(TimeDelta::days(2)).build()?;
+/// let paths = Paths::of_touchpoints().starting_at("cart").build()?;
+/// let report = journeys.query().as_of(day(9)).segment(&dropped).run(&paths)?;
+/// assert_eq!((report.paths, &report.variants[0].steps[..]), (1, &["cart".to_owned(), "support".to_owned()][..]));
 /// # Ok::<(), journeylog::Error>(())
 /// ```
 ///
