@@ -177,11 +177,17 @@ impl Reader {
 
     /// Which rows lie before the end of observation, and were known.
     fn in_time(&self, columns: &Columns, rows: Range<usize>) -> Option<Vec<bool>> {
-        let BoundScope { end, cuts_end, known_at, .. } = &self.scope;
+        let BoundScope { end, cuts_end, is_end_given, known_at, .. } = &self.scope;
         let mut kept: Option<Vec<bool>> = None;
         if *cuts_end {
             let mut list = Vec::with_capacity(rows.len());
             columns.times.for_each(rows.clone(), |time| list.push(time <= *end));
+            if !is_end_given && self.reserved.is_any() {
+                let mut seen = list.iter_mut();
+                columns.touchpoints.for_each(rows.clone(), |touchpoint| {
+                    seen.next().into_iter().for_each(|seen| *seen |= self.reserved.contains(touchpoint));
+                });
+            }
             kept = Some(list);
         }
         if let Some(known_at) = known_at {

@@ -158,6 +158,7 @@ impl Scope {
             // What is no event may lie after the last of them.
             cuts_end: latest.is_some_and(|latest| latest > end)
                 || (self.as_of.is_some() && ReservedNumbers::of(names).is_any()),
+            is_end_given: self.as_of.is_some(),
             known_at: self.known_at.map(Seq::get),
             customers,
         }
@@ -175,6 +176,8 @@ pub(crate) struct BoundScope {
     pub(crate) end: Micros,
     /// Whether there are events after it.
     pub(crate) cuts_end: bool,
+    /// Whether it was given, and not that of the last event: then what is no event is not seen after it either.
+    pub(crate) is_end_given: bool,
     pub(crate) known_at: Option<u64>,
     /// In order.
     pub(crate) customers: Option<Vec<CustomerNo>>,

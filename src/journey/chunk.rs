@@ -361,7 +361,7 @@ impl Gathering<'_> {
     fn becomes(&self) -> Vec<Becomes> {
         let mut becomes: Vec<Becomes> = self.parts.iter().map(|_| Becomes::default()).collect();
         for span in self.spans {
-            becomes.get_mut(span.part as usize).into_iter().for_each(|becomes| becomes.make_room_for(*span));
+            becomes.get_mut(span.part as usize).into_iter().for_each(|becomes| becomes.widen(*span));
         }
         let mut row = 0;
         for span in self.spans {
@@ -448,6 +448,7 @@ fn in_order_of_rows(cells: impl Iterator<Item = (u32, u32, u32)>, rows: usize) -
 #[derive(Default)]
 struct Becomes {
     first: usize,
+    end: usize,
     rows: Vec<u32>,
 }
 
@@ -455,23 +456,18 @@ impl Becomes {
     /// In the place of a row that is not copied.
     const GONE: u32 = u32::MAX;
 
-    fn make_room_for(&mut self, span: Span) {
+    /// Notes that there will be the rows of a span, before any is noted. Spans are seldom out of order but where ids are linked.
+    fn widen(&mut self, span: Span) {
         let Range { start, end } = span.rows();
-        if self.rows.is_empty() {
-            self.first = start;
-        }
-        let before = self.first.saturating_sub(start);
-        if before > 0 {
-            // Spans are seldom out of order but where ids are linked.
-            self.rows.splice(0..0, std::iter::repeat_n(Self::GONE, before));
-            self.first = start;
-        }
-        let length = end.saturating_sub(self.first).max(self.rows.len());
-        self.rows.resize(length, Self::GONE);
+        self.first = if self.end == 0 { start } else { self.first.min(start) };
+        self.end = self.end.max(end);
     }
 
     /// Notes that the rows of a span become those from `row` on.
     fn note(&mut self, span: Span, row: u32) {
+        if self.rows.is_empty() {
+            self.rows = vec![Self::GONE; self.end.saturating_sub(self.first)];
+        }
         let place = span.rows().start.saturating_sub(self.first);
         let rows = self.rows.iter_mut().skip(place).take(span.len());
         rows.zip(row..).for_each(|(becomes, row)| *becomes = row);

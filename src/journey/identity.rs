@@ -90,15 +90,17 @@ impl ReservedNumbers {
     }
 }
 
-/// The time of the last event in some columns.
-pub(crate) fn last_event(columns: &Columns, reserved: ReservedNumbers) -> Option<Micros> {
-    let (mut last, mut touchpoints) = (None, columns.touchpoints.to_vec().into_iter());
+/// The times of the first and the last event in some columns; entries that are none do not count.
+pub(crate) fn event_times(columns: &Columns, reserved: ReservedNumbers) -> Option<(Micros, Micros)> {
+    let mut touchpoints = columns.touchpoints.to_vec().into_iter();
+    let mut found: Option<(Micros, Micros)> = None;
     columns.times.for_each(0..columns.rows(), |time| {
         if touchpoints.next().is_none_or(|touchpoint| !reserved.contains(touchpoint)) {
-            last = last.max(Some(time));
+            let (first, last) = found.unwrap_or((time, time));
+            found = Some((first.min(time), last.max(time)));
         }
     });
-    last
+    found
 }
 
 /// Who is one customer with whom, as far as a question sees.
@@ -112,7 +114,12 @@ pub(crate) struct Identities {
 
 impl Identities {
     /// By all of this that was known at a sequence, and said by a time.
-    pub(crate) fn by(said: &[Said], known_at: Option<u64>, end: Option<Micros>, names: &Names) -> Self {
+    pub(crate) fn by<'a>(
+        said: impl Iterator<Item = &'a Said>,
+        known_at: Option<u64>,
+        end: Option<Micros>,
+        names: &Names,
+    ) -> Self {
         let hidden = names.hidden();
         let is_seen = |id: CustomerNo| hidden.binary_search(&id.0).is_err();
         let mut latest: BTreeMap<(CustomerNo, CustomerNo), &Said> = BTreeMap::new();

@@ -20,7 +20,7 @@ pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
 pub(crate) use column::{Column, Number};
 pub(crate) use columns::{Columns, NO_STAGE, Needs, Row};
-pub(crate) use identity::{Identities, ReservedNumbers, Said, last_event};
+pub(crate) use identity::{Identities, ReservedNumbers, Said, event_times};
 pub(crate) use journey::{History, MatchedRoom, NO_VALUE, Picked, Readings};
 pub use journey::{Journey, Matched};
 pub(crate) use name_table::{NameTable, hash_name};

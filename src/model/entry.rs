@@ -14,7 +14,7 @@ use crate::error::InvalidValue;
 /// In the log a link is an event of the one id whose only property, of this name, is the other. No property that is given
 /// can have the name, nor begin as those of profiles do.
 pub(crate) const LINKED_TO: &str = "\u{2}to";
-const OF_PROFILE: char = '\u{1}';
+pub(crate) const OF_PROFILE: char = '\u{1}';
 
 /// The name under which the log and the index keep a property of a profile.
 pub(crate) fn profile_property(name: &str) -> String {

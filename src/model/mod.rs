@@ -25,7 +25,7 @@ pub use channel::{Channel, CustomChannel};
 pub use condition::{Comparison, Condition, ProfileWhen};
 pub use customer::CustomerId;
 pub use entry::{Entry, Link, ProfileUpdate, ProfileUpdateBuilder};
-pub(crate) use entry::{LINKED_TO, profile_property};
+pub(crate) use entry::{LINKED_TO, OF_PROFILE, profile_property};
 pub use event::{Event, EventBuilder, EventId, LIMIT_EVENT_BYTES, LIMIT_PROPERTIES, RefusedName};
 pub use feedback::{Feedback, Survey};
 pub(crate) use money::nanos;

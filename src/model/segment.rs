@@ -504,6 +504,8 @@ impl From<&str> for SegmentRef {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn segment(text: &str) -> Result<Segment, InvalidPlan> {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use super::Query;
 use crate::{
     error::{InvalidValue, Result},
-    journey::{Columns, Identities, Names, Needs, ReservedNumbers, Said, Source, code, last_event},
+    journey::{Columns, Identities, Names, Needs, ReservedNumbers, Said, Source, code, event_times},
     model::{Entry, Event, Micros},
 };
 
@@ -86,8 +86,8 @@ impl Journeys {
         let reserved = ReservedNumbers::of(&names);
         let mut said = Vec::new();
         reserved.said_in(&ids, &names, &mut said);
-        let last_time = last_event(&ids, reserved);
-        let identities = Identities::by(&said, None, None, &names);
+        let last_time = event_times(&ids, reserved).map(|(_, last)| last);
+        let identities = Identities::by(said.iter(), None, None, &names);
         let cuts = Arc::new(cuts(&ids, chunk_rows));
         let of_ids = Self { names, said: said.into(), columns: Arc::clone(&ids), ids, chunk_rows, cuts, last_time };
         of_ids.put_together(&identities)
@@ -95,7 +95,7 @@ impl Journeys {
 
     /// Which ids are one customer, by what was known at a sequence and said by a time.
     pub(super) fn identities(&self, known_at: Option<u64>, end: Option<Micros>) -> Arc<Identities> {
-        Arc::new(Identities::by(&self.said, known_at, end, &self.names))
+        Arc::new(Identities::by(self.said.iter(), known_at, end, &self.names))
     }
 
     /// The same journeys, of customers who have these ids.

@@ -1,6 +1,9 @@
 //! One customer: journey, stage, transitions.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -47,8 +50,8 @@ pub struct JourneyEvent {
 }
 
 impl Snapshot {
-    /// One customer's journey; `None` if the snapshot has no event of theirs. It takes microseconds: only the pages of
-    /// the index that the journey lies on are read.
+    /// One customer's journey; `None` if the snapshot knows nothing of that id. It takes microseconds: only the pages of
+    /// the index that the journey lies on are read. In a store with links the first look-up reads all of these once.
     ///
     /// # Errors
     /// `Damaged` or `Io` if the store could not be read.
@@ -169,9 +172,9 @@ impl Customer {
     /// All entries that name one of the customer's ids, as the log keeps them.
     pub(crate) fn logged(&self) -> Result<Vec<LoggedEvent>> {
         let mut seqs = self.columns.seqs.to_vec();
-        let ids: Vec<CustomerNo> = self.identities.ids(self.identities.customer(self.number)).collect();
+        let ids: BTreeSet<CustomerNo> = self.identities.ids(self.identities.customer(self.number)).collect();
         // What links others to the customer, or did once.
-        let linked = self.snapshot.said()?.iter().filter(|said| ids.contains(&said.to));
+        let linked = self.snapshot.said()?.filter(|said| ids.contains(&said.to));
         seqs.extend(linked.map(|said| said.seq));
         seqs.sort_unstable();
         seqs.dedup();

@@ -1,9 +1,11 @@
 //! Forgetting a customer when told to, and letting one back in.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Erasure, Store, shared::Shared};
 use crate::{
     error::Result,
-    journey::{CustomerNo, Needs, Part, ReservedNumbers, Said, Source},
+    journey::{CustomerNo, Needs, Part, ReservedNumbers, Source},
     model::{CustomerId, Micros},
 };
 
@@ -89,25 +91,33 @@ impl Shared {
         let ids: Vec<CustomerNo> = identities.ids(identities.customer(number)).collect();
         let (reserved, hidden) = (ReservedNumbers::of(&self.names), self.names.hidden());
         let needs = Needs { seqs: true, touchpoints: true, ..Needs::default() };
-        // A link of somebody who was erased went with them.
+        // A link of somebody who was erased went with them; one of two ids of the customer is that of the one who is linked.
         let is_seen = |id: CustomerNo| hidden.binary_search(&id.0).is_err();
-        let said: Vec<&Said> = snapshot.said()?.iter().filter(|said| is_seen(said.from) && is_seen(said.to)).collect();
+        let all: BTreeSet<CustomerNo> = ids.iter().copied().collect();
+        let mut links: BTreeMap<CustomerNo, u64> = BTreeMap::new();
+        for said in snapshot.said()?.filter(|said| is_seen(said.from) && is_seen(said.to)) {
+            let of = if all.contains(&said.from) { said.from } else { said.to };
+            if all.contains(&of) {
+                *links.entry(of).or_default() += 1;
+            }
+        }
         let mut counted = Vec::with_capacity(ids.len());
         for id in &ids {
-            let mut entries = said.iter().filter(|said| said.from == *id).count() as u64;
+            let mut entries = links.get(id).copied().unwrap_or_default();
             for Source { columns, journeys } in snapshot.journey_of(*id, &needs)? {
                 let rows = Part { columns: &columns, journeys }.rows();
                 columns
                     .touchpoints
                     .for_each(rows, |touchpoint| entries += u64::from(!reserved.is_of_links(touchpoint)));
             }
-            entries += said.iter().filter(|said| said.to == *id && !ids.contains(&said.from)).count() as u64;
             counted.push((*id, entries));
         }
         Ok(counted)
     }
 
     fn erase(&self, customer: &CustomerId) -> Result<Erasure> {
+        // What is said of ids in files is read before appends have to wait.
+        drop(self.snapshot().identities(None, None)?);
         let mut writer = self.writer();
         writer.check()?;
         self.reopen_if_full(&mut writer)?;

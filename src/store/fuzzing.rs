@@ -16,7 +16,7 @@ use super::{
 use crate::model::Event;
 use crate::{
     codec::{checksum, frame},
-    journey::{Chunk, CustomerNo, Header, Names, Needs, Part},
+    journey::{Chunk, CustomerNo, Header, Names, Needs, Part, ReservedNumbers},
 };
 
 /// Bytes as one kind of file, which the first of them says.
@@ -73,7 +73,8 @@ fn segment(data: &[u8], path: &Path) {
     let trailer = (framed.len() as u64).to_le_bytes();
     std::fs::write(path, [columns, &framed, &trailer].concat()).unwrap();
     let Ok(segment) = Segment::open(path) else { return };
-    let _ = (segment.seqs(), segment.time_range());
+    let reserved = ReservedNumbers::of(&Names::default());
+    let _ = (segment.seqs(), segment.first_event(reserved), segment.last_event(None, reserved));
     for (place, block) in segment.blocks().iter().enumerate().take(4) {
         if let Ok(columns) = segment.load(place, &Needs::everything()) {
             let chunk = Chunk::new(vec![Part::whole(&columns)]);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use super::{Store, files};
 use crate::{
     codec::{frame, unframe},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, InvalidValue, Result},
     model::{Segment, check_name},
 };
 
@@ -37,8 +37,16 @@ pub(super) fn write(named: &BTreeMap<String, Segment>, dir: &Path) -> Result<()>
     if named.is_empty() && !path.exists() {
         return Ok(());
     }
-    let payload = serde_json::to_vec(named).unwrap_or_default();
+    let payload = serde_json::to_vec(named).map_err(|error| Error::io("writing", &path, error.into()))?;
     files::replace(&path, &frame(KIND, VERSION, &payload))
+}
+
+/// The bytes that a segment takes as JSON, which must be read again as it was.
+fn written(name: &str, segment: &Segment) -> Result<usize> {
+    let refused = |_| InvalidValue::new("segment", "nests too deep to be kept: put parts of it side by side");
+    let payload = serde_json::to_vec(&BTreeMap::from([(name, segment)])).map_err(refused)?;
+    serde_json::from_slice::<BTreeMap<String, Segment>>(&payload).map_err(refused)?;
+    Ok(payload.len())
 }
 
 impl Store {
@@ -49,7 +57,8 @@ impl Store {
     /// It is kept as it is given, whoever is erased: name no persons in its conditions.
     ///
     /// # Errors
-    /// `InvalidValue` if the name is no name; `Limit` if there are 1,000 already, or it takes more than 64 KiB of JSON; `Full` or
+    /// `InvalidValue` if the name is no name, or the segment and its conditions nest so deep together that their JSON could not be
+    /// read again (127 levels); `Limit` if there are 1,000 already, or it takes more than 64 KiB of JSON; `Full` or
     /// `Io` if it could not be written, and then those before hold; `Closed` after a close.
     ///
     /// ```
@@ -75,7 +84,7 @@ impl Store {
     pub fn define_segment(&self, name: impl AsRef<str>, segment: &Segment) -> Result<()> {
         let name = name.as_ref();
         check_name("segment", name)?;
-        let bytes = serde_json::to_vec(segment).unwrap_or_default().len();
+        let bytes = written(name, segment)?;
         if bytes > LIMIT_NAMED_SEGMENT_BYTES {
             let (what, limit) = ("bytes of a segment with a name", LIMIT_NAMED_SEGMENT_BYTES as u64);
             return Err(ErrorKind::Limit { what, found: bytes as u64, limit }.into());

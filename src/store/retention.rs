@@ -13,7 +13,8 @@ use super::{
 use crate::{
     codec::{Content, LogEntry, frame, unframe},
     error::{Error, InvalidValue, Result},
-    model::{Feedback, Micros, check_name},
+    journey::ReservedNumbers,
+    model::{Feedback, Micros, OF_PROFILE, check_name},
 };
 
 /// Where the rules stand in the log's engine.
@@ -115,12 +116,19 @@ impl Retention {
     /// Takes out of an entry what is not kept until now; true if there was anything.
     pub(super) fn apply(&self, entry: &mut LogEntry, now: Micros) -> bool {
         let Content::Event(event) = &mut entry.content else { return false };
-        // Who is one customer with whom, and what is known of them, is no event.
-        if event.is_reserved() {
-            return false;
-        }
         let age = now.0.saturating_sub(event.occurred_at.0);
         let is_over = |limit: &i64| age > *limit;
+        // Who is one customer with whom, and what is known of them, is no event; but what is known has rules for properties too.
+        if event.is_reserved() {
+            let before = event.properties.len();
+            let rule = |name: &str| name.strip_prefix(OF_PROFILE).and_then(|name| self.0.properties.get(name));
+            event.properties.retain(|name, _| !rule(name).is_some_and(is_over));
+            let is_changed = event.properties.len() < before;
+            if is_changed && event.properties.is_empty() {
+                *entry = LogEntry::erased();
+            }
+            return is_changed;
+        }
         if self.0.events.as_ref().is_some_and(is_over) {
             *entry = LogEntry::erased();
             return true;
@@ -207,9 +215,12 @@ impl Shared {
     /// The time of the first event in files, and if all are to be looked at, of all.
     pub(super) fn first_time(&self, all: bool) -> Option<Micros> {
         let view = self.tail().view();
-        let sealed = view.segments.iter().filter_map(|segment| segment.time_range());
-        let fresh = view.fresh.iter().filter(|_| all).filter_map(|columns| columns.time_range());
-        sealed.chain(fresh).map(|(first, _)| first).min()
+        let first = |range: Option<(Micros, Micros)>| range.map(|(first, _)| first);
+        let reserved = ReservedNumbers::of(&self.names);
+        // Links and profiles alone are seldom a reason to write the log anew, and would be one every day.
+        let sealed = view.segments.iter().filter_map(|segment| segment.first_event(reserved).ok().flatten());
+        let fresh = view.fresh.iter().filter(|_| all).filter_map(|columns| first(columns.time_range()));
+        sealed.chain(fresh).min()
     }
 }
 
@@ -218,7 +229,8 @@ impl Store {
     /// [compacted](Self::compact): when that is called, and by itself once a day, when no event was appended for ten
     /// seconds (and then looked for once an hour), after two days in any case, if the store has anything that old.
     /// Until then it is in the answers. Afterwards it is in none, and in no file, nor is the id of a customer of whom
-    /// nothing is left; other events keep their sequences. The rules are kept in the store, power-safe when this
+    /// nothing is left; other events keep their sequences. Rules for properties are of those of profiles too, from the time since when
+    /// they are set on; links of ids, and profiles without such a rule, stay until their customer is erased. The rules are kept in the store, power-safe when this
     /// returns.
     ///
     /// What counts is when an event occurred: one that comes late may be removed at the next compaction. Event ids that were

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -15,7 +15,7 @@ use super::files;
 use crate::{
     codec::{ColumnId, checksum, decode_column, unframe_current},
     error::{Error, Result},
-    journey::{Columns, CustomerNo, Header, Names, Needs, ReservedNumbers, Said, TouchpointNo, last_event},
+    journey::{Columns, CustomerNo, Header, Names, Needs, ReservedNumbers, Said, TouchpointNo, event_times},
     model::Micros,
 };
 
@@ -97,7 +97,7 @@ pub(crate) struct Segment {
     /// Set when another segment has taken its place: the file goes with the last snapshot that reads it.
     obsolete: AtomicBool,
     /// What its entries say of ids, once somebody has asked.
-    said: OnceLock<Vec<Said>>,
+    said: OnceLock<Arc<[Said]>>,
 }
 
 impl Segment {
@@ -144,14 +144,8 @@ impl Segment {
         self.directory.seqs
     }
 
-    /// The first and last time in it, of events and other entries.
-    pub(crate) fn time_range(&self) -> Option<(Micros, Micros)> {
-        let first = self.blocks().iter().map(|block| block.times.0).min()?;
-        Some((first, self.blocks().iter().map(|block| block.times.1).max()?))
-    }
-
     /// What its entries say of ids: found by reading the blocks that may have such entries, the first time.
-    pub(crate) fn said(&self, reserved: ReservedNumbers, names: &Names) -> Result<&[Said]> {
+    pub(crate) fn said(&self, reserved: ReservedNumbers, names: &Names) -> Result<&Arc<[Said]>> {
         if let Some(said) = self.said.get() {
             return Ok(said);
         }
@@ -161,7 +155,7 @@ impl Segment {
                 reserved.said_in(&self.load(block, &reserved.needs())?, names, &mut said);
             }
         }
-        Ok(self.said.get_or_init(|| said))
+        Ok(self.said.get_or_init(|| said.into()))
     }
 
     /// The time of its last event; entries that are none do not count. Only blocks in which that is not the last entry of all are
@@ -175,12 +169,31 @@ impl Segment {
             }
             if info.may_have(|touchpoint| reserved.contains(touchpoint)) {
                 let needs = Needs { times: true, touchpoints: true, ..Needs::default() };
-                last = last.max(last_event(&self.load(block, &needs)?, reserved));
+                last = last.max(event_times(&self.load(block, &needs)?, reserved).map(|(_, last)| last));
             } else {
                 last = last.max(Some(latest));
             }
         }
         Ok(last)
+    }
+
+    /// The time of its first event; entries that are none do not count.
+    pub(crate) fn first_event(&self, reserved: ReservedNumbers) -> Result<Option<Micros>> {
+        let mut first: Option<Micros> = None;
+        for (block, info) in self.blocks().iter().enumerate() {
+            let (earliest, _) = info.times;
+            if first.is_some_and(|first| first <= earliest) {
+                continue;
+            }
+            let found = if info.may_have(|touchpoint| reserved.contains(touchpoint)) {
+                let needs = Needs { times: true, touchpoints: true, ..Needs::default() };
+                event_times(&self.load(block, &needs)?, reserved).map(|(first, _)| first)
+            } else {
+                Some(earliest)
+            };
+            first = first.into_iter().chain(found).min();
+        }
+        Ok(first)
     }
 
     /// Lets the file go when nobody reads it any more.

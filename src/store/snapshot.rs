@@ -23,17 +23,20 @@ pub(crate) struct View {
     pub(crate) last_time: Option<Micros>,
     /// Events in it that were erased.
     pub(crate) erased: u64,
-    /// What its entries say of ids, once somebody has asked, and who is one customer by that.
-    pub(super) said: OnceLock<Arc<Saying>>,
+    /// What its entries say of ids, once somebody has asked.
+    pub(super) said: OnceLock<Saying>,
+    pub(super) identities: Arc<LastIdentities>,
 }
 
-/// What is said of ids in a view.
-#[derive(Debug)]
-pub(crate) struct Saying {
-    said: Vec<Said>,
-    /// By all of it, and how many customers had been erased then.
-    identities: Mutex<Option<(usize, Arc<Identities>)>>,
-}
+/// What is said of ids in a view: in each of its segments and fresh runs.
+type Saying = Vec<Arc<[Said]>>;
+
+/// Who is one customer with whom by all that was said, as it was found last: views in which no more is said share it.
+#[derive(Debug, Default)]
+pub(crate) struct LastIdentities(Mutex<Option<(State, Arc<Identities>)>>);
+
+/// How many entries said something of ids, which was the last of them, and how many customers had been erased.
+type State = (usize, u64, usize);
 
 /// What a store held at one moment. No later append or merge changes its answers; only a customer who is
 /// [erased](crate::Store::erase) is gone from them at once.
@@ -112,40 +115,42 @@ impl Snapshot {
         Scan::new(self.view.segments.clone(), self.view.fresh.clone()).without(self.names.hidden())
     }
 
-    /// What is said of ids.
-    fn saying(&self) -> Result<&Arc<Saying>> {
-        if let Some(saying) = self.view.said.get() {
-            return Ok(saying);
-        }
-        let mut said = Vec::new();
-        let reserved = ReservedNumbers::of(&self.names);
-        if reserved.is_any() {
-            for segment in &self.view.segments {
-                said.extend_from_slice(segment.said(reserved, &self.names)?);
+    /// Everything that entries say of ids.
+    pub(crate) fn said(&self) -> Result<impl Iterator<Item = &Said>> {
+        let saying = match self.view.said.get() {
+            Some(saying) => saying,
+            None => {
+                let saying = self.read_said()?;
+                self.view.said.get_or_init(|| saying)
             }
-            self.view.fresh.iter().for_each(|columns| reserved.said_in(columns, &self.names, &mut said));
-        }
-        Ok(self.view.said.get_or_init(|| Arc::new(Saying { said, identities: Mutex::default() })))
+        };
+        Ok(saying.iter().flat_map(|said: &Arc<[Said]>| said.iter()))
     }
 
-    /// Everything that entries say of ids.
-    pub(crate) fn said(&self) -> Result<&[Said]> {
-        Ok(&self.saying()?.said)
+    fn read_said(&self) -> Result<Saying> {
+        let reserved = ReservedNumbers::of(&self.names);
+        if !reserved.is_any() {
+            return Ok(Saying::new());
+        }
+        let mut fresh = Vec::new();
+        self.view.fresh.iter().for_each(|columns| reserved.said_in(columns, &self.names, &mut fresh));
+        let sealed = self.view.segments.iter().map(|segment| segment.said(reserved, &self.names).map(Arc::clone));
+        sealed.chain([Ok(fresh.into())]).collect()
     }
 
     /// Who is one customer with whom, by what was known at a sequence and said by a time.
     pub(crate) fn identities(&self, known_at: Option<u64>, end: Option<Micros>) -> Result<Arc<Identities>> {
-        let saying = self.saying()?;
-        let by = || Arc::new(Identities::by(&saying.said, known_at, end, &self.names));
-        if known_at.or(end.map(|_| 0)).is_some() && !saying.said.is_empty() {
-            return Ok(by());
+        if known_at.or(end.map(|_| 0)).is_some() {
+            return Ok(Arc::new(Identities::by(self.said()?, known_at, end, &self.names)));
         }
-        let erased = self.names.hidden().len();
-        let mut kept = saying.identities.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, identities)) = kept.as_ref().filter(|(then, _)| *then == erased) {
+        let (count, last) = self.said()?.fold((0, 0), |(count, last), said| (count + 1, said.seq.max(last)));
+        let state = (count, last, self.names.hidden().len());
+        let mut kept = self.view.identities.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, identities)) = kept.as_ref().filter(|(then, _)| *then == state) {
             return Ok(Arc::clone(identities));
         }
-        Ok(Arc::clone(&kept.insert((erased, by())).1))
+        let identities = Arc::new(Identities::by(self.said()?, None, None, &self.names));
+        Ok(Arc::clone(&kept.insert((state, identities)).1))
     }
 
     /// The journey of a customer with all their ids.

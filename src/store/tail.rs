@@ -2,7 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{fresh::Fresh, segment::Segment, snapshot::View, witness::Head};
+use super::{
+    fresh::Fresh,
+    segment::Segment,
+    snapshot::{LastIdentities, View},
+    witness::Head,
+};
 use crate::{
     error::{Error, Result},
     journey::{Names, ReservedNumbers, Rows},
@@ -20,6 +25,7 @@ pub(super) struct Tail {
     erased: u64,
     /// Why the last seal failed, if it did.
     pub(super) seal_failed: Option<Error>,
+    identities: Arc<LastIdentities>,
     /// The view of what is here now, if anybody has asked since the last change.
     view: Option<Arc<View>>,
 }
@@ -72,6 +78,7 @@ impl Tail {
             last_time: self.last_time,
             erased: self.erased,
             said: OnceLock::new(),
+            identities: Arc::clone(&self.identities),
         };
         Arc::clone(self.view.insert(Arc::new(view)))
     }

@@ -128,6 +128,17 @@ fn a_profile_has_a_history() {
     assert_eq!(held(Condition::profile("plan", Comparison::Exists(false))), 1);
     let then = store.query().as_of(day(2.5)).run(Holding(Condition::profile_latest("plan", plan("free")))).unwrap();
     assert_eq!(then.len(), 2);
+    // What was known at a sequence is what was there then, also of profiles later than the last event known.
+    let early = store.snapshot();
+    let latest =
+        |query: journeylog::Query| query.run(Holding(Condition::profile_latest("plan", plan("later")))).unwrap();
+    store.append(ProfileUpdate::at(day(7.0), "ann").set("plan", "later")).unwrap();
+    let then = (store.head(), latest(store.query()));
+    assert_eq!((latest(early.query()).len(), then.1.len()), (0, 4));
+    store.append(Event::at(day(9.0), "bob", "view")).unwrap();
+    assert_eq!(latest(store.query().known_at(then.0)), then.1);
+    assert_eq!(latest(store.query().as_of(day(6.5))).len(), 0);
+    store.append(ProfileUpdate::at(day(8.0), "ann").set("plan", "team")).unwrap();
     let known = store.query().known_at(Seq(8)).run(Holding(Condition::profile_latest("country", plan("DE")))).unwrap();
     assert_eq!(known.len(), 3);
     // A property of events of the same name is another.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    CustomerId, Durability, Dwell, Entry, Event, Funnel, JourneyModel, Journeys, Link, Members, Paths, Scope, Segment,
-    Seq, Sessions, StageCounts, Store, StoreOptions, Transitions, Verify, export,
+    CustomerId, Durability, Dwell, Entry, Event, Funnel, JourneyModel, Journeys, Link, Members, Paths, ProfileUpdate,
+    Scope, Segment, Seq, Sessions, StageCounts, Store, StoreOptions, Transitions, Verify, export,
     import::NdjsonReader,
     testing::{
         World,
@@ -268,6 +268,7 @@ fn links_are_in_backups_and_are_salvaged_from_log_and_index() {
     let store = small_seals(&folder);
     store.append_batch((0..300).map(|i| built(i % 9, "product_view", i))).unwrap();
     store.append_batch([link("1", "2", 5), link("2", "3", 6), unlink("1", "2", 7)]).unwrap();
+    store.append(ProfileUpdate::at(at(8), "4").set("country", "DE").set("age", 7)).unwrap();
     store.settle().unwrap();
     store.backup(&backup).unwrap();
     let expected = (stored(&store), ask(&store.query()));
@@ -276,7 +277,7 @@ fn links_are_in_backups_and_are_salvaged_from_log_and_index() {
     // Without a log there is the index.
     std::fs::remove_dir_all(folder.join("log")).unwrap();
     let salvage = Store::salvage(&folder, &other).unwrap();
-    assert_eq!(salvage.events, 303);
+    assert_eq!(salvage.events, 304);
     for folder in [&backup, &new, &other] {
         let store = Store::open(folder).unwrap();
         assert_eq!((stored(&store), ask(&store.query())), expected, "{}", folder.display());
@@ -285,15 +286,24 @@ fn links_are_in_backups_and_are_salvaged_from_log_and_index() {
 }
 
 #[test]
-fn retention_of_events_leaves_links() {
+fn retention_of_events_leaves_links_and_profiles() {
     let dir = tempfile::tempdir().unwrap();
     let store = small_seals(dir.path());
     let (old, now) = (Utc::now() - TimeDelta::days(90), Utc::now());
     store.append(Event::at(old, "a", "product_view")).unwrap();
     store.append(Link::at(old, "a", "b").unwrap()).unwrap();
     store.append(Event::at(now, "a", "purchase")).unwrap();
-    store.set_retention(journeylog::Retention::new().events(TimeDelta::days(30)).unwrap()).unwrap();
+    store.append(ProfileUpdate::at(old, "a").set("email", "a@example.org").set("plan", "pro")).unwrap();
+    store.append(ProfileUpdate::at(old, "a").set("email", "a2@example.org")).unwrap();
+    let rules = journeylog::Retention::new().events(TimeDelta::days(30)).unwrap();
+    store.set_retention(rules.clone()).unwrap();
     store.compact().unwrap();
     let customer = store.customer("b").unwrap().unwrap();
-    assert_eq!((customer.ids().len(), customer.journey().len()), (2, 1));
+    assert_eq!((customer.ids().len(), customer.journey().len(), customer.profile().unwrap().len()), (2, 1, 2));
+    // A rule for a property is of profiles too.
+    store.set_retention(rules.property("email", TimeDelta::days(30)).unwrap()).unwrap();
+    store.compact().unwrap();
+    let customer = store.customer("b").unwrap().unwrap();
+    assert_eq!(customer.profile().unwrap().into_keys().collect::<Vec<_>>(), ["plan"]);
+    assert_eq!(store.len(), 3, "an update of which nothing is left is gone");
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Backup, BySegment, CustomerId, Event, LIMIT_NAMED_SEGMENT_BYTES, Members, Question, Segment, Segments, StageCounts,
-    Store, StorePart, Verify,
+    Backup, BySegment, Condition, CustomerId, Event, LIMIT_NAMED_SEGMENT_BYTES, Members, Question, Segment, Segments,
+    StageCounts, Store, StorePart, Verify,
 };
 
 use crate::small_seals;
@@ -162,4 +162,18 @@ fn threads_define_and_ask_at_once() {
     assert_eq!(store.segments().len(), 40);
     store.close().unwrap();
     assert_eq!(small_seals(dir.path()).segments().len(), 40);
+}
+
+/// Conditions and segments each nest as deep as they may: together deeper than JSON that is read.
+#[test]
+fn a_segment_that_could_not_be_read_again_is_refused_before_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = crate::small_seals(dir.path());
+    let leaf = Condition::property("p", journeylog::Comparison::In(vec!["x".into()]));
+    let condition = (0..31).fold(leaf, |inner, _| Condition::All(vec![inner]));
+    let deep = (0..31).fold(Segment::did(condition), |inner, _| Segment::all([inner]));
+    let refused = store.define_segment("deep", &deep.build().unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("nests too deep"), "{refused}");
+    store.close().unwrap();
+    assert!(crate::small_seals(dir.path()).segments().is_empty());
 }
