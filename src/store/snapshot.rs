@@ -117,12 +117,11 @@ impl Snapshot {
 
     /// Everything that entries say of ids.
     pub(crate) fn said(&self) -> Result<impl Iterator<Item = &Said>> {
-        let saying = match self.view.said.get() {
-            Some(saying) => saying,
-            None => {
-                let saying = self.read_said()?;
-                self.view.said.get_or_init(|| saying)
-            }
+        let saying = if let Some(saying) = self.view.said.get() {
+            saying
+        } else {
+            let saying = self.read_said()?;
+            self.view.said.get_or_init(|| saying)
         };
         Ok(saying.iter().flat_map(|said: &Arc<[Said]>| said.iter()))
     }
