@@ -80,7 +80,7 @@ impl StoreOptions {
 
     /// Opens a log that has lost acknowledged entries, or does not fit its witness, and goes on with what is left,
     /// instead of failing with [`ErrorKind::Lost`](crate::ErrorKind::Lost) or
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged). The open report says what was accepted. A log that its engine
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged); or one whose segments with a name are damaged, without these. The open report says what was accepted. A log that its engine
     /// would write over is refused all the same: [salvage](crate::Store::salvage) it. The default is to fail.
     pub fn accept_loss(mut self) -> Self {
         self.accept_loss = true;

@@ -21,7 +21,7 @@ use super::{
     locks::{Held, Ordered, Place, lock},
     log::Log,
     mark::Mark,
-    named_segments::{self, NamedSegments},
+    named_segments::NamedSegments,
     queue::Queue,
     reopening::Reopening,
     replay::Replay,
@@ -43,6 +43,7 @@ pub(super) struct Folder {
     pub(super) dir: PathBuf,
     pub(super) mark: Mark,
     pub(super) lock: File,
+    pub(super) named: NamedSegments,
     pub(super) open_engine: OpenEngine,
 }
 
@@ -156,8 +157,7 @@ impl Shared {
         witness: Witness,
     ) -> Result<Self> {
         let rules = Rules::read(&*log.engine())?;
-        let Folder { dir, mark, lock, open_engine } = folder;
-        let named = named_segments::read(&dir)?;
+        let Folder { dir, mark, lock, named, open_engine } = folder;
         let Replay { index, writer, tail, .. } = replay;
         Ok(Self {
             dir,

@@ -17,6 +17,7 @@ use super::{
     log::Log,
     maintain,
     mark::{self, Mark},
+    named_segments::{self, NamedSegments},
     replay::Replay,
     shared::{Folder, OpenEngine, OpenedEngine, Shared},
     sled_engine::SledEngine,
@@ -178,7 +179,8 @@ impl Store {
         erasures.forget_names(&mut names.write());
         replay.tail.set_erased(erasures.pending_events());
 
-        let folder = Folder { dir: dir.to_owned(), mark, lock, open_engine: OpenEngine(Box::new(open_engine)) };
+        let named = open_named(dir, options, &mut report)?;
+        let folder = Folder { dir: dir.to_owned(), mark, lock, named, open_engine: OpenEngine(Box::new(open_engine)) };
         let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, erasures, witness)?);
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
         Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(Some(thread)), report })))
@@ -379,6 +381,19 @@ fn check_head(
         witness.set(head)?;
     }
     Ok((head, witness))
+}
+
+/// The segments that have a name. They are no part of the log: who accepts a loss goes on without them.
+fn open_named(dir: &Path, options: &StoreOptions, report: &mut OpenReport) -> Result<NamedSegments> {
+    match named_segments::read(dir) {
+        Err(error) if options.accept_loss && error.is_corrupt() => {
+            report.mended.push(error.to_string());
+            let none = NamedSegments::default();
+            named_segments::write(&none, dir)?;
+            Ok(none)
+        }
+        named => named,
+    }
 }
 
 fn open_index(dir: &Path, names: &Names, log: &Log, options: &StoreOptions) -> Result<Index> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
     Backup, BySegment, Condition, CustomerId, Event, LIMIT_NAMED_SEGMENT_BYTES, Members, Question, Segment, Segments,
-    StageCounts, Store, StorePart, Verify,
+    StageCounts, Store, StoreOptions, StorePart, Verify,
 };
 
 use crate::small_seals;
@@ -134,6 +134,14 @@ fn damage_of_the_file_is_told() {
     store.close().unwrap();
     let refused = Store::open(dir.path()).unwrap_err();
     assert!(refused.is_corrupt() && refused.to_string().contains("SEGMENTS"), "{refused}");
+    // The log has nothing to do with it.
+    let copy = tempfile::tempdir().unwrap();
+    crate::recovery::copy_folder(dir.path(), copy.path());
+    let opened = StoreOptions::new().accept_loss().open(copy.path()).unwrap();
+    assert!(opened.open_report().mended.iter().any(|mended| mended.contains("SEGMENTS")));
+    assert_eq!((opened.len(), opened.segments().len()), (1, 0));
+    opened.close().unwrap();
+    assert_eq!(Store::open(copy.path()).unwrap().len(), 1);
     let salvaged = dir.path().with_extension("salvaged");
     let salvage = Store::salvage(dir.path(), &salvaged).unwrap();
     assert!(salvage.events == 1 && salvage.notes.iter().any(|note| note.contains("SEGMENTS")), "{salvage}");
