@@ -4,7 +4,7 @@
 //! ```
 //! # let dir = tempfile::tempdir()?;
 //! # let store = journeylog::Store::open(dir.path().join("shop.journey"))?;
-//! use journeylog::{Event, export, import::NdjsonReader};
+//! use journeylog::{Entry, Event, export, import::NdjsonReader};
 //!
 //! let at = "2026-03-01T09:30:00Z".parse()?;
 //! store.append(Event::at(at, "c-42", "product_view").property("campaign", "spring"))?;
@@ -18,8 +18,8 @@
 //!         "\n",
 //!     ),
 //! );
-//! let events: Vec<Event> = NdjsonReader::new(&held[..]).collect::<Result<_, _>>()?;
-//! assert_eq!(events[0].customer().as_str(), "c-42");
+//! let entries: Vec<Entry> = NdjsonReader::new(&held[..]).collect::<Result<_, _>>()?;
+//! assert_eq!(entries[0].customer().as_str(), "c-42");
 //! # store.close()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -23,6 +23,13 @@ pub(crate) struct Source {
     pub(crate) journeys: Range<usize>,
 }
 
+impl Source {
+    /// The rows of its journeys.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        Part::from(self).rows()
+    }
+}
+
 /// The same, borrowed.
 #[derive(Debug, Clone)]
 pub(crate) struct Part<'a> {

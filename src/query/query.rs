@@ -123,10 +123,11 @@ impl Source {
         let chunks = self.chunks_of_ids();
         let mut last = None;
         for chunk in 0..chunks.count() {
-            for Part { columns, .. } in chunks.load(chunk, &needs)? {
-                let mut seqs = columns.seqs.to_vec().into_iter();
-                let mut touchpoints = columns.touchpoints.to_vec().into_iter();
-                columns.times.for_each(0..columns.rows(), |time| {
+            for part in chunks.load(chunk, &needs)? {
+                let (columns, rows) = (&part.columns, part.rows());
+                let mut seqs = columns.seqs.to_vec().into_iter().skip(rows.start);
+                let mut touchpoints = columns.touchpoints.to_vec().into_iter().skip(rows.start);
+                columns.times.for_each(rows, |time| {
                     let is_known = seqs.next().is_some_and(|seq| seq <= known.get());
                     if touchpoints.next().is_none_or(|touchpoint| !reserved.contains(touchpoint)) && is_known {
                         last = last.max(Some(time));

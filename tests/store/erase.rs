@@ -261,3 +261,16 @@ fn customers_are_erased_while_the_store_is_compacted() {
     store.close().unwrap();
     check(&small_seals(dir.path()));
 }
+
+/// Also of a question about what was known: they are gone, and so is what they did last.
+#[test]
+fn who_is_erased_ends_no_observation() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    store.append(event("ann", "view", 5)).unwrap();
+    store.append(event("bob", "view", 9)).unwrap();
+    store.append(event("ann", "view", 20)).unwrap();
+    store.erase("bob").unwrap();
+    let end = store.query().known_at(journeylog::Seq(2)).observation_end().unwrap();
+    assert_eq!(end, Some(crate::at(5)));
+}
