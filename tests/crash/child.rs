@@ -84,7 +84,7 @@ pub(crate) fn work(folder: &Path, kind: &str, durability: Durability, seed: u64,
 /// What the child said.
 pub(crate) struct Said {
     durability: Durability,
-    /// Events of others that were there before.
+    /// Entries of others that were there before.
     pub(crate) before: u64,
     pub(crate) next: u64,
     /// Batches by their first event: their size, and whether they were acknowledged.
