@@ -61,6 +61,8 @@ pub(super) struct Room {
     fresh: Vec<Chain>,
     /// Matched events: each with its step, and where the one before it is kept.
     links: Vec<(usize, usize, usize)>,
+    /// When there are so many of these, those that no chain needs any more are let go.
+    sweep_at: usize,
     /// The best chain that the event ends.
     found: Option<Chain>,
 }
@@ -73,6 +75,38 @@ pub(super) struct Found {
 }
 
 const NO_LINK: usize = usize::MAX;
+/// Fewer kept events are not looked over.
+const SWEEP_AT: usize = 1 << 10;
+
+impl Room {
+    /// Lets go of kept events that no waiting chain leads to. It is done when there are twice as many as were needed the last
+    /// time, so that it costs each event a step or two.
+    fn sweep(&mut self) {
+        let mut needed = vec![false; self.links.len()];
+        for chain in self.ready.iter().chain(&self.again).flatten() {
+            let mut next = chain.link;
+            while let Some(is_needed) = needed.get_mut(next).filter(|is_needed| !**is_needed) {
+                *is_needed = true;
+                next = self.links.get(next).map_or(NO_LINK, |(.., before)| *before);
+            }
+        }
+        // An event is kept after those before it, so each is moved before it is asked for.
+        let mut becomes = vec![NO_LINK; self.links.len()];
+        let mut kept = Vec::new();
+        for (place, &(event, step, before)) in self.links.iter().enumerate() {
+            if needed.get(place) == Some(&true) {
+                let before = becomes.get(before).copied().unwrap_or(NO_LINK);
+                becomes.get_mut(place).into_iter().for_each(|becomes| *becomes = kept.len());
+                kept.push((event, step, before));
+            }
+        }
+        for chain in self.ready.iter_mut().chain(&mut self.again).flatten() {
+            chain.link = becomes.get(chain.link).copied().unwrap_or(NO_LINK);
+        }
+        self.sweep_at = kept.len().saturating_mul(2).max(SWEEP_AT);
+        self.links = kept;
+    }
+}
 
 impl Program {
     /// The program of a pattern, and the conditions of its words' bits.
@@ -115,6 +149,7 @@ impl Program {
         room.again.resize_with(states, Waiting::new);
         room.ready.iter_mut().chain(&mut room.again).for_each(Waiting::clear);
         room.links.clear();
+        room.sweep_at = SWEEP_AT;
         room.found = None;
     }
 
@@ -158,6 +193,9 @@ impl Program {
                 events.reverse();
                 found(Found { first: chain.start, last: chain.event, events });
                 self.clear(room);
+            }
+            if room.links.len() >= room.sweep_at {
+                room.sweep();
             }
         }
     }
@@ -262,5 +300,29 @@ fn wait(rule: &Rule, waiting: &mut Waiting, chain: Chain) {
     // Where the time since the last event does not matter, nothing behind the front is ever looked at.
     if rule.within.is_some() || waiting.is_empty() {
         waiting.push_back(chain);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Any number of views may come before what never comes.
+    #[test]
+    fn of_a_long_journey_few_events_are_kept() {
+        let pattern = Pattern::starting_with("view").at_least(20).then("never").build().unwrap();
+        let (program, _) = Program::of(&pattern);
+        let times: Vec<Micros> = (0..100_000).map(Micros).collect();
+        let mut words = vec![1; times.len()];
+        let mut room = Room::default();
+        program.search(&times, &words, |_| true, true, &mut room, |_| panic!("there is no match"));
+        assert!(room.links.len() <= 2 * SWEEP_AT, "{}", room.links.len());
+        // What is kept is what a match needs.
+        *words.last_mut().unwrap() = 2;
+        let mut found = Vec::new();
+        program.search(&times, &words, |_| true, true, &mut room, |one| found.push(one.events));
+        let last = times.len() - 1;
+        let expected: Vec<(usize, usize)> = (last - 20..last).map(|event| (event, 0)).chain([(last, 1)]).collect();
+        assert_eq!(found, [expected]);
     }
 }
