@@ -36,7 +36,8 @@ pub struct Journeys {
     /// Each id for itself.
     ids: Arc<Columns>,
     chunk_rows: usize,
-    /// Those of whole customers, as all that is said of ids has it.
+    /// Who is one customer by all that is said of ids, and the journeys of these.
+    identities: Arc<Identities>,
     columns: Arc<Columns>,
     /// Where chunks begin in the list of customers, and its end.
     cuts: Arc<Vec<usize>>,
@@ -87,24 +88,26 @@ impl Journeys {
         let mut said = Vec::new();
         reserved.said_in(&ids, &names, &mut said);
         let last_time = event_times(&ids, reserved).map(|(_, last)| last);
-        let identities = Identities::by(said.iter(), None, None, &names);
-        let cuts = Arc::new(cuts(&ids, chunk_rows));
-        let of_ids = Self { names, said: said.into(), columns: Arc::clone(&ids), ids, chunk_rows, cuts, last_time };
-        of_ids.put_together(&identities)
+        let identities = Arc::new(Identities::by(said.iter(), None, None, &names));
+        let columns = if identities.is_empty() { Arc::clone(&ids) } else { Arc::new(joined(&ids, &identities)) };
+        let cuts = Arc::new(cuts(&columns, chunk_rows));
+        Self { names, said: said.into(), ids, chunk_rows, identities, columns, cuts, last_time }
     }
 
     /// Which ids are one customer, by what was known at a sequence and said by a time.
     pub(super) fn identities(&self, known_at: Option<u64>, end: Option<Micros>) -> Arc<Identities> {
+        if known_at.is_none() && end.is_none() {
+            return Arc::clone(&self.identities);
+        }
         Arc::new(Identities::by(self.said.iter(), known_at, end, &self.names))
     }
 
     /// The same journeys, of customers who have these ids.
     pub(super) fn put_together(&self, identities: &Identities) -> Self {
-        if self.said.is_empty() {
+        if *identities == *self.identities {
             return self.clone();
         }
-        let ids = Source { columns: Arc::clone(&self.ids), journeys: 0..self.ids.customers.len() };
-        let columns = identities.put_together(&[ids], &Needs::everything());
+        let columns = joined(&self.ids, identities);
         Self { cuts: Arc::new(cuts(&columns, self.chunk_rows)), columns: Arc::new(columns), ..self.clone() }
     }
 
@@ -131,6 +134,12 @@ impl Journeys {
     pub(super) fn last_time(&self) -> Option<Micros> {
         self.last_time
     }
+}
+
+/// The journeys of customers who have several ids, of those of ids.
+fn joined(ids: &Arc<Columns>, identities: &Identities) -> Columns {
+    let ids = Source { columns: Arc::clone(ids), journeys: 0..ids.customers.len() };
+    identities.put_together(&[ids], &Needs::everything())
 }
 
 /// Where chunks of at least so many rows begin in the list of customers, and its end.
