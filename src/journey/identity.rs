@@ -156,22 +156,19 @@ impl Identities {
             }
         }
         // Of each group its ids, those that are linked to and from nowhere first.
-        let mut sorted: Vec<(usize, bool, usize)> =
-            is_from.iter().enumerate().map(|(place, is_from)| (joined.root(place), *is_from, place)).collect();
-        sorted.sort_unstable();
-        let id = |place: usize| ids.get(place).copied();
+        let linked = ids.iter().zip(&is_from).enumerate();
+        let mut linked: Vec<Linked> =
+            linked.map(|(place, (&id, &is_from))| Linked { group: joined.root(place), is_from, id }).collect();
+        linked.sort_unstable();
         let mut others = Vec::new();
-        for group in sorted.chunk_by(|a, b| a.0 == b.0) {
+        for group in linked.chunk_by(|a, b| a.group == b.group) {
             // In a circle all are linked from somewhere: then any of them may be the one.
-            let ends = group.chunk_by(|a, b| a.1 == b.1).next().unwrap_or_default();
-            let first = match ends {
-                [only] => Some(only.2),
-                several => {
-                    several.iter().map(|(.., place)| *place).min_by_key(|place| id(*place).map(|id| names.customer(id)))
-                }
+            let first = match group.chunk_by(|a, b| a.is_from == b.is_from).next() {
+                Some([only]) => Some(only),
+                several => several.and_then(|several| several.iter().min_by_key(|linked| names.customer(linked.id))),
             };
-            let Some(customer) = first.and_then(id) else { continue };
-            let ids = group.iter().filter_map(|(.., place)| id(*place));
+            let Some(customer) = first.map(|linked| linked.id) else { continue };
+            let ids = group.iter().map(|linked| linked.id);
             others.extend(ids.filter(|id| *id != customer).map(|other| (other, customer)));
         }
         others.sort_unstable();
@@ -220,21 +217,12 @@ impl Identities {
 
     /// Of some columns the journeys of other ids alone, each under its customer's id.
     pub(crate) fn others_in(&self, columns: &Arc<Columns>, needs: &Needs) -> Option<Columns> {
-        let mut pieces = Vec::new();
-        let (mut others, mut journeys) = (self.others.iter().peekable(), columns.journeys());
-        // Both are in order; whichever are fewer are looked up among the rest.
-        if others.len() < columns.customers.len() {
-            for (other, customer) in others {
-                if let Ok(journey) = columns.customers.binary_search(other) {
-                    pieces.extend(rows_of(columns, journey).map(|rows| (*customer, 0, rows)));
-                }
-            }
-        } else {
-            for (id, rows) in journeys.by_ref() {
-                while others.next_if(|(other, _)| *other < id).is_some() {}
-                pieces.extend(others.next_if(|(other, _)| *other == id).map(|(_, customer)| (*customer, 0, rows)));
-            }
-        }
+        let within = (*columns.customers.first()?, *columns.customers.last()?);
+        let piece = |other: CustomerNo| {
+            let journey = columns.customers.binary_search(&other).ok()?;
+            Some((self.customer(other), 0, rows_of(columns, journey)?))
+        };
+        let pieces: Vec<_> = self.others_within(within).filter_map(piece).collect();
         if pieces.is_empty() {
             return None;
         }
@@ -245,6 +233,14 @@ impl Identities {
 
 fn rows_of(columns: &Columns, journey: usize) -> Option<std::ops::Range<usize>> {
     Some(*columns.starts.get(journey)? as usize..*columns.starts.get(journey.checked_add(1)?)? as usize)
+}
+
+/// An id that links join to others; in the order of groups, and in each of those that are linked from nowhere first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Linked {
+    group: usize,
+    is_from: bool,
+    id: CustomerNo,
 }
 
 /// Places joined into groups: each points to another of its group, and one to itself.

@@ -124,7 +124,7 @@ pub enum WhichAnswer {
     Any,
 }
 
-/// A part of a segment, checked. What a customer *is* stands here too: a condition on a profile will be a leaf of its own.
+/// A part of a segment, checked. What a customer *is* is asked by conditions on profiles.
 #[derive(Debug, Clone)]
 pub(crate) enum SegmentPart {
     All(Vec<Self>),

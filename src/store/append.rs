@@ -61,7 +61,6 @@ impl Store {
     }
 }
 
-/// An event on its way into the log, which will say when it took it.
 fn check_limit(what: &'static str, found: usize, limit: usize) -> Result<()> {
     if found <= limit {
         return Ok(());
@@ -69,6 +68,7 @@ fn check_limit(what: &'static str, found: usize, limit: usize) -> Result<()> {
     Err(ErrorKind::Limit { what, found: found as u64, limit: limit as u64 }.into())
 }
 
+/// An event on its way into the log, which will say when it took it.
 fn unrecorded(event: Event) -> LogEntry {
     LogEntry::event(Micros::MIN, event)
 }

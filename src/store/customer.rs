@@ -62,10 +62,11 @@ impl Snapshot {
         let needs = Needs { properties: Needs::default().properties, ..Needs::everything() };
         let sources = self.whole_journey_of(customer, &identities, &needs)?;
         let chunk = Chunk::new(sources.iter().map(Into::into).collect());
-        if chunk.len() == 0 {
+        // Links may name an id of which there is nothing else.
+        if chunk.len() == 0 && !self.said()?.any(|said| [said.from, said.to].contains(&number)) {
             return Ok(None);
         }
-        let columns = Arc::new(chunk.gather(0..1, &needs));
+        let columns = Arc::new(chunk.gather(0..chunk.len().min(1), &needs));
         let journey = self.named(&columns)?.into();
         let ids: Vec<CustomerId> =
             identities.ids(customer).map(|id| CustomerId::new(self.names().customer(id))).collect::<Result<_, _>>()?;
@@ -115,7 +116,7 @@ impl Customer {
     /// are read anew.
     pub(crate) fn sources(&self, identities: &Arc<Identities>, needs: &Needs) -> Result<Vec<Source>> {
         if needs.properties == Needs::default().properties && Arc::ptr_eq(identities, &self.identities) {
-            return Ok(vec![Source { columns: Arc::clone(&self.columns), journeys: 0..1 }]);
+            return Ok(vec![Source { journeys: 0..self.columns.customers.len(), columns: Arc::clone(&self.columns) }]);
         }
         self.snapshot.whole_journey_of(identities.customer(self.number), identities, needs)
     }

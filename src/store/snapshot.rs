@@ -28,8 +28,15 @@ pub(crate) struct View {
     pub(super) identities: Arc<LastIdentities>,
 }
 
-/// What is said of ids in a view: in each of its segments and fresh runs.
-type Saying = Vec<Arc<[Said]>>;
+/// What is said of ids in a view.
+#[derive(Debug, Clone)]
+pub(crate) struct Saying {
+    /// In each of its segments, and in the fresh runs.
+    said: Vec<Arc<[Said]>>,
+    /// How many entries that are, and the last of them.
+    count: usize,
+    last: u64,
+}
 
 /// Who is one customer with whom by all that was said, as it was found last: views in which no more is said share it.
 #[derive(Debug, Default)]
@@ -93,7 +100,7 @@ impl Snapshot {
         (sealed + fresh as u64).saturating_sub(self.view.erased)
     }
 
-    /// True if it holds no event.
+    /// True if it holds no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -117,33 +124,35 @@ impl Snapshot {
 
     /// Everything that entries say of ids.
     pub(crate) fn said(&self) -> Result<impl Iterator<Item = &Said>> {
-        let saying = if let Some(saying) = self.view.said.get() {
-            saying
-        } else {
-            let saying = self.read_said()?;
-            self.view.said.get_or_init(|| saying)
-        };
-        Ok(saying.iter().flat_map(|said: &Arc<[Said]>| said.iter()))
+        Ok(self.saying()?.said.iter().flat_map(|said| said.iter()))
     }
 
-    fn read_said(&self) -> Result<Saying> {
-        let reserved = ReservedNumbers::of(&self.names);
-        if !reserved.is_any() {
-            return Ok(Saying::new());
+    fn saying(&self) -> Result<&Saying> {
+        if let Some(saying) = self.view.said.get() {
+            return Ok(saying);
         }
-        let mut fresh = Vec::new();
-        self.view.fresh.iter().for_each(|columns| reserved.said_in(columns, &self.names, &mut fresh));
-        let sealed = self.view.segments.iter().map(|segment| segment.said(reserved, &self.names).map(Arc::clone));
-        sealed.chain([Ok(fresh.into())]).collect()
+        let reserved = ReservedNumbers::of(&self.names);
+        let mut said = Vec::new();
+        if reserved.is_any() {
+            for segment in &self.view.segments {
+                said.push(Arc::clone(segment.said(reserved, &self.names)?));
+            }
+            let mut fresh = Vec::new();
+            self.view.fresh.iter().for_each(|columns| reserved.said_in(columns, &self.names, &mut fresh));
+            said.push(fresh.into());
+        }
+        let count = said.iter().map(|said| said.len()).sum();
+        let last = said.iter().flat_map(|said| said.iter()).map(|said| said.seq).max().unwrap_or_default();
+        Ok(self.view.said.get_or_init(|| Saying { said, count, last }))
     }
 
     /// Who is one customer with whom, by what was known at a sequence and said by a time.
     pub(crate) fn identities(&self, known_at: Option<u64>, end: Option<Micros>) -> Result<Arc<Identities>> {
-        if known_at.or(end.map(|_| 0)).is_some() {
+        let saying = self.saying()?;
+        if known_at.is_some() || end.is_some() {
             return Ok(Arc::new(Identities::by(self.said()?, known_at, end, &self.names)));
         }
-        let (count, last) = self.said()?.fold((0, 0), |(count, last), said| (count + 1, said.seq.max(last)));
-        let state = (count, last, self.names.hidden().len());
+        let state = (saying.count, saying.last, self.names.hidden().len());
         let mut kept = self.view.identities.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, identities)) = kept.as_ref().filter(|(then, _)| *then == state) {
             return Ok(Arc::clone(identities));

@@ -232,7 +232,7 @@ impl Store {
         self.snapshot().len()
     }
 
-    /// True if it holds no event.
+    /// True if it holds no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -199,6 +199,13 @@ fn a_link_joins_what_was_before_it_and_an_unlink_parts_it_again() {
     assert_eq!(converted(Scope::all()), 0, "the latest by time counts, not the last that came");
     let customer = store.customer("anon-1").unwrap().unwrap();
     assert_eq!((customer.id().as_str(), customer.ids().len()), ("anon-1", 1));
+    // Of an id that links alone name everything is held that names it, also when it is parted again.
+    store.append_batch([link("only", "named", 1), unlink("only", "named", 2)]).unwrap();
+    let named = store.customer("named").unwrap().unwrap();
+    assert_eq!((named.journey().len(), named.stage(&JourneyModel::standard()).unwrap()), (0, None));
+    assert_eq!((held(&store, "named").len(), held(&store, "only").len()), (2, 2));
+    assert_eq!(store.erase("named").unwrap().events, 2);
+    assert!(store.customer("named").unwrap().is_none() && held(&store, "only").is_empty());
 }
 
 #[test]
