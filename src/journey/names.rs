@@ -115,11 +115,6 @@ impl Tables {
         named.map(|(number, _)| number).filter(|number| seen.get(number.index()) != Some(&true)).collect()
     }
 
-    /// Takes the names of customers away of whom nothing is there that would have to be hidden.
-    pub(crate) fn drop_names(&mut self, customers: &[CustomerNo]) {
-        customers.iter().for_each(|customer| self.customers.forget(customer.0));
-    }
-
     /// Passes over a number whose name was taken away before the names were written.
     pub(crate) fn skip(&mut self, kind: NameKind) -> u32 {
         self.table_mut(kind).skip()

@@ -130,9 +130,9 @@ impl Rewriting {
         mem::swap(&mut *index, &mut self.replay.index);
         mem::swap(&mut *writer, &mut self.replay.writer);
         mem::swap(&mut *shared.tail(), &mut self.replay.tail);
-        // Of whom nothing is left, the id is not kept either.
+        // Of whom nothing is left, the id is not kept either; snapshots taken before do not show them without.
         let gone = shared.names.read().customers_not_seen(&self.seen);
-        shared.names.write().drop_names(&gone);
+        shared.names.write().forget_all(gone.iter().copied());
         drop((writer, erasures, rules));
         let named_anew = if gone.is_empty() { Ok(()) } else { index.write_names_anew(&shared.names) };
         drop(index);

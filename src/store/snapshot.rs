@@ -46,7 +46,7 @@ pub(crate) struct LastIdentities(Mutex<Option<(State, Arc<Identities>)>>);
 type State = (usize, u64, usize);
 
 /// What a store held at one moment. No later append or merge changes its answers; only a customer who is
-/// [erased](crate::Store::erase) is gone from them at once.
+/// [erased](crate::Store::erase), or of whom [retention](crate::Store::set_retention) leaves nothing, is gone from them at once.
 ///
 /// A cheap handle: clones share everything. It keeps the files it reads, also after the store is closed; only whole
 /// events, which are read from the log, need the store open.

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use journeylog::{Backup, Event, Feedback, Retention, Store, Verify};
+use journeylog::{Backup, Event, Feedback, Members, Retention, Segment, Store, Verify};
 
 use crate::{
     erase::{ID, SECRETS, found, personal},
@@ -200,4 +200,25 @@ fn rules_and_erasures_together_leave_what_they_should() {
             assert!(store.stats().unwrap().customers >= customers, "{context}");
         }
     }
+}
+
+#[test]
+fn a_snapshot_from_before_shows_nobody_without_an_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    for (customer, age) in [("ann", 40), ("bob", 40), ("bob", 2), ("cleo", 1)] {
+        store.append(old(customer, days(age))).unwrap();
+    }
+    store.settle().unwrap();
+    let before = store.snapshot();
+    store.set_retention(Retention::new().events(days(30)).unwrap()).unwrap();
+    store.compact().unwrap();
+    let listed = |snapshot: &journeylog::Snapshot| {
+        let members = Members::of(Segment::did("view").build().unwrap()).list_customers();
+        let listed = snapshot.query().run(&members).unwrap().customers.unwrap();
+        listed.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&store.snapshot()), ["bob", "cleo"]);
+    assert_eq!(listed(&before), ["bob", "cleo"]);
+    assert_eq!(before.customer("bob").unwrap().unwrap().journey().len(), 2);
 }
