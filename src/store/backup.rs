@@ -17,9 +17,10 @@ use super::{
     log::Log,
     mark::{self, Mark},
     named_segments,
+    retention::Rules,
     shared::{OpenedEngine, Shared},
     store::on_disk,
-    witness::{self, Head, Witness},
+    witness::{self, Head, Orders, Witness},
     work::Request,
 };
 use crate::{
@@ -122,7 +123,9 @@ impl Backup {
         // A backup has no index before it is opened; that of another store is a witness too.
         log.check(index::witnessed(&mark.index(folder))?)?;
         let erasures = Erasures::read(&*log.engine())?;
-        erasures.check(witness.erased())?;
+        let orders = witness.orders();
+        erasures.check(orders.erased)?;
+        Rules::read(&*log.engine())?.check(orders.rules_set_at)?;
         let backup = Self::of(&log, &erasures)?;
         log.engine().close()?;
         Ok(backup)
@@ -209,13 +212,14 @@ impl BackingUp {
         self.copying.check(self.through)?;
         let erasures = shared.erasures().clone();
         let (erasures, mut changes) = erasures.in_a_copy(&self.copying.left_of(&erasures)?, Micros::from(Utc::now()));
-        changes.push(shared.rules().put());
+        let rules = shared.rules().clone();
+        changes.push(rules.put());
         let engine = self.copying.log().engine();
         engine.apply(changes)?;
         engine.close()?;
         named_segments::write(&shared.named_segments(), &self.target.folder)?;
         let head = self.copying.head();
-        self.target.finish(head, erasures.len())?;
+        self.target.finish(head, Orders { erased: erasures.len(), rules_set_at: rules.set_at() })?;
         Ok(Backup {
             head: Seq(head.seq),
             checksum: head.chain.0,
@@ -263,10 +267,11 @@ impl Target {
     }
 
     /// Makes it a store that holds a log up to this head.
-    fn finish(&mut self, head: Head, erased: u64) -> Result<()> {
+    fn finish(&mut self, head: Head, orders: Orders) -> Result<()> {
         let mut witness = Witness::forgotten(&self.folder);
         witness.set(head)?;
-        witness.note_erased(erased)?;
+        witness.note_erased(orders.erased)?;
+        witness.note_rules(orders.rules_set_at)?;
         for dir in &self.named {
             files::sync_folder_of(dir)?;
         }
@@ -336,7 +341,7 @@ mod tests {
         });
         assert_eq!((made.head, made.events, made.erased_on_disk), (Seq(30), 10, 1), "bob is in the copy");
         assert_eq!(Backup::check(&folder).unwrap(), made);
-        assert_eq!(Witness::open(&folder).unwrap().erased(), 4, "so that none is lost unseen");
+        assert_eq!(Witness::open(&folder).unwrap().orders().erased, 4, "so that none is lost unseen");
         let restored = Store::open(&folder).unwrap();
         for compacted in [false, true] {
             assert_eq!((restored.len(), restored.stats().unwrap().customers), (10, 1));

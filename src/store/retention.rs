@@ -51,7 +51,7 @@ struct Ages {
 }
 
 /// The rules, and when they were set and last applied.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Rules {
     pub(super) retention: Retention,
     set_at: Option<Micros>,
@@ -170,6 +170,20 @@ impl Rules {
         Ok(Self { retention: Retention(ages), set_at, applied_at })
     }
 
+    /// Checks that they are as new as those that a witness saw.
+    pub(super) fn check(&self, witnessed: Option<Micros>) -> Result<()> {
+        if self.set_at >= witnessed {
+            return Ok(());
+        }
+        let there = if self.set_at.is_none() { "missing" } else { "older than those that had been acknowledged" };
+        Err(Error::damaged(WHAT, format!("they are {there}")))
+    }
+
+    /// When they were set.
+    pub(super) fn set_at(&self) -> Option<Micros> {
+        self.set_at
+    }
+
     /// Takes rules that were found in a damaged file, if they are newer.
     pub(super) fn take_found(&mut self, bytes: &[u8]) {
         if let Ok(found) = Self::decode(bytes) {
@@ -184,6 +198,22 @@ impl Rules {
             *self = other;
         }
         is_newer
+    }
+
+    /// Takes the newest that were found in a damaged file, if they are newer, and says what came of it.
+    pub(super) fn salvage(&mut self, found: Self, witnessed: Option<Micros>) -> String {
+        let are_found = self.take_newer(found);
+        let may_be_older = "; whether they are the newest is not known: look at them before the store is compacted";
+        let may_be_older = if witnessed.is_some() { "" } else { may_be_older };
+        if self.check(witnessed).is_err() {
+            "the rules of retention that were set last were not found: set them again".to_owned()
+        } else if are_found {
+            format!("rules of retention were found in the log's file{may_be_older}")
+        } else if *self == Self::default() {
+            "no rules of retention were found: if there were any, set them again".to_owned()
+        } else {
+            format!("there are rules of retention{may_be_older}")
+        }
     }
 
     pub(super) fn put(&self) -> Change {
@@ -239,8 +269,8 @@ impl Store {
     ///
     /// # Errors
     /// `Limit` if the rules take more than 24 KiB, which is some ninety properties with the longest of names;
-    /// `Closed` after a close; `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold,
-    /// and after the store was opened again those or these.
+    /// `Closed` after a close; `Poisoned`, `Full` or `Io` if the rules could not be written: then those before hold or these, as
+    /// [`retention`](Self::retention) says, and after the store was opened again those or these.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -267,6 +297,7 @@ impl Store {
         engine.apply(vec![next.put()])?;
         engine.sync()?;
         *rules = next;
+        shared.witness().note_rules(rules.set_at())?;
         drop((rules, writer));
         shared.work.appended(false);
         Ok(())
@@ -280,5 +311,60 @@ impl Store {
     /// When the rules of [`retention`](Self::retention) were last applied; `None` if not since they were set.
     pub fn retention_applied_at(&self) -> Option<DateTime<Utc>> {
         self.shared().rules().applied_at.map(Micros::to_datetime)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Backup, Event, StoreOptions, Verify,
+        error::ErrorKind,
+        store::{mark::Mark, sled_engine::SledEngine},
+    };
+
+    /// The record of the rules is small, and may stand at the end of sled's file: what follows nothing is read over.
+    #[test]
+    fn rules_that_are_lost_alone_are_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.append(Event::at(DateTime::UNIX_EPOCH, "ann", "view")).unwrap();
+        let rules = |days| Retention::new().events(TimeDelta::days(days)).unwrap();
+        store.set_retention(rules(40_000)).unwrap();
+        let first = store.shared().rules().put();
+        store.set_retention(rules(50_000)).unwrap();
+        let last = store.shared().rules().put();
+        store.close().unwrap();
+        let put = |change: Change| {
+            let log = Mark::read(dir.path()).unwrap().unwrap().log(dir.path());
+            let (engine, _) = SledEngine::open(&log).unwrap();
+            engine.apply(vec![change]).unwrap();
+            engine.close().unwrap();
+        };
+        for (lost, says) in [(Change::Remove(KEY.to_vec()), "missing"), (first, "older")] {
+            put(lost.clone());
+            let is_said = |error: &Error| {
+                let is_damaged = matches!(error.kind(), ErrorKind::Damaged { what, .. } if what == WHAT);
+                is_damaged && error.to_string().contains(says)
+            };
+            assert!(is_said(&Store::open(dir.path()).unwrap_err()), "{says}");
+            assert!(is_said(&Backup::check(dir.path()).unwrap_err()), "{says}");
+            put(last.clone());
+            let store = Store::open(dir.path()).unwrap();
+            store.shared().log.engine().apply(vec![lost.clone()]).unwrap();
+            let found = store.verify(Verify::Quick).unwrap();
+            assert!(found.problems.iter().any(|problem| problem.what == WHAT), "{found}");
+            store.close().unwrap();
+        }
+        // Whoever accepts the loss goes on with what is there, and sets them again.
+        let accepting = StoreOptions::new().accept_loss();
+        let store = accepting.open(dir.path()).unwrap();
+        assert!(store.open_report().mended.iter().any(|note| note.contains(WHAT)), "{:?}", store.open_report());
+        assert_eq!(store.retention(), rules(40_000));
+        store.set_retention(rules(50_000)).unwrap();
+        store.close().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.retention(), rules(50_000));
+        store.close().unwrap();
     }
 }

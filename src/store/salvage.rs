@@ -26,7 +26,7 @@ use super::{
     shared::OpenedEngine,
     store::on_disk,
     survey::{Found, survey},
-    witness::{Head, Witness},
+    witness::{Head, Orders, Witness},
 };
 use crate::{
     codec::{Block, BlockCutter, Chain, LogEntry},
@@ -148,8 +148,8 @@ struct Sources {
     index: Option<PathBuf>,
     /// The last sequence that is known to have been acknowledged.
     acknowledged: u64,
-    /// How many customers are known to have been erased.
-    erased: u64,
+    /// What the log is known to have had beside its entries.
+    orders: Orders,
 }
 
 impl Sources {
@@ -175,7 +175,7 @@ impl Sources {
             notes.push("the mark is lost: the newest log and index were taken".to_owned());
         }
         let witness = Witness::open(dir);
-        let erased = witness.as_ref().map_or(0, Witness::erased);
+        let orders = witness.as_ref().map_or(Orders::default(), Witness::orders);
         let witness = witness.map(|witness| witness.head());
         if matches!(witness, Ok(None)) {
             notes.push("the head witness is missing: whether the log had gone further is not known".to_owned());
@@ -189,7 +189,7 @@ impl Sources {
                 Err(error) => notes.push(error.to_string()),
             }
         }
-        Ok(Self { logs, index, acknowledged: heads.iter().map(|head| head.seq).max().unwrap_or_default(), erased })
+        Ok(Self { logs, index, acknowledged: heads.iter().map(|head| head.seq).max().unwrap_or_default(), orders })
     }
 }
 
@@ -220,7 +220,7 @@ impl Wreck {
             notes.push(error.to_string());
             None
         });
-        let is_unknown = erasures.as_ref().is_none_or(|erasures| erasures.len() < sources.erased);
+        let is_unknown = erasures.as_ref().is_none_or(|erasures| erasures.len() < sources.orders.erased);
         let rules = engine.as_deref().map_or(Ok(Rules::default()), Rules::read).unwrap_or_else(|error| {
             notes.push(error.to_string());
             Rules::default()
@@ -242,7 +242,10 @@ impl Wreck {
                            compacted may be back, look at your own list";
             notes.push(unknown.to_owned());
             wreck.erasures.take_all(&wreck.carving.erasures);
-            wreck.find_rules(notes);
+        }
+        let witnessed = sources.orders.rules_set_at;
+        if !lost.is_empty() || is_unknown || wreck.rules.check(witnessed).is_err() {
+            notes.push(wreck.rules.salvage(wreck.carving.rules.clone(), witnessed));
         }
         let (lost, head) = wreck.lost()?;
         if wreck.carving.last() > head {
@@ -268,18 +271,6 @@ impl Wreck {
             }
         }
         Ok(wreck)
-    }
-
-    /// Takes the newest rules of retention that were found in the log's file, if they are newer than what the log has.
-    fn find_rules(&mut self, notes: &mut Vec<String>) {
-        let may_be_older = "whether they are the newest is not known: look at them before the store is compacted";
-        notes.push(if self.rules.take_newer(self.carving.rules.clone()) {
-            format!("rules of retention were found in the log's file; {may_be_older}")
-        } else if self.rules.retention == Retention::default() {
-            "no rules of retention were found: if there were any, set them again".to_owned()
-        } else {
-            format!("there are rules of retention; {may_be_older}")
-        });
     }
 
     /// The sequences of entries that cannot be read from the log, and the last one that there will be.

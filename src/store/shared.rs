@@ -153,10 +153,9 @@ impl Shared {
         log: Log,
         names: Names,
         replay: Replay,
-        erasures: Erasures,
+        (erasures, rules): (Erasures, Rules),
         witness: Witness,
     ) -> Result<Self> {
-        let rules = Rules::read(&*log.engine())?;
         let Folder { dir, mark, lock, named, open_engine } = folder;
         let Replay { index, writer, tail, .. } = replay;
         Ok(Self {

@@ -19,10 +19,11 @@ use super::{
     mark::{self, Mark},
     named_segments::{self, NamedSegments},
     replay::Replay,
+    retention::Rules,
     shared::{Folder, OpenEngine, OpenedEngine, Shared},
     sled_engine::SledEngine,
     sync::Mutex,
-    witness::{Head, Witness},
+    witness::{Head, Orders, Witness},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -168,7 +169,9 @@ impl Store {
         };
         report.replayed = replay.replayed;
         let erasures = Erasures::read(&*log.engine())?;
-        if let Err(lost) = erasures.check(witness.erased()) {
+        let rules = Rules::read(&*log.engine())?;
+        let Orders { erased, rules_set_at } = witness.orders();
+        if let Err(lost) = erasures.check(erased).and(rules.check(rules_set_at)) {
             if !options.accept_loss {
                 return Err(lost);
             }
@@ -181,7 +184,7 @@ impl Store {
 
         let named = open_named(dir, options, &mut report)?;
         let folder = Folder { dir: dir.to_owned(), mark, lock, named, open_engine: OpenEngine(Box::new(open_engine)) };
-        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, erasures, witness)?);
+        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, (erasures, rules), witness)?);
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
         Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(Some(thread)), report })))
     }

@@ -164,13 +164,11 @@ fn look(shared: &Shared, how: Verify, progress: &mut dyn FnMut(Progress)) -> Res
     problems.note(StorePart::Witness, check_witness(shared))?;
     problems.note(StorePart::Log, shared.log.check(moment.synced).map(drop))?;
     let engine = shared.log.engine();
-    let witnessed = shared.witness().erased();
-    let erasures = Erasures::read(&*engine).and_then(|erasures| {
-        let lacks = erasures.len() < witnessed;
-        if lacks { Err(Error::damaged("the list of erasures", "it has fewer than were acknowledged")) } else { Ok(()) }
-    });
+    let orders = shared.witness().orders();
+    let erasures = Erasures::read(&*engine).and_then(|erasures| erasures.check(orders.erased));
     problems.note(StorePart::Log, erasures)?;
-    problems.note(StorePart::Log, Rules::read(&*engine).map(drop))?;
+    let rules = Rules::read(&*engine).and_then(|rules| rules.check(orders.rules_set_at));
+    problems.note(StorePart::Log, rules)?;
     problems.note(StorePart::Segments, named_segments::read(&shared.dir).map(drop))?;
     let dir = shared.index_dir();
     problems.note(StorePart::Log, index::witnessed(&dir).and_then(|head| shared.log.check(head)).map(drop))?;

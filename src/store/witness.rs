@@ -11,11 +11,12 @@ use super::files;
 use crate::{
     codec::{Chain, frame, unframe, version_of},
     error::{Error, Result},
+    model::Micros,
 };
 
 pub(super) const KIND: [u8; 4] = *b"JLWT";
-/// Version 1 knew nothing of erasures.
-pub(super) const VERSION: u32 = 2;
+/// Version 1 knew nothing of erasures, version 2 nothing of rules of retention.
+pub(super) const VERSION: u32 = 3;
 pub(super) const FILE: &str = "WITNESS";
 
 /// The head of a log: its last sequence, and the chained checksum up to it.
@@ -25,12 +26,20 @@ pub(crate) struct Head {
     pub(crate) chain: Chain,
 }
 
+/// What a log must have beside its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    /// How many customers were erased.
+    pub(crate) erased: u64,
+    /// When rules of retention were set last.
+    pub(crate) rules_set_at: Option<Micros>,
+}
+
 /// What the file says.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Content {
     head: Head,
-    /// How many customers were erased.
-    erased: u64,
+    orders: Orders,
 }
 
 /// The file that holds it.
@@ -50,7 +59,9 @@ impl Witness {
             Some(bytes) => {
                 let payload = unframe("the head witness", KIND, VERSION, &bytes)?;
                 let content = match version_of(&bytes) {
-                    Some(1) => postcard::from_bytes(payload).map(|head| Content { head, erased: 0 }),
+                    Some(1) => postcard::from_bytes(payload).map(|head| Content { head, ..Content::default() }),
+                    Some(2) => postcard::from_bytes(payload)
+                        .map(|(head, erased)| Content { head, orders: Orders { erased, ..Orders::default() } }),
                     _ => postcard::from_bytes(payload),
                 };
                 Some(content.map_err(|e| Error::damaged("the head witness", e.to_string()))?)
@@ -69,15 +80,28 @@ impl Witness {
         self.written.map(|written| written.head)
     }
 
-    /// How many erasures the log must at least have.
-    pub(crate) fn erased(&self) -> u64 {
-        self.written.map_or(0, |written| written.erased)
+    /// What the log must have beside its entries.
+    pub(crate) fn orders(&self) -> Orders {
+        self.written.map_or(Orders::default(), |written| written.orders)
     }
 
     /// Notes that so many customers were erased, which has been synced.
     pub(crate) fn note_erased(&mut self, erased: u64) -> Result<()> {
-        let written = self.written.unwrap_or_default();
-        if written.erased >= erased { Ok(()) } else { self.write(Content { erased, ..written }) }
+        let orders = self.orders();
+        if orders.erased >= erased { Ok(()) } else { self.set_orders(Orders { erased, ..orders }) }
+    }
+
+    /// Notes when rules of retention were set, which has been synced.
+    pub(crate) fn note_rules(&mut self, set_at: Option<Micros>) -> Result<()> {
+        let orders = self.orders();
+        if orders.rules_set_at >= set_at {
+            return Ok(());
+        }
+        self.set_orders(Orders { rules_set_at: set_at, ..orders })
+    }
+
+    fn set_orders(&mut self, orders: Orders) -> Result<()> {
+        self.write(Content { orders, ..self.written.unwrap_or_default() })
     }
 
     /// Notes a head that has been synced. It never goes back: what came late is left out.
@@ -90,7 +114,7 @@ impl Witness {
 
     /// Sets the head, also back: a loss was accepted.
     pub(crate) fn set(&mut self, head: Head) -> Result<()> {
-        self.write(Content { head, erased: self.erased() })
+        self.write(Content { head, orders: self.orders() })
     }
 
     fn write(&mut self, content: Content) -> Result<()> {
