@@ -21,7 +21,7 @@ use super::{
     log::Log,
     mark::{self, Mark},
     named_segments,
-    retention::{Retention, Rules},
+    retention::Rules,
     segment::UNSOUND,
     shared::OpenedEngine,
     store::on_disk,
@@ -488,7 +488,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::*;
-    use crate::store::engine::Change;
+    use crate::store::{Retention, engine::Change};
 
     /// All entries can be read, and it is the record of an erasure alone that is lost. Its bytes still stand in sled's file.
     #[test]

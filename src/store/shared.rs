@@ -155,10 +155,10 @@ impl Shared {
         replay: Replay,
         (erasures, rules): (Erasures, Rules),
         witness: Witness,
-    ) -> Result<Self> {
+    ) -> Self {
         let Folder { dir, mark, lock, named, open_engine } = folder;
         let Replay { index, writer, tail, .. } = replay;
-        Ok(Self {
+        Self {
             dir,
             options,
             log,
@@ -177,7 +177,7 @@ impl Shared {
             work: Work::new(),
             room: Condvar::new(),
             folder_lock: Mutex::new(Some(lock)),
-        })
+        }
     }
 
     /// The mark: which generation of the log and the index counts.

@@ -184,7 +184,7 @@ impl Store {
 
         let named = open_named(dir, options, &mut report)?;
         let folder = Folder { dir: dir.to_owned(), mark, lock, named, open_engine: OpenEngine(Box::new(open_engine)) };
-        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, (erasures, rules), witness)?);
+        let shared = Arc::new(Shared::new(folder, options.clone(), log, names, replay, (erasures, rules), witness));
         let thread = maintain::spawn(&shared).map_err(|e| Error::io("starting a thread for", dir, e))?;
         Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(Some(thread)), report })))
     }
