@@ -283,3 +283,12 @@ impl From<std::convert::Infallible> for InvalidValue {
         match never {}
     }
 }
+
+/// Refuses a question that takes more memory than it may.
+pub(crate) fn check_memory(found: usize, limit: usize) -> Result<()> {
+    if found > limit {
+        let what = "bytes of memory of one question (ask a smaller scope, or raise Query::memory)";
+        return Err(ErrorKind::Limit { what, found: found as u64, limit: limit as u64 }.into());
+    }
+    Ok(())
+}

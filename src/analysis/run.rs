@@ -13,7 +13,7 @@ use std::{
 
 use super::{Bound, reader::Reader};
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result, check_memory},
     journey::{Needs, Readings, Source},
 };
 
@@ -107,12 +107,4 @@ fn take_in<B: Bound>(
     }
     let waiting: usize = merging.waiting.values().map(|state| bound.size(state)).sum();
     check_memory(bound.size(&merging.merged).saturating_add(waiting), memory)
-}
-
-fn check_memory(found: usize, limit: usize) -> Result<()> {
-    if found > limit {
-        let what = "bytes of memory of one question (ask a smaller scope, or raise Query::memory)";
-        return Err(ErrorKind::Limit { what, found: found as u64, limit: limit as u64 }.into());
-    }
-    Ok(())
 }

@@ -91,12 +91,12 @@ impl Source {
         &self,
         customers: Option<&[CustomerNo]>,
         identities: &Arc<Identities>,
-        needs: &Needs,
+        (needs, memory): (&Needs, usize),
     ) -> Result<Chunks<'_>> {
         let few = customers.filter(|customers| customers.len() <= FEW_CUSTOMERS);
         Ok(match (self, few) {
             (Self::Journeys(journeys), _) => Chunks::Journeys(journeys.put_together(identities)),
-            (Self::Snapshot(snapshot), None) => Chunks::Scan(snapshot.scan().joining(identities, needs)?),
+            (Self::Snapshot(snapshot), None) => Chunks::Scan(snapshot.scan().joining(identities, needs, memory)?),
             (Self::Snapshot(snapshot), Some(customers)) => {
                 Chunks::Few(snapshot, Arc::clone(identities), customers.to_vec())
             }
@@ -239,7 +239,8 @@ impl Query {
         self
     }
 
-    /// Sets the most bytes that what is counted may take, roughly. The default is 1 GiB; lists of customers take most.
+    /// Sets the most bytes that what is counted may take, roughly, and so many again the events of [linked](crate::Link) ids, 32
+    /// each, but for one id of each customer. The default is 1 GiB; lists of customers take most.
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
@@ -270,7 +271,8 @@ impl Query {
         let mut binder = Binder::new(names, &self.model, scope, Arc::clone(&identities), (last, latest), named)?;
         let bound = plan.bind(&mut binder)?;
         let reader = binder.into_reader();
-        let chunks = self.source.chunks(reader.scope.customers.as_deref(), &identities, &reader.loads())?;
+        let chunks =
+            self.source.chunks(reader.scope.customers.as_deref(), &identities, (&reader.loads(), self.memory))?;
         // Asking how many cores there are takes longer than reading one customer.
         let cores = || thread::available_parallelism().ok().filter(|_| chunks.count() > 1);
         let threads = self.threads.or_else(cores).unwrap_or(NonZeroUsize::MIN);

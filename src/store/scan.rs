@@ -7,7 +7,7 @@ use std::{
 
 use super::segment::{BLOCK_ROWS, Segment};
 use crate::{
-    error::Result,
+    error::{Result, check_memory},
     journey::{Columns, Identities, Needs, Source, positions},
 };
 
@@ -16,6 +16,8 @@ use crate::{
 const KEPT_BLOCKS: usize = 16;
 /// Up to so many journeys of a block are read one by one; of more the block is read.
 const FEW_OTHERS: usize = 8;
+/// Roughly what an event of theirs takes in memory, twice while they are put together.
+const BYTES_OF_OTHERS: usize = 32;
 
 /// What is scanned, cut into chunks by customer.
 #[derive(Debug)]
@@ -48,16 +50,19 @@ impl Scan {
     }
 
     /// Puts the journeys of each customer's other ids together with that of the one that they go by. These others'
-    /// own journeys are still there, and must be left out by whoever reads chunks.
-    pub(crate) fn joining(self, identities: &Identities, needs: &Needs) -> Result<Self> {
+    /// own journeys are still there, and must be left out by whoever reads chunks. These others are held in memory, of which so
+    /// many bytes may be used.
+    pub(crate) fn joining(self, identities: &Identities, needs: &Needs, memory: usize) -> Result<Self> {
         if identities.is_empty() {
             return Ok(self);
         }
         let needs = Needs { times: true, seqs: true, ..needs.clone() };
-        let mut moved: Vec<Source> = Vec::new();
+        let (mut moved, mut rows): (Vec<Source>, usize) = (Vec::new(), 0);
         let mut take = |columns: &Arc<Columns>| {
-            let others = identities.others_in(columns, &needs).map(Arc::new);
-            moved.extend(others.map(|columns| Source { journeys: 0..columns.customers.len(), columns }));
+            let Some(others) = identities.others_in(columns, &needs).map(Arc::new) else { return Ok(()) };
+            rows = rows.saturating_add(others.rows());
+            moved.push(Source { journeys: 0..others.customers.len(), columns: others });
+            check_memory(rows.saturating_mul(BYTES_OF_OTHERS), memory)
         };
         for segment in &self.segments {
             for (block, info) in segment.blocks().iter().enumerate() {
@@ -65,14 +70,14 @@ impl Scan {
                 match others.take(FEW_OTHERS + 1).collect::<Vec<_>>() {
                     few if few.len() <= FEW_OTHERS => {
                         for other in few {
-                            segment.journey(other, &needs)?.map(Arc::new).iter().for_each(&mut take);
+                            segment.journey(other, &needs)?.map(Arc::new).iter().try_for_each(&mut take)?;
                         }
                     }
-                    _ => take(&Arc::new(segment.load(block, &needs)?)),
+                    _ => take(&Arc::new(segment.load(block, &needs)?))?,
                 }
             }
         }
-        self.fresh.iter().for_each(take);
+        self.fresh.iter().try_for_each(take)?;
         // Those of an id come in the order of their sequences, and those of several ids are told apart by these.
         let moved = Identities::default().put_together(&moved, &needs);
         let fresh = self.fresh.into_iter().chain((moved.rows() > 0).then(|| Arc::new(moved)));

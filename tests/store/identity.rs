@@ -314,3 +314,17 @@ fn retention_of_events_leaves_links_and_profiles() {
     assert_eq!(customer.profile().unwrap().into_keys().collect::<Vec<_>>(), ["plan"]);
     assert_eq!(store.len(), 3, "an update of which nothing is left is gone");
 }
+
+#[test]
+fn events_of_linked_ids_are_held_in_no_more_memory_than_a_question_may_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    for id in 1..40 {
+        let event = |n| Event::at(at(n), format!("c{id}"), "product_view").build().unwrap().into();
+        store.append_batch((0..50).map(event).chain([link(&format!("c{id}"), &format!("c{}", id / 2), 60)])).unwrap();
+    }
+    let funnel = Funnel::ordered(["product_view"]).build().unwrap();
+    let asked = |bytes| store.query().memory(bytes).run(&funnel);
+    assert_eq!(asked(70_000).unwrap().steps[0].customers, 1);
+    assert!(asked(60_000).unwrap_err().is_limit(), "39 ids have 1,950 events, and 39 links");
+}
