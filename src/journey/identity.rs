@@ -1,6 +1,6 @@
 //! Which ids are one customer: what links say of them, and journeys put together by it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Chunk, Columns, CustomerNo, NameKind, Names, Needs, Part, PropertyColumn, Source, TouchpointNo, columns::offset,
@@ -122,22 +122,16 @@ impl Identities {
     ) -> Self {
         let hidden = names.hidden();
         let is_seen = |id: CustomerNo| hidden.binary_search(&id.0).is_err();
-        let mut latest: BTreeMap<(CustomerNo, CustomerNo), &Said> = BTreeMap::new();
-        for one in said {
-            let Said { seq, at, from, to, .. } = *one;
-            if known_at.is_some_and(|known_at| seq > known_at) || end.is_some_and(|end| at > end) {
-                continue;
-            }
-            if is_seen(from) && is_seen(to) {
-                let pair = (from.min(to), from.max(to));
-                let kept = latest.entry(pair).or_insert(one);
-                if (kept.at, kept.seq) < (at, seq) {
-                    *kept = one;
-                }
-            }
-        }
+        let is_known =
+            |said: &&Said| known_at.is_none_or(|known_at| said.seq <= known_at) && end.is_none_or(|end| said.at <= end);
+        let is_of_seen = |said: &&Said| is_seen(said.from) && is_seen(said.to);
+        let mut known: Vec<&Said> = said.filter(is_known).filter(is_of_seen).collect();
+        // What was said last of two ids holds.
+        let pair = |said: &Said| (said.from.min(said.to), said.from.max(said.to));
+        known.sort_unstable_by_key(|said| (pair(said), said.at, said.seq));
+        let latest = known.chunk_by(|a, b| pair(a) == pair(b)).filter_map(<[_]>::last);
         let links: Vec<(CustomerNo, CustomerNo)> =
-            latest.into_values().filter(|said| said.is_link).map(|said| (said.from, said.to)).collect();
+            latest.filter(|said| said.is_link).map(|said| (said.from, said.to)).collect();
         Self::of_links(&links, names)
     }
 
