@@ -410,6 +410,16 @@ mod tests {
     }
 
     #[test]
+    fn of_two_records_of_one_erasure_the_newer_counts() {
+        let later = Record { pending: 0, compacted_at: Some(Micros(5)), readmitted_at: Some(Micros(9)), ..ERASED };
+        for records in [[ERASED, later], [later, ERASED]] {
+            let mut found = Erasures::default();
+            records.into_iter().for_each(|record| found.take_newer(7, record));
+            assert_eq!((found.pending(), found.records[&7].readmitted_at), (0, Some(Micros(9))));
+        }
+    }
+
+    #[test]
     fn odd_counts_do_not_overflow() {
         let engine = MemoryEngine::new();
         let record = Record { events: u64::MAX, pending: u64::MAX, ..ERASED };

@@ -144,7 +144,7 @@ impl Said {
                 match (self.backups.remove(&name), Backup::check(entry.path())) {
                     (Some(None), _) => {}
                     (Some(made), checked) => assert_eq!(Some(checked.unwrap()), made, "{context}"),
-                    (None, Ok(whole)) => assert!(whole.head.0 <= self.next, "{context}"),
+                    (None, Ok(whole)) => assert!(whole.head.0 <= self.before + self.next, "{context}"),
                     (None, Err(error)) => {
                         assert!(matches!(error.kind(), ErrorKind::NotAStore { .. }), "{error} {context}");
                         broken_off += 1;

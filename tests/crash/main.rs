@@ -1,7 +1,8 @@
 //! A real child process is killed at random moments, at every kind of work; after each kill the store opens by itself and
 //! holds what was acknowledged, nothing half, nothing twice, and nobody who was erased. A backup is whole or no store.
 //!
-//! `cargo test --test crash` kills a few at each kind, `JOURNEYLOG_KILLS=100 cargo test --release --test crash` a hundred.
+//! `cargo test --test crash` kills a few at each kind, `JOURNEYLOG_KILLS=100 cargo test --release --test crash` a hundred;
+//! `JOURNEYLOG_KIND=upgrade` only at that.
 //! A killed process keeps what it gave to the system: this is no power cut. `tests/power` cuts the power of the same child,
 //! and fills its disk.
 #![allow(
@@ -71,7 +72,10 @@ fn check(folder: &Path, kind: &str, durability: Durability) {
 fn supervise() {
     let kills: u64 = env::var("JOURNEYLOG_KILLS").map_or(4, |kills| kills.parse().unwrap());
     let mut random = Rng::with_seed(17);
-    for kind in KINDS {
+    let only = env::var("JOURNEYLOG_KIND").ok();
+    let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| only.as_ref().is_none_or(|only| only == kind)).collect();
+    assert!(!kinds.is_empty(), "JOURNEYLOG_KIND is one of {KINDS:?}");
+    for kind in kinds {
         let (mut mended, mut replayed, mut appended, mut broken_off) = (0, 0, 0, 0);
         let (mut folder, mut said) = (tempfile::tempdir().unwrap(), Said::new(Durability::Flushed));
         for kill in 0..kills {
