@@ -117,8 +117,8 @@ fn supervise() {
             let status = killer.join().unwrap();
             assert!(status.code().is_none(), "the child ended by itself: {status}");
             let context = format!("after kill {kill} while it was to {kind}");
-            broken_off += said.check_backups(folder.path(), &context);
             let store = open(&folder.path().join("store"), kind, Durability::Flushed);
+            broken_off += said.check_backups(folder.path(), store.snapshot().head(), &context);
             mended += store.open_report().mended.len();
             replayed += u64::from(store.open_report().replayed > 0);
             // Older forms of the index are made anew.
