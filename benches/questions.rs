@@ -6,9 +6,9 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    BySegment, CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Members, Paths,
-    Pattern, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions,
-    Transitions, testing::World,
+    BySegment, CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, LifetimeValue,
+    Members, Paths, Pattern, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store,
+    StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -43,6 +43,8 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("stickiness"), |b| b.iter(|| black_box(store.query().run(&stickiness).unwrap())));
         let dwell = Dwell::of(JourneyModel::standard());
         group.bench_function(id("dwell"), |b| b.iter(|| black_box(store.query().run(&dwell).unwrap())));
+        let value = LifetimeValue::of("purchase").value_in("EUR").horizon(TimeDelta::days(364)).build().unwrap();
+        group.bench_function(id("lifetime value"), |b| b.iter(|| black_box(store.query().run(&value).unwrap())));
         let sessions = Sessions::default();
         group.bench_function(id("sessions"), |b| b.iter(|| black_box(store.query().run(&sessions).unwrap())));
         let paths = Paths::of_touchpoints().starting_at("home").by_session(TimeDelta::minutes(30));

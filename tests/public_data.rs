@@ -187,9 +187,8 @@ fn monthly_retention_of_the_simple_shop() {
     }
 }
 
-#[test]
-fn monthly_retention_of_the_cdnow_sample_with_its_value() {
-    let folder = tempfile::tempdir().unwrap();
+/// A store of the sample's raw rows.
+fn cdnow(folder: &Path) -> PathBuf {
     let purchase = |line: &str| {
         let [_, customer, date, _, dollars] = line.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
         let date = format!("{}-{}-{}T00:00:00Z", &date[..4], &date[4..6], &date[6..]);
@@ -199,11 +198,40 @@ fn monthly_retention_of_the_cdnow_sample_with_its_value() {
         format!("{event}\n")
     };
     let lines: String = fs::read_to_string(data("CDNOW_sample.txt")).unwrap().lines().map(purchase).collect();
-    let file = folder.path().join("cdnow.ndjson");
+    let file = folder.join("cdnow.ndjson");
     fs::write(&file, lines).unwrap();
-    let store = folder.path().join("store");
+    let store = folder.join("store");
     let ran = import(&store, &file, &[]);
     assert_eq!(["read", "stored", "duplicates", "bad lines"].map(|word| ran.count(word)), [6_919, 6_919, 0, 0]);
+    store
+}
+
+/// The estimates that were published, to their digits.
+#[test]
+fn lifetime_value_of_the_cdnow_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = cdnow(folder.path());
+    let plan = r#"{"lifetime_value":{"purchase":{"touchpoint":"purchase"},"unit":"1w","currency":"USD","horizon":"39w","customers":true},"scope":{"as_of":"1997-09-30T00:00:00Z"}}"#;
+    let report = report(&store, plan);
+    let customers = report["customers"].as_array().unwrap();
+    let days = |field: &str| customers.iter().map(|one| one[field].as_f64().unwrap() * 7.0).sum::<f64>().round();
+    let repeats: u64 = customers.iter().map(|one| one["repeats"].as_u64().unwrap()).sum();
+    assert_eq!((customers.len(), repeats, days("last"), days("observed")), (2_357, 2_457, 112_949.0, 539_779.0));
+    let rounded =
+        |fit: &str, field: &str, decimals: usize| format!("{:.decimals$}", report[fit][field].as_f64().unwrap());
+    let purchases = ["r", "alpha", "a", "b"].map(|parameter| rounded("purchases_fit", parameter, 3));
+    assert_eq!(purchases, ["0.243", "4.414", "0.793", "2.426"]);
+    assert_eq!(rounded("purchases_fit", "log_likelihood", 1), "-9582.4");
+    let value = ["p", "q", "v"].map(|parameter| rounded("value_fit", parameter, 2));
+    assert_eq!(value, ["6.25", "3.74", "15.44"]);
+    assert_eq!(report["value_fit"]["customers"], 946);
+    assert_eq!(report["warnings"], serde_json::json!([]));
+}
+
+#[test]
+fn monthly_retention_of_the_cdnow_sample_with_its_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = cdnow(folder.path());
     let plan = r#"{"retention":{"start":{"touchpoint":"purchase"},"return":{"touchpoint":"purchase"},"period":"month","periods":6,"cohorts":"first_ever","value":true}}"#;
     let cohort = report(&store, plan)["cohorts"][0].clone();
     assert_eq!(cohort["period"], "1997-01-01T00:00:00Z");

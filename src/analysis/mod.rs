@@ -13,6 +13,7 @@ pub(crate) mod funnel;
 mod histogram;
 mod kept;
 mod lifecycle;
+mod lifetime;
 mod masks;
 mod members;
 mod membership;
@@ -53,6 +54,10 @@ pub use funnel::{
 };
 pub use histogram::TimeBin;
 pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
+pub use lifetime::{
+    BgNbd, CustomerLifetime, ExpectedValue, GammaGamma, HistoricValue, LIMIT_HORIZON_UNITS, LifetimeValue,
+    LifetimeValueBuilder, LifetimeValueReport, LifetimeWarning, Optimum, PurchaseFit, PurchaseHistory, ValueFit,
+};
 pub use members::{Members, MembersReport};
 pub use membership::SegmentReading;
 pub use paths::{

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Analysis, Binder, Bound, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
-    ConformanceReport, Dwell, DwellReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, Members, MembersReport,
-    Paths, PathsReport, PatternMatches, PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport,
-    Stickiness, StickinessReport, Transitions, TransitionsReport,
+    ConformanceReport, Dwell, DwellReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue,
+    LifetimeValueReport, Members, MembersReport, Paths, PathsReport, PatternMatches, PatternReport, Sessions,
+    SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -22,6 +22,7 @@ macro_rules! any_plan {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
+        /// `{"lifetime_value":{"purchase":{..}}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -152,6 +153,8 @@ any_plan! {
     Pattern(PatternMatches, PatternReport),
     /// How far journeys are as they were designed.
     Conformance(Conformance, ConformanceReport),
+    /// What customers have spent, and can be expected to spend.
+    LifetimeValue(LifetimeValue, LifetimeValueReport),
     /// How many customers are in a segment, and who.
     Segment(Members, MembersReport),
     /// Another plan, asked of each of some segments.
@@ -173,6 +176,7 @@ impl Plan {
             Self::Pattern(pattern) => Self::Pattern(pattern.list_customers()),
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
+            Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
             Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
             other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_) | Self::Sessions(_)) => other,

@@ -105,6 +105,11 @@ fn check(events: &[Event], answer: &Answer) {
                 agrees::<StickinessReport>(&oracle::stickiness(events, stickiness, &model, scope), report);
             }
         }
+        (Plan::LifetimeValue(value), Report::LifetimeValue(report)) => {
+            if !is_at_the_ends(events) {
+                assert_eq!(oracle::bought(events, value, &model, scope).len() as u64, report.buyers);
+            }
+        }
         (Plan::Dwell(_), Report::Dwell(report)) => {
             differences_beyond_rounding(&oracle::dwell(events, &own(), scope), report).unwrap();
         }

@@ -33,6 +33,7 @@ mod dwell_oracle;
 mod funnel_oracle;
 mod identity_oracle;
 mod laws;
+mod lifetime_oracle;
 mod paths_oracle;
 mod pattern_oracle;
 mod retention_oracle;
@@ -54,6 +55,7 @@ pub mod oracle {
     pub use super::dwell_oracle::dwell;
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::identity_oracle::{customers, resolve};
+    pub use super::lifetime_oracle::{Bought, bought};
     pub use super::paths_oracle::paths;
     pub use super::pattern_oracle::pattern;
     pub use super::retention_oracle::retention;

@@ -3,9 +3,10 @@
 use journeylog::{
     Answer, Breakdown, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
     ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Funnel, FunnelReport, InvalidPlan, InvalidValue,
-    JourneyModel, Journeys, Lifecycle, LifecycleReport, Members, MembersReport, Names, Paths, PathsReport, Pattern,
-    PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport,
-    Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
+    JourneyModel, Journeys, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport,
+    Names, Paths, PathsReport, Pattern, PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment,
+    Segments, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions,
+    Transitions, TransitionsReport,
 };
 
 #[test]
@@ -24,6 +25,7 @@ fn handles_and_values_cross_threads() {
     crosses::<(Funnel, Breakdown, Transitions, StageCounts, Question)>();
     crosses::<(CohortRetention, CohortRetentionReport)>();
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
+    crosses::<(LifetimeValue, LifetimeValueReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(Conformance, ConformanceReport)>();
     crosses::<(Paths, PathsReport, Pattern, PatternMatches, PatternReport)>();

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Conformance, Count,
     Currency, CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
-    Lifecycle, Matches, Members, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Segments,
-    Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue,
+    Scope, Segments, Seq, Sessions, Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -343,10 +343,15 @@ fn any_wanted(rng: &mut Rng) -> Condition {
 pub(crate) fn any_period(rng: &mut Rng) -> Period {
     let units = [CalendarUnit::Hour, CalendarUnit::Day, CalendarUnit::Day, CalendarUnit::Week, CalendarUnit::Month];
     let period = Period::of(rng.choice(units).unwrap());
+    let period = period.zone(any_zone(rng));
+    if rng.u8(..3) == 0 { period.first_weekday(chrono::Weekday::try_from(rng.u8(..7)).unwrap()) } else { period }
+}
+
+/// Mostly UTC.
+fn any_zone(rng: &mut Rng) -> Zone {
     let zones = ["America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo"];
     let zone = rng.choice(zones).filter(|_| cfg!(feature = "zones") && rng.u8(..4) == 0);
-    let period = period.zone(zone.map_or(Zone::UTC, |zone| Zone::named(zone).unwrap()));
-    if rng.u8(..3) == 0 { period.first_weekday(chrono::Weekday::try_from(rng.u8(..7)).unwrap()) } else { period }
+    zone.map_or(Zone::UTC, |zone| Zone::named(zone).unwrap())
 }
 
 /// A world for periods: few instants, from hours to months apart.
@@ -393,6 +398,28 @@ pub(crate) fn any_retention(seed: u64) -> CohortRetention {
 pub(crate) fn any_lifecycle(seed: u64) -> Lifecycle {
     let mut rng = Rng::with_seed(seed ^ 0x11f);
     Lifecycle::of(any_wanted(&mut rng), any_period(&mut rng)).unwrap()
+}
+
+/// Lifetime value with any of its options.
+pub(crate) fn any_lifetime_value(seed: u64) -> LifetimeValue {
+    let mut rng = Rng::with_seed(seed ^ 0xc17);
+    let mut plan = LifetimeValue::of(any_wanted(&mut rng)).unit(TimeDelta::days(rng.i64(1..9)));
+    if rng.bool() {
+        plan = plan.zone(any_zone(&mut rng));
+    }
+    if rng.u8(..4) > 0 {
+        plan = plan.value_in(if rng.bool() { "EUR" } else { "USD" });
+        if rng.bool() {
+            plan = plan.margin("0.35");
+        }
+    }
+    if rng.bool() {
+        plan = plan.horizon(TimeDelta::days(rng.i64(1..100)));
+    }
+    if rng.bool() {
+        plan = plan.discount(rng.f64());
+    }
+    plan.list_customers().build().unwrap()
 }
 
 /// Stickiness in a few periods.

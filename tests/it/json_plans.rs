@@ -8,8 +8,8 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_conformance, any_funnel, any_lifecycle, any_matches, any_model, any_paths, any_retention, any_scope,
-    any_sessions, any_stickiness, day, given, journeys,
+    any_conformance, any_funnel, any_lifecycle, any_lifetime_value, any_matches, any_model, any_paths, any_retention,
+    any_scope, any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -67,6 +67,7 @@ fn every_kind_of_question_in_a_list() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "each is a case of its own")]
 fn an_unknown_key_is_named_with_its_place() {
     for (text, expected) in [
         (r#"{"funnle":{"steps":[{"touchpoint":"a"}]}}"#, "funnle"),
@@ -127,6 +128,9 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"lifecycle":{"activity":{"touchpiont":"a"},"period":"day"}}"#, "lifecycle.activity: touchpiont"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day"}}"#, "of"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":0}}"#, "stickiness.of: is 0"),
+        (r#"{"lifetime_value":{"purchase":{"all":[]},"margin":"1"}}"#, "lifetime_value.margin: is of nothing"),
+        (r#"{"lifetime_value":{"purchase":{"all":[]},"unit":"36h"}}"#, "lifetime_value.unit: is not a whole"),
+        (r#"{"lifetime_value":{"buys":{"all":[]}}}"#, "lifetime_value.buys: unknown field"),
         (r#"{"sessions":{"gap":"half an hour"}}"#, "sessions.gap"),
         (r#"{"sessions":{"limit":0}}"#, "sessions.limit: is 0"),
         (r#"{"sessions":{"gpa":"30m"}}"#, "sessions.gpa: unknown field"),
@@ -244,6 +248,7 @@ fn plans_and_models_survive_json() {
         let active = [
             Question::new(any_lifecycle(seed)),
             Question::new(any_stickiness(seed)),
+            Question::new(any_lifetime_value(seed)),
             Question::new(Dwell::of(any_model(seed + 1))),
             Question::new(any_sessions(seed)),
             Question::new(any_paths(seed)),

@@ -4,11 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
     Analysis, Binder, Breakdown, BySegment, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal,
     Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES,
-    LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS,
-    LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS,
-    LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS,
-    LIMIT_STICKINESS_PERIODS, Paths, Pattern, PatternMatches, Period, PropertyValue, Question, Segment, SegmentBuilder,
-    Segments, Sessions, StageCounts, StageName, Stickiness, Touchpoint, Transitions,
+    LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS,
+    LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS,
+    LIMIT_RETENTION_PERIODS, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS,
+    LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, LifetimeValue, Paths, Pattern, PatternMatches, Period, PropertyValue,
+    Question, Segment, SegmentBuilder, Segments, Sessions, StageCounts, StageName, Stickiness, Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -106,6 +106,14 @@ fn plans_have_limits() {
     let stickiness = |n| Stickiness::of("a", Period::DAY, u32::try_from(n).unwrap());
     let most = usize::try_from(LIMIT_STICKINESS_PERIODS).unwrap();
     shown(most, stickiness, "stickiness.of: is 1001, 1 to 1000 periods are allowed");
+    let value = |n| {
+        LifetimeValue::of("a")
+            .unit(chrono::TimeDelta::days(1))
+            .horizon(chrono::TimeDelta::days(n.try_into().unwrap()))
+            .build()
+    };
+    let most = usize::try_from(LIMIT_HORIZON_UNITS).unwrap();
+    shown(most, value, "lifetime_value.horizon: is over 1,000 units: take a longer unit");
     let sessions = |n| Sessions::builder().limit(u32::try_from(n).unwrap()).build();
     let most = usize::try_from(LIMIT_SESSION_TOUCHPOINTS).unwrap();
     shown(most, sessions, "sessions.limit: is 1001, 1 to 1000 touchpoints can be listed");

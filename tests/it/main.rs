@@ -22,6 +22,7 @@ mod given;
 mod golden;
 mod json_plans;
 mod laws;
+mod lifetime;
 mod limits;
 mod paths;
 mod pattern;

@@ -11,9 +11,9 @@ use std::{
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BySegment, Channel, CohortRetention, Comparison, Condition, Conformance,
     CustomerId, Dwell, Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey,
-    JourneyModel, Journeys, Lifecycle, Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue,
-    Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables,
-    Touchpoint, Transitions, Verify, Window, export,
+    JourneyModel, Journeys, Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan,
+    PropertyValue, Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness,
+    Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -345,7 +345,10 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let segment = Segment::did(about_a_person()).then("view").or(Segment::last("view").is(about_a_person()));
     shown.lock().unwrap().value("SegmentBuilder", &segment);
     let segment = segment.build().unwrap();
+    let lifetime = LifetimeValue::of(about_a_person()).value_in("EUR").list_customers();
+    shown.lock().unwrap().value("LifetimeValueBuilder", &lifetime);
     let plans = [
+        lifetime.build().unwrap().into(),
         conformance.build().unwrap().into(),
         PatternMatches::of(pattern).list_customers().into(),
         paths.build().unwrap().into(),
@@ -380,8 +383,28 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         }
     }
     let shown = &mut *shown.lock().unwrap();
+    lifetimes(shown);
     shown.value("Scope", &scope);
     shown.value("Window", &Window::try_from(chrono::TimeDelta::days(1)).ok());
+}
+
+/// What is said of customers who buy again.
+fn lifetimes(shown: &mut Shown) {
+    let at = |week: i64| chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::weeks(week);
+    let bought = |week| Event::at(at(week), secret(1), "buy").value(Money::new("10", "EUR").unwrap());
+    let journeys = Journeys::of([bought(0), bought(1), bought(5)]).unwrap();
+    let plan = LifetimeValue::of("buy").value_in("EUR").horizon(chrono::TimeDelta::days(364)).list_customers();
+    let report = journeys.query().run(&plan.build().unwrap()).unwrap();
+    let (purchases, value) = (report.purchases_fit.unwrap(), report.value_fit.unwrap());
+    shown.value("LifetimeValueReport", &report);
+    shown.value("PurchaseFit", &purchases);
+    shown.value("ValueFit", &value);
+    shown.value("Optimum", &value.optimum);
+    shown.value("BgNbd", &purchases.model);
+    shown.value("GammaGamma", &value.model);
+    shown.value("ExpectedValue", &report.expected);
+    shown.value("LifetimeWarning", &report.warnings);
+    shown.value("PurchaseHistory", &journeylog::PurchaseHistory { repeats: 1, last: 1.0, observed: 2.0 });
 }
 
 /// What a store says to whoever comes too late.

@@ -1,0 +1,164 @@
+//! Lifetime value: by hand, and what it is made of against the oracle. Its models are tested where they stand.
+
+use chrono::TimeDelta;
+use journeylog::{
+    Event, JourneyModel, LifetimeValue, LifetimeValueReport, LifetimeWarning, Money, PurchaseHistory, Scope,
+    testing::{check_arrival, check_bystander, check_laws, check_names, oracle},
+};
+
+use crate::given::{any_lifetime_value, any_model, any_scope, day, each_world, journeys, periodic_world};
+
+fn spent(customer: &str, on: f64, amount: &str) -> Event {
+    Event::at(day(on), customer, "buy").value(Money::new(amount, "EUR").unwrap()).build().unwrap()
+}
+
+/// Two who buy each week, and some who buy once.
+fn buyers() -> Vec<Event> {
+    let weekly = |customer, weeks: u32| (0..weeks).map(move |week| spent(customer, f64::from(week) * 7.0, "10"));
+    let once = (0..6).map(|n| spent(&format!("once-{n}"), f64::from(n) * 9.0, "4.50"));
+    weekly("ann", 9).chain(weekly("bob", 4)).chain(once).collect()
+}
+
+/// Whether a report is what the oracle says, as far as that goes.
+fn check(
+    events: &[Event],
+    plan: &LifetimeValue,
+    model: &JourneyModel,
+    scope: &Scope,
+    report: &LifetimeValueReport,
+) -> Result<(), String> {
+    let bought = oracle::bought(events, plan, model, scope);
+    let form = serde_json::to_value(plan).unwrap();
+    let unit = form["unit"].as_str().unwrap().trim_end_matches('d').parse::<f64>().unwrap();
+    let has_currency = form.get("currency").is_some();
+    let found = report.customers.as_ref().unwrap();
+    if bought.len() != found.len() || report.buyers != found.len() as u64 {
+        return Err(format!("{bought:#?} {found:#?}"));
+    }
+    let mut purchases = 0;
+    for (right, found) in bought.iter().zip(found) {
+        #[expect(clippy::cast_precision_loss, reason = "days are few")]
+        let times = (right.last as f64 / unit, right.observed as f64 / unit);
+        let money = found.historic.as_ref().map(Money::amount);
+        let same = right.customer == found.customer
+            && right.repeats == found.repeats
+            && (found.last, found.observed) == times
+            && money == has_currency.then(|| right.money[0] + right.money[1]);
+        if !same {
+            return Err(format!("{right:#?} {found:#?}"));
+        }
+        purchases += u64::from(right.repeats) + 1;
+    }
+    if report.purchases != purchases {
+        return Err(format!("{purchases} {}", report.purchases));
+    }
+    let total = report.historic.as_ref().map(|historic| historic.total.amount());
+    if total != has_currency.then(|| bought.iter().flat_map(|one| one.money).sum()) {
+        return Err(format!("{bought:#?} {total:?}"));
+    }
+    // Sums of what stands with each customer, and the models said of the same histories.
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
+    let history = |one: &journeylog::CustomerLifetime| PurchaseHistory {
+        repeats: one.repeats,
+        last: one.last,
+        observed: one.observed,
+    };
+    let Some(fit) = report.purchases_fit else {
+        let nobody = bought.iter().all(|one| one.repeats == 0) && report.expected.is_none();
+        return if nobody { Ok(()) } else { Err("a model is missing".to_owned()) };
+    };
+    let likelihood: f64 = found.iter().map(|one| fit.model.log_likelihood(&history(one))).sum();
+    let alive: f64 = found.iter().map(|one| one.alive.unwrap()).sum();
+    let value: f64 = found.iter().filter_map(|one| one.value).sum();
+    let expected = report.expected.unwrap();
+    let sums = close(likelihood, fit.optimum.log_likelihood)
+        && close(alive, expected.alive)
+        && close(value, expected.value.unwrap_or_default())
+        && found.iter().all(|one| close(one.alive.unwrap(), fit.model.alive(&history(one))));
+    if sums { Ok(()) } else { Err(format!("{likelihood} {alive} {value} {report:#?}")) }
+}
+
+#[test]
+fn what_customers_have_spent_is_exact_and_what_they_will_is_said() {
+    let plan = LifetimeValue::of("buy").value_in("EUR").margin("0.25").horizon(TimeDelta::days(70)).list_customers();
+    let (events, plan) = (buyers(), plan.build().unwrap());
+    let report = journeys(&events).query().run(&plan).unwrap();
+    check(&events, &plan, &JourneyModel::standard(), &Scope::all(), &report).unwrap();
+    let historic = report.historic.clone().unwrap();
+    assert_eq!(
+        (historic.total.to_string(), historic.margin.unwrap().to_string()),
+        ("157 EUR".into(), "39.25 EUR".into())
+    );
+    assert_eq!((report.buyers, report.repeat_buyers, report.purchases), (8, 2, 19));
+    assert!(report.warnings.contains(&LifetimeWarning::FewRepeats), "{report}");
+    let customers = report.customers.unwrap();
+    let (ann, bob) = (&customers[0], &customers[1]);
+    assert!(ann.alive > bob.alive, "who still buys is likelier there than who has stopped: {ann:?} {bob:?}");
+    assert!(ann.purchases > bob.purchases);
+}
+
+#[test]
+fn money_later_is_worth_less() {
+    let plan = |discount| {
+        let plan = LifetimeValue::of("buy").value_in("EUR").horizon(TimeDelta::days(364)).discount(discount);
+        journeys(&buyers()).query().run(&plan.build().unwrap()).unwrap().expected.unwrap()
+    };
+    let (now, later) = (plan(0.0), plan(0.1));
+    assert_eq!(now.purchases, later.purchases);
+    let (now, later) = (now.value.unwrap(), later.value.unwrap());
+    // All of it lies within a year.
+    assert!(later < now && later > now / 1.1, "{now} {later}");
+}
+
+#[test]
+fn who_counts_is_said_by_the_range_and_what_counts_by_the_end() {
+    let plan = LifetimeValue::of("buy").value_in("EUR").list_customers().build().unwrap();
+    let events = buyers();
+    for scope in [Scope::all().between(day(1.0)..day(28.0)), Scope::all().as_of(day(20.0))] {
+        let report = journeys(&events).query().scope(scope.clone()).run(&plan).unwrap();
+        check(&events, &plan, &JourneyModel::standard(), &scope, &report).unwrap();
+    }
+    // Ann and Bob bought before; so nobody within bought twice.
+    let report = journeys(&events).query().between(day(1.0)..day(28.0)).run(&plan).unwrap();
+    assert_eq!((report.buyers, report.warnings), (3, vec![LifetimeWarning::NoRepeats]));
+}
+
+#[test]
+fn what_is_paid_otherwise_is_counted_as_worth_nothing() {
+    let mut events = buyers();
+    events.push(Event::at(day(1.0), "cat", "buy").value(Money::new("7", "USD").unwrap()).build().unwrap());
+    events.push(Event::at(day(3.0), "cat", "buy").build().unwrap());
+    let report = journeys(&events).query().run(&LifetimeValue::of("buy").value_in("EUR").build().unwrap()).unwrap();
+    assert!(report.warnings.contains(&LifetimeWarning::WithoutMoney { purchases: 2 }), "{report}");
+    assert!(report.warnings.contains(&LifetimeWarning::WorthNothing { customers: 1 }), "{report}");
+    assert_eq!(report.value_fit.unwrap().customers, 2);
+}
+
+#[test]
+fn random_worlds_agree_with_the_oracle() {
+    each_world(1_000, periodic_world, |seed, events| {
+        let (model, scope, plan) = (any_model(seed), any_scope(seed), any_lifetime_value(seed));
+        let report = journeys(events).query().scope(scope.clone()).model(model.clone()).run(&plan);
+        let report = report.map_err(|e| e.to_string())?;
+        check(events, &plan, &model, &scope, &report)
+            .map_err(|why| format!("{}\n{why}", serde_json::json!([plan, scope])))
+    });
+}
+
+#[test]
+fn it_keeps_the_laws() {
+    each_world(30, periodic_world, |seed, events| {
+        check_laws(&any_lifetime_value(seed), events).map_err(|broken| broken.to_string())
+    });
+}
+
+#[test]
+fn arrival_names_and_bystanders_do_not_matter() {
+    let bystander = Event::at(day(0.0), "x", "elsewhere").build().unwrap();
+    let plan = LifetimeValue::of("purchase").value_in("EUR").build().unwrap();
+    each_world(100, periodic_world, |seed, events| {
+        check_arrival(&plan, events, seed).map_err(|broken| broken.to_string())?;
+        check_names(&plan, events, seed).map_err(|broken| broken.to_string())?;
+        check_bystander(&plan, events, &bystander).map_err(|broken| broken.to_string())
+    });
+}
