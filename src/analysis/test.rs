@@ -1,10 +1,12 @@
 //! A condition in the numbers of one store, and how it is tried on whole columns at once.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
+
+use foldhash::fast::RandomState;
 
 use crate::{
     journey::{Column, Columns, NameKind, Names, Needs, Number},
-    model::{Comparison, Condition, Currency, JourneyModel, PropertyValue, Survey, profile_property},
+    model::{Comparison, Condition, Currency, JourneyModel, PropertyValue, Scalar, Survey, profile_property},
 };
 
 /// A condition whose names are numbers. A name the store does not know holds for no event.
@@ -16,12 +18,52 @@ pub(crate) enum Test {
     Channel(u32),
     /// The stage's code (its place from 1) in the question's own model.
     Stage(u8),
-    Property(Option<u32>, Comparison<PropertyValue>),
+    Property(Option<u32>, PropertyTest),
     Value(Option<Currency>, Comparison<i128>),
     Feedback(Option<Survey>, Comparison<u8>),
     All(Vec<Test>),
     Any(Vec<Test>),
     Not(Box<Test>),
+}
+
+/// How a property compares.
+#[derive(Debug, Clone)]
+pub(crate) struct PropertyTest {
+    comparison: Comparison<PropertyValue>,
+    /// The values of a list, so that a long one costs no more than a short one.
+    one_of: Option<HashSet<Option<Scalar>, RandomState>>,
+}
+
+/// What a value is found by in a list: nothing if it is null, and not at all if it is nested.
+fn key(value: &PropertyValue) -> Option<Option<Scalar>> {
+    match value {
+        PropertyValue::Nested(_) => None,
+        value => Some(Scalar::of(value)),
+    }
+}
+
+impl PropertyTest {
+    fn new(comparison: &Comparison<PropertyValue>) -> Self {
+        let one_of = match comparison {
+            Comparison::In(list) => Some(list.iter().filter_map(key).collect()),
+            _ => None,
+        };
+        Self { comparison: comparison.clone(), one_of }
+    }
+
+    fn holds(&self, value: &PropertyValue) -> bool {
+        if let Some(one_of) = &self.one_of {
+            return key(value).is_some_and(|key| one_of.contains(&key));
+        }
+        self.comparison.holds(
+            |other| value.compare(other),
+            |text| matches!(value, PropertyValue::Text(whole) if whole.contains(text)),
+        )
+    }
+
+    fn holds_for_missing(&self) -> bool {
+        self.comparison.holds_for_missing()
+    }
 }
 
 impl Test {
@@ -44,11 +86,11 @@ impl Test {
                 if let Some(number) = number {
                     needs.properties.add(number);
                 }
-                Self::Property(number, test.clone())
+                Self::Property(number, PropertyTest::new(test))
             }
             Condition::Profile { name, when, test } => {
                 let number = names.find(NameKind::Property, &profile_property(name));
-                Self::Property(number.map(|number| needs.profiles.add(number, *when)), test.clone())
+                Self::Property(number.map(|number| needs.profiles.add(number, *when)), PropertyTest::new(test))
             }
             Condition::Value { currency, test } => {
                 needs.values = true;
@@ -222,16 +264,11 @@ fn present_rows<T: Copy>(
 /// Tries each distinct value once, then looks the rows' codes up; or each row, if there are fewer of these.
 fn property_rows(
     column: Option<&crate::journey::PropertyColumn>,
-    test: &Comparison<PropertyValue>,
+    test: &PropertyTest,
     rows: Range<usize>,
 ) -> Vec<bool> {
     let Some(column) = column else { return vec![test.holds_for_missing(); rows.len()] };
-    let holds = |value: &PropertyValue| {
-        test.holds(
-            |other| value.compare(other),
-            |text| matches!(value, PropertyValue::Text(whole) if whole.contains(text)),
-        )
-    };
+    let holds = |value: &PropertyValue| test.holds(value);
     let mut found = vec![test.holds_for_missing(); rows.len()];
     let first = rows.start;
     if column.values.len() > rows.len() {
@@ -259,6 +296,36 @@ mod tests {
     use super::*;
     use crate::journey::PropertyColumn;
 
+    /// It is the same as to try one after the other.
+    #[test]
+    fn a_list_holds_what_equals_one_of_it() {
+        let text = |text: &str| PropertyValue::Text(text.to_owned());
+        let float = |float: f64| PropertyValue::from(float);
+        let nested = PropertyValue::from(serde_json::json!([1]));
+        let values = [
+            PropertyValue::Null,
+            true.into(),
+            false.into(),
+            1.into(),
+            float(1.0),
+            float(-0.0),
+            0.into(),
+            float(1.5),
+            text("1"),
+            text(""),
+            nested,
+        ];
+        for list in (0..1_u32 << values.len()).step_by(7) {
+            let chosen = values.iter().enumerate().filter(|(place, _)| list >> place & 1 == 1);
+            let list: Vec<PropertyValue> = chosen.map(|(_, value)| value.clone()).collect();
+            let test = PropertyTest::new(&Comparison::In(list.clone()));
+            for value in &values {
+                let equals = |other: &PropertyValue| value.compare(other) == Some(std::cmp::Ordering::Equal);
+                assert_eq!(test.holds(value), list.iter().any(equals));
+            }
+        }
+    }
+
     /// Few rows of many values are tried one by one, many of few by table: with the same answers.
     #[test]
     fn any_rows_of_a_property_are_tried_alike() {
@@ -277,7 +344,7 @@ mod tests {
                 };
                 let asked = start.min(end)..start.max(end);
                 let expected: Vec<bool> = asked.clone().map(holds).collect();
-                assert_eq!(property_rows(Some(&column), &comparison, asked), expected);
+                assert_eq!(property_rows(Some(&column), &PropertyTest::new(&comparison), asked), expected);
             }
         }
     }

@@ -292,7 +292,9 @@ impl Store {
         let writer = shared.writer();
         writer.check()?;
         let mut rules = shared.rules();
-        let next = Rules { retention, set_at: Some(Utc::now().into()), applied_at: None };
+        // Later than those before, also if the clock was set back: by that it is known which are the newest.
+        let later = rules.set_at.map_or(Micros::MIN, |before| Micros(before.0.saturating_add(1)));
+        let next = Rules { retention, set_at: Some(later.max(Utc::now().into())), applied_at: None };
         let engine = shared.log.engine();
         engine.apply(vec![next.put()])?;
         engine.sync()?;
@@ -322,6 +324,23 @@ mod tests {
         error::ErrorKind,
         store::{mark::Mark, sled_engine::SledEngine},
     };
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_older_rules() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let rules = |days| Retention::new().events(TimeDelta::days(days)).unwrap();
+        // As if they had been set a year from now.
+        let ahead = Micros::from(Utc::now() + TimeDelta::days(365));
+        store.shared().rules().set_at = Some(ahead);
+        store.shared().witness().note_rules(Some(ahead)).unwrap();
+        store.set_retention(rules(7)).unwrap();
+        assert!(store.verify(Verify::Quick).unwrap().is_sound());
+        store.close().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.retention(), rules(7));
+        store.close().unwrap();
+    }
 
     /// The record of the rules is small, and may stand at the end of sled's file: what follows nothing is read over.
     #[test]
