@@ -37,7 +37,7 @@
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
-//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`], [`Attribution`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Segment`]: customers by what they did, did not do, are or scored; as scope or breakdown ([`BySegment`]) of every
 //!   question, or counted ([`Members`]).
@@ -89,21 +89,23 @@ mod table;
 pub mod testing;
 
 pub use analysis::{
-    Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
+    Analysis, Attribution, AttributionBuilder, AttributionBy, AttributionChain, AttributionCredit, AttributionCustomer,
+    AttributionModel, AttributionMove, AttributionMoveTo, AttributionReport, AttributionRow, AttributionUntouched,
+    Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
     CohortRetentionBuilder, CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer,
     ConformanceReport, Count, Criterion, CustomerDeviation, Deviation, DeviationKind, DeviationTotal, DurationSummary,
     Durations, Dwell, DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown,
     FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
-    FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES,
-    LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS,
-    LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, Matches, Members, MembersReport, Order,
-    OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant,
-    Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches,
-    PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort,
-    RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionSize,
-    SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
-    StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
-    StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
+    FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS,
+    LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS,
+    LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, Matches, Members,
+    MembersReport, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition,
+    PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer, PatternEvent, PatternMatch,
+    PatternMatches, PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell,
+    RetentionCohort, RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent,
+    SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport,
+    StageCount, StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal,
+    Stickiness, StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
     TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};

@@ -2,6 +2,7 @@
 //! events and over a store of a hundred million is the same code.
 
 mod amounts;
+mod attribution;
 mod bind;
 mod by_segment;
 mod carried;
@@ -37,6 +38,11 @@ mod survival;
 mod test;
 mod transitions;
 
+pub use attribution::{
+    Attribution, AttributionBuilder, AttributionBy, AttributionChain, AttributionCredit, AttributionCustomer,
+    AttributionModel, AttributionMove, AttributionMoveTo, AttributionReport, AttributionRow, AttributionUntouched,
+    LIMIT_MARKOV_ORDER,
+};
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, Segments};
 pub use conformance::{

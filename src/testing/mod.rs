@@ -25,6 +25,7 @@
 )]
 
 mod activity_oracle;
+mod attribution_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod conditions;
@@ -50,6 +51,7 @@ pub use world::{World, as_json, differences, differences_beyond_rounding, shrink
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
 pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
+    pub use super::attribution_oracle::{AttributionTruth, attribution};
     pub use super::conformance_oracle::conformance;
     pub use super::dwell_oracle::dwell;
     pub use super::funnel_oracle::{FunnelTruth, funnel};

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Conformance, Count,
-    Currency, CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
-    Lifecycle, Matches, Members, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Segments,
-    Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
+    CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Funnel,
+    InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches, Members, Names, Nth, Paths, Pattern,
+    PatternMatches, Period, PropertyValue, Scope, Segments, Seq, Sessions, Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -497,6 +497,34 @@ pub(crate) fn any_conformance(seed: u64) -> Conformance {
         plan = plan.list_customers();
     }
     plan.build().unwrap()
+}
+
+/// Attribution with every option.
+pub(crate) fn any_attribution(seed: u64) -> Attribution {
+    let mut rng = Rng::with_seed(seed ^ 0xa77);
+    let mut plan = Attribution::of(any_wanted(&mut rng), any_wanted(&mut rng));
+    plan = match rng.u8(..5) {
+        0 | 1 => plan,
+        2 => plan.by(AttributionBy::Touchpoint),
+        _ => plan.by(AttributionBy::Property(rng.choice(["p", "q", "unknown"]).unwrap().to_owned())),
+    };
+    let span = |rng: &mut Rng| TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
+    if rng.u8(..3) > 0 {
+        plan = plan.within(span(&mut rng).max(TimeDelta::zero()));
+    }
+    if rng.bool() {
+        plan = plan.models(AttributionModel::ALL.into_iter().filter(|_| rng.bool()).chain([AttributionModel::Markov]));
+    }
+    if rng.bool() {
+        plan = plan.half_life(span(&mut rng).max(TimeDelta::microseconds(1)));
+    }
+    if rng.bool() {
+        plan = plan.direct(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.markov_order(rng.u32(1..=3)).build().unwrap()
 }
 
 /// Any segment, its customers listed or not.

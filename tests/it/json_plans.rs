@@ -8,8 +8,8 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_conformance, any_funnel, any_lifecycle, any_matches, any_model, any_paths, any_retention, any_scope,
-    any_sessions, any_stickiness, day, given, journeys,
+    any_attribution, any_conformance, any_funnel, any_lifecycle, any_matches, any_model, any_paths, any_retention,
+    any_scope, any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -148,6 +148,22 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"conformance":{"entires":[]}}"#, "conformance.entires: unknown field"),
         (r#"{"conformance":{"entries":[]}}"#, "conformance.entries: is empty"),
         (r#"{"conformance":{"entries":[""]}}"#, "conformance.entries[0]: is empty"),
+        (r#"{"attribution":{"conversion":{"touchpoint":"a"}}}"#, "touch"),
+        (
+            r#"{"attribution":{"conversion":{"touchpiont":"a"},"touch":{"all":[]}}}"#,
+            "attribution.conversion: touchpiont",
+        ),
+        (
+            r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"lookback":"7d"}}"#,
+            "attribution.lookback: unknown field",
+        ),
+        (
+            r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"models":["lats"]}}"#,
+            "attribution.models[0]: unknown variant",
+        ),
+        (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"order":4}}"#, "attribution.order: is 4"),
+        (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"by":"chanel"}}"#, "attribution.by: unknown"),
+        (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"within":"soon"}}"#, "attribution.within"),
         (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
@@ -206,7 +222,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 11 {
+            let plan = match (seed + n) % 12 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
@@ -217,6 +233,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 7 => Question::new(any_paths(seed + n)),
                 8 => Question::new(any_matches(seed + n)),
                 9 => Question::new(any_conformance(seed + n)),
+                10 => Question::new(any_attribution(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -249,6 +266,7 @@ fn plans_and_models_survive_json() {
             Question::new(any_paths(seed)),
             Question::new(any_matches(seed)),
             Question::new(any_conformance(seed)),
+            Question::new(any_attribution(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
         {

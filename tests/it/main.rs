@@ -11,6 +11,7 @@
 
 mod activity;
 mod api;
+mod attribution;
 mod breakdown;
 mod conditions;
 mod conformance;
