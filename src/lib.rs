@@ -37,7 +37,7 @@
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
-//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`], [`Attribution`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`], [`Attribution`], [`Experience`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Segment`]: customers by what they did, did not do, are or scored; as scope or breakdown ([`BySegment`]) of every
 //!   question, or counted ([`Members`]).
@@ -94,7 +94,8 @@ pub use analysis::{
     Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
     CohortRetentionBuilder, CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer,
     ConformanceReport, Count, Criterion, CustomerDeviation, Deviation, DeviationKind, DeviationTotal, DurationSummary,
-    Durations, Dwell, DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown,
+    Durations, Dwell, DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Experience, ExperienceAnswer,
+    ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport, ExperienceRow, Funnel, FunnelBreakdown,
     FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
     FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS,
     LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS,
@@ -105,8 +106,8 @@ pub use analysis::{
     RetentionCohort, RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent,
     SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport,
     StageCount, StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal,
-    Stickiness, StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
-    TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
+    Stickiness, StickinessCustomer, StickinessReport, StickinessRow, SurveyScore, SurvivalPoint, SurvivalTime, Ties,
+    TimeBin, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

@@ -10,6 +10,7 @@ mod conformance;
 mod difference;
 mod duration;
 mod dwell;
+mod experience;
 pub(crate) mod funnel;
 mod histogram;
 mod kept;
@@ -52,6 +53,10 @@ pub use conformance::{
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};
+pub use experience::{
+    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport, ExperienceRow,
+    SurveyScore,
+};
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
     FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,

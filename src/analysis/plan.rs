@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Dwell, DwellReport, Funnel, FunnelReport, Lifecycle,
-    LifecycleReport, Members, MembersReport, Paths, PathsReport, PatternMatches, PatternReport, Sessions,
-    SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    CohortRetentionReport, Conformance, ConformanceReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
+    FunnelReport, Lifecycle, LifecycleReport, Members, MembersReport, Paths, PathsReport, PatternMatches,
+    PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions,
+    TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -21,7 +22,7 @@ macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
-        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`, `{"attribution":{"conversion":{..},"touch":{..}}}`,
+        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`, `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -154,6 +155,8 @@ any_plan! {
     Conformance(Conformance, ConformanceReport),
     /// Which touches conversions go back to.
     Attribution(Attribution, AttributionReport),
+    /// How satisfied customers say they are.
+    Experience(Experience, ExperienceReport),
     /// How many customers are in a segment, and who.
     Segment(Members, MembersReport),
     /// Another plan, asked of each of some segments.
@@ -175,6 +178,7 @@ impl Plan {
             Self::Pattern(pattern) => Self::Pattern(pattern.list_customers()),
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
             Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
+            Self::Experience(experience) => Self::Experience(experience.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
             Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),

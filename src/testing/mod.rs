@@ -31,6 +31,7 @@ mod calendar;
 mod conditions;
 mod conformance_oracle;
 mod dwell_oracle;
+mod experience_oracle;
 mod funnel_oracle;
 mod identity_oracle;
 mod laws;
@@ -54,6 +55,7 @@ pub mod oracle {
     pub use super::attribution_oracle::{AttributionTruth, attribution};
     pub use super::conformance_oracle::conformance;
     pub use super::dwell_oracle::dwell;
+    pub use super::experience_oracle::experience;
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::identity_oracle::{customers, resolve};
     pub use super::paths_oracle::paths;

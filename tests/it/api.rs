@@ -2,11 +2,11 @@
 
 use journeylog::{
     Answer, Attribution, AttributionReport, Breakdown, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Funnel,
-    FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, Members,
-    MembersReport, Names, Paths, PathsReport, Pattern, PatternMatches, PatternReport, Query, Question, Receipt, Report,
-    Segment, Segments, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store,
-    StoreOptions, Transitions, TransitionsReport,
+    CohortRetentionReport, Conformance, ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Experience,
+    ExperienceReport, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle,
+    LifecycleReport, Members, MembersReport, Names, Paths, PathsReport, Pattern, PatternMatches, PatternReport, Query,
+    Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness,
+    StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -27,6 +27,7 @@ fn handles_and_values_cross_threads() {
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(Attribution, AttributionReport)>();
+    crosses::<(Experience, ExperienceReport)>();
     crosses::<(Conformance, ConformanceReport)>();
     crosses::<(Paths, PathsReport, Pattern, PatternMatches, PatternReport)>();
     crosses::<(Segment, Segments, Members, MembersReport)>();

@@ -6,9 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
-    CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Funnel,
-    InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches, Members, Names, Nth, Paths, Pattern,
-    PatternMatches, Period, PropertyValue, Scope, Segments, Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Experience,
+    ExperienceBy, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, Matches, Members, Names, Nth, Paths,
+    Pattern, PatternMatches, Period, PropertyValue, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch,
+    Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -525,6 +526,40 @@ pub(crate) fn any_attribution(seed: u64) -> Attribution {
         plan = plan.list_customers();
     }
     plan.markov_order(rng.u32(1..=3)).build().unwrap()
+}
+
+/// Scores of surveys with every option.
+pub(crate) fn any_experience(seed: u64) -> Experience {
+    let mut rng = Rng::with_seed(seed ^ 0xe49);
+    let mut plan = Experience::builder();
+    if rng.u8(..3) == 0 {
+        plan = plan.surveys(rng.choice(Survey::ALL));
+    }
+    if rng.u8(..3) == 0 {
+        plan = plan.when(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.latest();
+    }
+    if let Some(by) = rng
+        .choice([
+            None,
+            Some(ExperienceBy::Stage),
+            Some(ExperienceBy::StageAfter),
+            Some(ExperienceBy::Touchpoint),
+            Some(ExperienceBy::Channel),
+        ])
+        .flatten()
+    {
+        plan = plan.by(by);
+    }
+    if rng.bool() {
+        plan = plan.every(any_period(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
 }
 
 /// Any segment, its customers listed or not.

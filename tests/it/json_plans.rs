@@ -8,8 +8,8 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_attribution, any_conformance, any_funnel, any_lifecycle, any_matches, any_model, any_paths, any_retention,
-    any_scope, any_sessions, any_stickiness, day, given, journeys,
+    any_attribution, any_conformance, any_experience, any_funnel, any_lifecycle, any_matches, any_model, any_paths,
+    any_retention, any_scope, any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -164,6 +164,11 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"order":4}}"#, "attribution.order: is 4"),
         (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"by":"chanel"}}"#, "attribution.by: unknown"),
         (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"within":"soon"}}"#, "attribution.within"),
+        (r#"{"experience":{"survey":"nps"}}"#, "experience.survey: unknown field"),
+        (r#"{"experience":{"surveys":["npps"]}}"#, "experience.surveys[0]: unknown variant"),
+        (r#"{"experience":{"surveys":[]}}"#, "experience.surveys: is empty"),
+        (r#"{"experience":{"by":"month"}}"#, "experience.by: unknown variant"),
+        (r#"{"experience":{"when":{"touchpiont":"a"}}}"#, "experience.when: touchpiont"),
         (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
         (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
         (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
@@ -222,7 +227,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 12 {
+            let plan = match (seed + n) % 13 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
@@ -234,6 +239,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 8 => Question::new(any_matches(seed + n)),
                 9 => Question::new(any_conformance(seed + n)),
                 10 => Question::new(any_attribution(seed + n)),
+                11 => Question::new(any_experience(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -267,6 +273,7 @@ fn plans_and_models_survive_json() {
             Question::new(any_matches(seed)),
             Question::new(any_conformance(seed)),
             Question::new(any_attribution(seed)),
+            Question::new(any_experience(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
         {

@@ -17,6 +17,7 @@ mod conditions;
 mod conformance;
 mod consent;
 mod dwell;
+mod experience;
 mod extremes;
 mod funnel;
 mod given;

@@ -11,9 +11,10 @@ use std::{
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel,
     CohortRetention, Comparison, Condition, Conformance, CustomerId, Dwell, Error, Event, EventBuilder, EventId,
-    Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Lifecycle, Members, Money, Names,
-    Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question, Retention, Scope, Segment, Segments, Seq,
-    Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Experience, ExperienceBy, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Lifecycle,
+    Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question, Retention, Scope,
+    Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions,
+    Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -244,6 +245,8 @@ fn choices(shown: &mut Shown) {
     shown.value("AttributionBy", &AttributionBy::Property("phone".to_owned()));
     shown.value("AttributionModel", &AttributionModel::Markov);
     shown.value("AttributionMoveTo", &journeylog::AttributionMoveTo::Touch(secret("to").into()));
+    shown.value("ExperienceBy", &ExperienceBy::Stage);
+    shown.value("ExperienceAnswers", &journeylog::ExperienceAnswers::Latest);
     shown.value("DeviationKind", &journeylog::DeviationKind::Skipped);
     shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
     shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
@@ -351,7 +354,10 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let segment = Segment::did(about_a_person()).then("view").or(Segment::last("view").is(about_a_person()));
     shown.lock().unwrap().value("SegmentBuilder", &segment);
     let segment = segment.build().unwrap();
+    let experience = Experience::builder().when(about_a_person()).by(ExperienceBy::Channel).list_customers();
+    shown.lock().unwrap().value("ExperienceBuilder", &experience);
     let plans = [
+        experience.build().unwrap().into(),
         attribution.build().unwrap().into(),
         conformance.build().unwrap().into(),
         PatternMatches::of(pattern).list_customers().into(),
