@@ -148,6 +148,29 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"conformance":{"entires":[]}}"#, "conformance.entires: unknown field"),
         (r#"{"conformance":{"entries":[]}}"#, "conformance.entries: is empty"),
         (r#"{"conformance":{"entries":[""]}}"#, "conformance.entries[0]: is empty"),
+        (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
+        (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
+        (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
+        (r#"{"stages":{},"scope":{"filter":{"chanel":"web"}}}"#, "scope.filter: chanel"),
+        (r#"{"stages":{},"scope":{"from":"2026-03-02T00:00:00Z","to":"2026-03-01T00:00:00Z"}}"#, "scope: the range"),
+        (
+            r#"{"stages":{},"model":{"name":"m","stages":["a"],"rules":[{"when":{"touchpoint":"x"},"stage":"b"}]}}"#,
+            "model.rules[0]: b is no stage",
+        ),
+        (r#"{"stages":{},"transitions":{}}"#, "found: stages, transitions"),
+        ("{}", "needs one of"),
+        ("7", "is not an object"),
+        ("{", "JSON"),
+        (r#"[{"stages":{}},{"stages":{"evry":"day"}}]"#, "[1]."),
+    ] {
+        let refused = Question::read(text).expect_err(text).to_string();
+        assert!(refused.contains(expected), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn an_unknown_key_of_attribution_and_experience_is_named_with_its_place() {
+    for (text, expected) in [
         (r#"{"attribution":{"conversion":{"touchpoint":"a"}}}"#, "touch"),
         (
             r#"{"attribution":{"conversion":{"touchpiont":"a"},"touch":{"all":[]}}}"#,
@@ -169,20 +192,6 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"experience":{"surveys":[]}}"#, "experience.surveys: is empty"),
         (r#"{"experience":{"by":"month"}}"#, "experience.by: unknown variant"),
         (r#"{"experience":{"when":{"touchpiont":"a"}}}"#, "experience.when: touchpiont"),
-        (r#"{"dwell":{"modle":{}}}"#, "dwell.modle: unknown field"),
-        (r#"{"stages":{},"scope":{"form":"2026-03-01T00:00:00Z"}}"#, "form"),
-        (r#"{"stages":{},"scope":{"from":"yesterday"}}"#, "scope.from"),
-        (r#"{"stages":{},"scope":{"filter":{"chanel":"web"}}}"#, "scope.filter: chanel"),
-        (r#"{"stages":{},"scope":{"from":"2026-03-02T00:00:00Z","to":"2026-03-01T00:00:00Z"}}"#, "scope: the range"),
-        (
-            r#"{"stages":{},"model":{"name":"m","stages":["a"],"rules":[{"when":{"touchpoint":"x"},"stage":"b"}]}}"#,
-            "model.rules[0]: b is no stage",
-        ),
-        (r#"{"stages":{},"transitions":{}}"#, "found: stages, transitions"),
-        ("{}", "needs one of"),
-        ("7", "is not an object"),
-        ("{", "JSON"),
-        (r#"[{"stages":{}},{"stages":{"evry":"day"}}]"#, "[1]."),
     ] {
         let refused = Question::read(text).expect_err(text).to_string();
         assert!(refused.contains(expected), "{text}: {refused}");

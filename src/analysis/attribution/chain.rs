@@ -120,7 +120,8 @@ impl Chain {
             let lane = key.checked_sub(first).and_then(|lane| converting.get_mut(lane as usize));
             lane.into_iter().for_each(|removed| *removed = 0.0);
             if let Some(known) = shares.get_mut(place) {
-                changes |= *known != converting;
+                // They only rise.
+                changes |= known.iter().zip(&converting).any(|(known, converting)| known < converting);
                 *known = converting;
             }
         }
