@@ -238,9 +238,9 @@ mod tests {
     #[test]
     fn elimination_and_sweeps_find_the_same() {
         let mut random = fastrand::Rng::with_seed(3);
-        for round in 0..300 {
-            let keys = random.u32(1..30);
-            let journeys = random.u32(1..200);
+        for round in 0..100 {
+            let keys = random.u32(1..12);
+            let journeys = random.u32(1..60);
             let chain = random_chain(&mut random, keys, journeys, 1 + round % 3);
             let (one, other) = (chain.by_elimination(keys as usize), chain.by_sweeps(keys as usize).unwrap());
             for (key, (one, other)) in one.iter().zip(&other).enumerate() {

@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(Ok(&short), Attribution::of("pay", "visit").build().as_ref());
         assert_eq!(short.models.len(), 8);
         let written = serde_json::to_value(&short).unwrap();
-        assert_eq!((&written["half_life"], &written["direct"]["channel"]), (&"1w".into(), &"direct".into()));
+        assert_eq!((&written["half_life"], &written["direct"]["channel"]), (&"7d".into(), &"direct".into()));
     }
 
     #[test]
