@@ -130,8 +130,8 @@ pub enum AttributionBy {
 /// assert_eq!((report.conversions, report.without_touch.conversions), (3, 1));
 /// let credit = |model, key: &str| report.credit(model, key).map(|credit| credit.conversions.to_string());
 /// assert_eq!(credit(AttributionModel::First, "social").as_deref(), Some("2"));
-/// assert_eq!(credit(AttributionModel::Linear, "social").as_deref(), Some("1.333333334"));
-/// assert_eq!(credit(AttributionModel::Linear, "email").as_deref(), Some("0.333333333"));
+/// assert_eq!(credit(AttributionModel::Linear, "social").as_deref(), Some("1.333333333"));
+/// assert_eq!(credit(AttributionModel::Linear, "email").as_deref(), Some("0.333333334")); // the first with a rest of a third
 /// assert_eq!(credit(AttributionModel::Position, "email").as_deref(), Some("0.2"));
 /// // Without social nobody comes; without email, or without search, only Bob buys.
 /// let effects: Vec<_> = report.keys.iter().map(|row| (row.key.clone(), row.removal_effect.unwrap())).collect();
