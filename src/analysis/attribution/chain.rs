@@ -64,7 +64,11 @@ impl Chain {
         if self.converting == 0.0 {
             return Ok(vec![0.0; keys]);
         }
-        let without = if self.keys.len() <= DIRECT_STATES { self.by_elimination(keys) } else { self.by_sweeps(keys)? };
+        let without = if self.keys.len() <= DIRECT_STATES {
+            self.by_elimination(keys)
+        } else {
+            self.by_sweeps(keys, LIMIT_STEPS)?
+        };
         Ok(without.into_iter().map(|converting| (1.0 - converting / self.converting).clamp(0.0, 1.0)).collect())
     }
 
@@ -90,7 +94,7 @@ impl Chain {
 
     /// The same by sweeps over the moves, several keys at a time: from 0 on the shares only rise, and they are found when none
     /// of them changes.
-    fn by_sweeps(&self, keys: usize) -> Result<Vec<f64>> {
+    fn by_sweeps(&self, keys: usize, limit: u64) -> Result<Vec<f64>> {
         let mut without = vec![self.converting; keys];
         let moves = self.rows.iter().map(|row| row.states.len() as u64 + 1).sum::<u64>();
         let mut steps = 0;
@@ -98,9 +102,9 @@ impl Chain {
             let mut shares = vec![[0.0; LANES]; self.keys.len()];
             loop {
                 steps += moves;
-                if steps > LIMIT_STEPS {
+                if steps > limit {
                     let what = "steps of solving a Markov chain (ask fewer keys, a lower order, or other models)";
-                    return Err(ErrorKind::Limit { what, found: steps, limit: LIMIT_STEPS }.into());
+                    return Err(ErrorKind::Limit { what, found: steps, limit }.into());
                 }
                 if !self.sweep(first, &mut shares) {
                     break;
@@ -242,7 +246,8 @@ mod tests {
             let keys = random.u32(1..12);
             let journeys = random.u32(1..60);
             let chain = random_chain(&mut random, keys, journeys, 1 + round % 3);
-            let (one, other) = (chain.by_elimination(keys as usize), chain.by_sweeps(keys as usize).unwrap());
+            let (one, other) =
+                (chain.by_elimination(keys as usize), chain.by_sweeps(keys as usize, LIMIT_STEPS).unwrap());
             for (key, (one, other)) in one.iter().zip(&other).enumerate() {
                 assert!((one - other).abs() < 1e-13, "round {round}, key {key}: {one} is not {other}");
             }
@@ -266,11 +271,20 @@ mod tests {
         ];
         moves.sort_unstable();
         let chain = Chain::of(&moves, 1);
-        for without in [chain.by_elimination(2), chain.by_sweeps(2).unwrap()] {
+        for without in [chain.by_elimination(2), chain.by_sweeps(2, LIMIT_STEPS).unwrap()] {
             assert!(without.iter().all(|converting| *converting == 0.0), "{without:?}");
         }
         assert_eq!(chain.removal_effects(2).unwrap(), [1.0, 1.0]);
         assert_eq!(chain.removal_effects(3).unwrap(), [1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_chain_that_takes_too_long_is_refused() {
+        let chain = random_chain(&mut fastrand::Rng::with_seed(1), 20, 200, 1);
+        let refused = chain.by_sweeps(20, 1_000).unwrap_err();
+        assert!(refused.is_limit() && refused.to_string().contains("is over the limit of 1000"), "{refused}");
+        let page = include_str!("../../../docs/limits.md");
+        assert!(refused.to_string().split(": ").next().is_some_and(|what| page.contains(what)), "{refused}");
     }
 
     #[test]
@@ -303,7 +317,7 @@ mod tests {
                 println!("  elimination {:?}", start.elapsed());
             }
             let start = std::time::Instant::now();
-            let found = chain.by_sweeps(keys as usize);
+            let found = chain.by_sweeps(keys as usize, LIMIT_STEPS);
             println!("  sweeps {:?} {}", start.elapsed(), found.is_ok());
         }
     }
