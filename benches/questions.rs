@@ -6,9 +6,9 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    BySegment, CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, LifetimeValue,
-    Members, Paths, Pattern, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store,
-    StoreOptions, Transitions, testing::World,
+    Attribution, AttributionBy, BySegment, CohortRetention, Condition, Conformance, Durability, Dwell, Experience,
+    ExperienceBy, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternMatches, Period,
+    Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -56,6 +56,17 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("pattern"), |b| b.iter(|| black_box(store.query().run(&pattern).unwrap())));
         let conformance = Conformance::of(JourneyModel::standard()).build().unwrap();
         group.bench_function(id("conformance"), |b| b.iter(|| black_box(store.query().run(&conformance).unwrap())));
+        let visits = ["ad_click", "email_open", "home"].map(|name| Condition::touchpoint(name).unwrap());
+        let attribution = Attribution::of("purchase", Condition::Any(visits.into())).within(TimeDelta::days(30));
+        let attribution = attribution.build().unwrap();
+        group.bench_function(id("attribution"), |b| b.iter(|| black_box(store.query().run(&attribution).unwrap())));
+        let campaigns = Attribution::of("purchase", Condition::All(Vec::new())).markov_order(3);
+        let campaigns = campaigns.by(AttributionBy::Property("campaign".to_owned())).build().unwrap();
+        group.bench_function(id("attribution to campaigns, order 3"), |b| {
+            b.iter(|| black_box(store.query().run(&campaigns).unwrap()));
+        });
+        let experience = Experience::builder().by(ExperienceBy::Stage).every(Period::MONTH).build().unwrap();
+        group.bench_function(id("experience"), |b| b.iter(|| black_box(store.query().run(&experience).unwrap())));
         let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
         let members = Members::of(&abandoned);
         group.bench_function(id("segment"), |b| b.iter(|| black_box(store.query().run(&members).unwrap())));

@@ -37,7 +37,8 @@
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
-//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`], [`LifetimeValue`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`], [`Attribution`], [`Experience`],
+//!   [`LifetimeValue`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Segment`]: customers by what they did, did not do, are or scored; as scope or breakdown ([`BySegment`]) of every
 //!   question, or counted ([`Members`]).
@@ -89,24 +90,27 @@ mod table;
 pub mod testing;
 
 pub use analysis::{
-    Analysis, BgNbd, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
+    Analysis, Attribution, AttributionBuilder, AttributionBy, AttributionChain, AttributionCredit, AttributionCustomer,
+    AttributionModel, AttributionMove, AttributionMoveTo, AttributionReport, AttributionRow, AttributionUntouched,
+    BgNbd, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
     CohortRetentionBuilder, CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer,
     ConformanceReport, Count, Criterion, CustomerDeviation, CustomerLifetime, Deviation, DeviationKind, DeviationTotal,
     DurationSummary, Durations, Dwell, DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect,
-    ExpectedValue, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures,
+    ExpectedValue, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport,
+    ExperienceRow, Funnel, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures,
     FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, GammaGamma, HistoricValue,
-    LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS,
-    LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS,
-    Lifecycle, LifecyclePeriod, LifecycleReport, LifetimeValue, LifetimeValueBuilder, LifetimeValueReport,
-    LifetimeWarning, Matches, Members, MembersReport, Optimum, Order, OtherPaths, PathCustomer, PathDirection,
-    PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport,
-    PatternCustomer, PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, PurchaseFit, PurchaseHistory,
-    Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer,
-    Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionSize, SessionTouchpoint, SessionTouchpoints,
-    Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount, StageCounts, StageCountsReport,
-    StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness, StickinessCustomer, StickinessReport,
-    StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch, TransitionCell, Transitions, TransitionsReport,
-    ValueBands, ValueFit, Visit,
+    LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES,
+    LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS,
+    LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, LifetimeValue, LifetimeValueBuilder,
+    LifetimeValueReport, LifetimeWarning, Matches, Members, MembersReport, Optimum, Order, OtherPaths, PathCustomer,
+    PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,
+    PathsReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, PurchaseFit,
+    PurchaseHistory, Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn,
+    RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionSize, SessionTouchpoint,
+    SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount, StageCounts,
+    StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
+    StickinessCustomer, StickinessReport, StickinessRow, SurveyScore, SurvivalPoint, SurvivalTime, Ties, TimeBin,
+    Touch, TransitionCell, Transitions, TransitionsReport, ValueBands, ValueFit, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

@@ -247,3 +247,110 @@ fn monthly_retention_of_the_cdnow_sample_with_its_value() {
         assert_eq!(Some(amount), expected[2].as_f64(), "{expected}");
     }
 }
+
+/// For each key what each of these models credits to it: conversions, and value in the one currency.
+fn credits(report: &Value, models: &[&str]) -> BTreeMap<String, Vec<[f64; 2]>> {
+    let number = |value: &Value| value.as_str().unwrap_or("0").parse::<f64>().unwrap();
+    let row = |row: &Value| {
+        let of_model = |model: &&str| {
+            let credit = row["credits"].as_array().unwrap().iter().find(|credit| credit["model"] == **model).unwrap();
+            [number(&credit["conversions"]), number(&credit["value"][0]["amount"])]
+        };
+        (row["key"].as_str().unwrap().to_owned(), models.iter().map(of_model).collect())
+    };
+    report["keys"].as_array().unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn the_six_conversions_of_the_fractribution_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let columns =
+        ["--touchpoint", "kind", "--time", "ts", "--channel", "channel", "--amount", "value", "--currency", "=USD"];
+    import(&store, &data("snowplow_fractribution_events.csv"), &columns);
+    let plan = r#"{"attribution":{"conversion":{"touchpoint":"conversion"},"touch":{"touchpoint":"touch"},"within":"30d","direct":{"channel":"Direct"},"customers":true}}"#;
+    let found = report(&store, plan);
+    assert_eq!((&found["conversions"], &found["without_touch"]["conversions"]), (&6.into(), &0.into()));
+    // Worked out by hand from the lines of the file: each conversion with the touches of the 30 days before it, that of its own
+    // second included.
+    let journeys = [
+        (50.0, &["Direct", "Direct"][..]),
+        (20.42, &["Direct"]),
+        (200.0, &["Video"]),
+        (66.5, &["Organic_Search", "Organic_Search"]),
+        (140.0, &["Organic_Search", "Organic_Search", "Direct"]),
+        (24.0, &["Direct", "Direct"]),
+    ];
+    let mut listed = found["listed"].as_array().unwrap().clone();
+    listed.sort_by_key(|one| one["converted_at"].as_str().unwrap().to_owned());
+    for (one, (value, touches)) in listed.iter().zip(journeys) {
+        assert_eq!(one["value"]["amount"].as_str().unwrap().parse::<f64>().unwrap(), value);
+        assert_eq!(one["touches"], serde_json::json!(touches));
+    }
+    let found = credits(&found, &["first", "last", "last_non_direct", "linear", "position", "shapley"]);
+    let near = |key: &str, model: usize, [conversions, value]: [f64; 2]| {
+        let [a, b] = found[key][model];
+        assert!((a - conversions).abs() < 1e-8 && (b - value).abs() < 1e-7, "{key}: {a} {b}");
+    };
+    for (model, direct, search) in [
+        (0, [3.0, 94.42], [2.0, 206.5]),
+        (1, [4.0, 234.42], [1.0, 66.5]),
+        (2, [3.0, 94.42], [2.0, 206.5]),
+        (3, [3.0 + 1.0 / 3.0, 94.42 + 140.0 / 3.0], [1.0 + 2.0 / 3.0, 66.5 + 280.0 / 3.0]),
+        (4, [3.4, 94.42 + 56.0], [1.6, 66.5 + 84.0]),
+        (5, [3.5, 94.42 + 70.0], [1.5, 66.5 + 70.0]),
+    ] {
+        near("Direct", model, direct);
+        near("Organic_Search", model, search);
+        near("Video", model, [1.0, 200.0]);
+    }
+    let expected = expected("snowplow_fractribution");
+    for (model, rule) in [(0, "first_touch"), (1, "last_touch, 30-day lookback (channel, conversions, revenue)")] {
+        for row in expected[rule].as_array().unwrap() {
+            near(row[0].as_str().unwrap(), model, [row[1].as_f64().unwrap(), row[2].as_f64().unwrap()]);
+        }
+    }
+}
+
+/// The interpreter that has the packages of `tests/requirements.txt`.
+fn python() -> Command {
+    let Some(python) = env::var_os("JOURNEYLOG_PYTHON") else {
+        panic!("JOURNEYLOG_PYTHON is not set: it names a Python that has the packages of tests/requirements.txt");
+    };
+    Command::new(python)
+}
+
+#[test]
+fn campaigns_of_the_complete_journey_against_duckdb() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let file = data("completejourney_slice.csv.gz");
+    let columns = ["--customer", "h", "--touchpoint", "kind", "--time", "ts", "--time-format", "%Y-%m-%d %H:%M:%S"];
+    let more = ["--channel", "channel", "--amount", "v", "--currency", "=USD", "--properties", "campaign"];
+    let ran = import(&store, &file, &[&columns[..], &more].concat());
+    assert_eq!(["stored", "bad lines"].map(|word| ran.count(word)), [16_320, 0]);
+    for kind in ["coupon_redeemed", "purchase"] {
+        let plan = serde_json::json!({"attribution": {
+            "conversion": {"touchpoint": kind}, "touch": {"touchpoint": "campaign_received"},
+            "by": {"property": "campaign"}, "within": "60d", "half_life": "14d",
+        }});
+        let found = report(&store, &plan.to_string());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attribution.py");
+        let script: Ran = python().arg(script).arg(&file).arg(kind).output().unwrap().into();
+        let expected: Value = serde_json::from_str(&script.well().out).unwrap();
+        let counts = serde_json::json!([found["conversions"], found["without_touch"]["conversions"]]);
+        assert_eq!(expected["counts"], counts, "{kind}");
+        let expected: BTreeMap<String, Vec<[f64; 2]>> = serde_json::from_value(expected["campaigns"].clone()).unwrap();
+        let mut found = credits(&found, &["first", "last", "linear", "time_decay"]);
+        assert!(expected.len() > 10, "{kind}: the script found too little to compare");
+        // Campaigns that led to no conversion are listed too.
+        found
+            .retain(|campaign, credits| expected.contains_key(campaign) || credits.iter().any(|[some, _]| *some > 0.0));
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{kind}");
+        for (campaign, expected) in &expected {
+            for (found, expected) in found[campaign].iter().flatten().zip(expected.iter().flatten()) {
+                assert!((found - expected).abs() < 1e-5, "{kind} of {campaign}: {found} is not {expected}");
+            }
+        }
+    }
+}

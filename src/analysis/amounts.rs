@@ -23,6 +23,12 @@ impl Amounts {
         other.0.iter().for_each(|(currency, amount)| self.add(*amount, *currency));
     }
 
+    /// By how much each sum is more than that of others.
+    pub(crate) fn less(&self, others: &Self) -> impl Iterator<Item = (Currency, i128)> {
+        let other = |currency| others.0.get(currency).copied().unwrap_or_default();
+        self.0.iter().map(move |(currency, sum)| (*currency, sum.saturating_sub(other(currency))))
+    }
+
     /// The sums by currency, those of 0 left out.
     pub(crate) fn moneys(&self) -> Result<Vec<Money>, InvalidValue> {
         let sums = self.0.iter().filter(|(_, sum)| **sum != 0);

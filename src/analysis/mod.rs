@@ -2,6 +2,7 @@
 //! events and over a store of a hundred million is the same code.
 
 mod amounts;
+mod attribution;
 mod bind;
 mod by_segment;
 mod carried;
@@ -9,6 +10,7 @@ mod conformance;
 mod difference;
 mod duration;
 mod dwell;
+mod experience;
 pub(crate) mod funnel;
 mod histogram;
 mod kept;
@@ -38,6 +40,11 @@ mod survival;
 mod test;
 mod transitions;
 
+pub use attribution::{
+    Attribution, AttributionBuilder, AttributionBy, AttributionChain, AttributionCredit, AttributionCustomer,
+    AttributionModel, AttributionMove, AttributionMoveTo, AttributionReport, AttributionRow, AttributionUntouched,
+    LIMIT_MARKOV_ORDER,
+};
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, Segments};
 pub use conformance::{
@@ -47,6 +54,10 @@ pub use conformance::{
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};
+pub use experience::{
+    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport, ExperienceRow,
+    SurveyScore,
+};
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
     FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,

@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
-    ConformanceReport, Dwell, DwellReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue,
-    LifetimeValueReport, Members, MembersReport, Paths, PathsReport, PatternMatches, PatternReport, Sessions,
-    SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
+    CohortRetentionReport, Conformance, ConformanceReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
+    FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Paths,
+    PathsReport, PatternMatches, PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness,
+    StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -22,6 +23,7 @@ macro_rules! any_plan {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
+        /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
         /// `{"lifetime_value":{"purchase":{..}}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,6 +157,10 @@ any_plan! {
     Conformance(Conformance, ConformanceReport),
     /// What customers have spent, and can be expected to spend.
     LifetimeValue(LifetimeValue, LifetimeValueReport),
+    /// Which touches conversions go back to.
+    Attribution(Attribution, AttributionReport),
+    /// How satisfied customers say they are.
+    Experience(Experience, ExperienceReport),
     /// How many customers are in a segment, and who.
     Segment(Members, MembersReport),
     /// Another plan, asked of each of some segments.
@@ -175,6 +181,8 @@ impl Plan {
             Self::Paths(paths) => Self::Paths(paths.list_customers()),
             Self::Pattern(pattern) => Self::Pattern(pattern.list_customers()),
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
+            Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
+            Self::Experience(experience) => Self::Experience(experience.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),

@@ -128,6 +128,14 @@ fn check(events: &[Event], answer: &Answer) {
         (Plan::Conformance(conformance), Report::Conformance(report)) => {
             agrees::<ConformanceReport>(&oracle::conformance(events, conformance, &model, scope), report);
         }
+        (Plan::Attribution(attribution), Report::Attribution(report)) => {
+            oracle::attribution(events, attribution, &model, scope).agrees(report).unwrap();
+        }
+        (Plan::Experience(experience), Report::Experience(report)) => {
+            if !is_at_the_ends(events) {
+                differences_beyond_rounding(&oracle::experience(events, experience, &model, scope), report).unwrap();
+            }
+        }
         (Plan::Segment(members), Report::Segment(report)) => {
             agrees::<MembersReport>(&oracle::members(events, members, &model, scope), report);
         }

@@ -25,11 +25,13 @@
 )]
 
 mod activity_oracle;
+mod attribution_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod conditions;
 mod conformance_oracle;
 mod dwell_oracle;
+mod experience_oracle;
 mod funnel_oracle;
 mod identity_oracle;
 mod laws;
@@ -51,8 +53,10 @@ pub use world::{World, as_json, differences, differences_beyond_rounding, shrink
 /// The built-in questions, answered slowly and plainly from their definitions. For small worlds only.
 pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
+    pub use super::attribution_oracle::{AttributionTruth, attribution};
     pub use super::conformance_oracle::conformance;
     pub use super::dwell_oracle::dwell;
+    pub use super::experience_oracle::experience;
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::identity_oracle::{customers, resolve};
     pub use super::lifetime_oracle::{Bought, bought};

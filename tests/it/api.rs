@@ -1,12 +1,12 @@
 //! What public types can do.
 
 use journeylog::{
-    Answer, Breakdown, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
-    ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Funnel, FunnelReport, InvalidPlan, InvalidValue,
-    JourneyModel, Journeys, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport,
-    Names, Paths, PathsReport, Pattern, PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment,
-    Segments, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions,
-    Transitions, TransitionsReport,
+    Answer, Attribution, AttributionReport, Breakdown, BySegment, BySegmentReport, CohortRetention,
+    CohortRetentionReport, Conformance, ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Experience,
+    ExperienceReport, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle,
+    LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Names, Paths, PathsReport, Pattern,
+    PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport,
+    Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -27,6 +27,8 @@ fn handles_and_values_cross_threads() {
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
     crosses::<(LifetimeValue, LifetimeValueReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
+    crosses::<(Attribution, AttributionReport)>();
+    crosses::<(Experience, ExperienceReport)>();
     crosses::<(Conformance, ConformanceReport)>();
     crosses::<(Paths, PathsReport, Pattern, PatternMatches, PatternReport)>();
     crosses::<(Segment, Segments, Members, MembersReport)>();

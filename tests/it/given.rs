@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Conformance, Count,
-    Currency, CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
-    Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue,
-    Scope, Segments, Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
+    CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Experience,
+    ExperienceBy, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members,
+    Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Segments, Seq, Sessions, Stickiness,
+    Survey, Ties, Touch, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -519,6 +520,68 @@ pub(crate) fn any_conformance(seed: u64) -> Conformance {
     if rng.bool() {
         let entries = ["decision", "consideration"].into_iter().filter(|_| rng.bool()).collect::<Vec<_>>();
         plan = plan.entries(entries.into_iter().chain(["awareness"]));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
+}
+
+/// Attribution with every option.
+pub(crate) fn any_attribution(seed: u64) -> Attribution {
+    let mut rng = Rng::with_seed(seed ^ 0xa77);
+    let mut plan = Attribution::of(any_wanted(&mut rng), any_wanted(&mut rng));
+    plan = match rng.u8(..5) {
+        0 | 1 => plan,
+        2 => plan.by(AttributionBy::Touchpoint),
+        _ => plan.by(AttributionBy::Property(rng.choice(["p", "q", "unknown"]).unwrap().to_owned())),
+    };
+    let span = |rng: &mut Rng| TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
+    if rng.u8(..3) > 0 {
+        plan = plan.within(span(&mut rng).max(TimeDelta::zero()));
+    }
+    if rng.bool() {
+        plan = plan.models(AttributionModel::ALL.into_iter().filter(|_| rng.bool()).chain([AttributionModel::Markov]));
+    }
+    if rng.bool() {
+        plan = plan.half_life(span(&mut rng).max(TimeDelta::microseconds(1)));
+    }
+    if rng.bool() {
+        plan = plan.direct(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.markov_order(rng.u32(1..=3)).build().unwrap()
+}
+
+/// Scores of surveys with every option.
+pub(crate) fn any_experience(seed: u64) -> Experience {
+    let mut rng = Rng::with_seed(seed ^ 0xe49);
+    let mut plan = Experience::builder();
+    if rng.u8(..3) == 0 {
+        plan = plan.surveys(rng.choice(Survey::ALL));
+    }
+    if rng.u8(..3) == 0 {
+        plan = plan.when(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.latest();
+    }
+    if let Some(by) = rng
+        .choice([
+            None,
+            Some(ExperienceBy::Stage),
+            Some(ExperienceBy::StageAfter),
+            Some(ExperienceBy::Touchpoint),
+            Some(ExperienceBy::Channel),
+        ])
+        .flatten()
+    {
+        plan = plan.by(by);
+    }
+    if rng.bool() {
+        plan = plan.every(any_period(&mut rng));
     }
     if rng.bool() {
         plan = plan.list_customers();

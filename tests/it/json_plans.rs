@@ -8,8 +8,8 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_conformance, any_funnel, any_lifecycle, any_lifetime_value, any_matches, any_model, any_paths, any_retention,
-    any_scope, any_sessions, any_stickiness, day, given, journeys,
+    any_attribution, any_conformance, any_experience, any_funnel, any_lifecycle, any_lifetime_value, any_matches,
+    any_model, any_paths, any_retention, any_scope, any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -173,6 +173,36 @@ fn an_unknown_key_is_named_with_its_place() {
 }
 
 #[test]
+fn an_unknown_key_of_attribution_and_experience_is_named_with_its_place() {
+    for (text, expected) in [
+        (r#"{"attribution":{"conversion":{"touchpoint":"a"}}}"#, "touch"),
+        (
+            r#"{"attribution":{"conversion":{"touchpiont":"a"},"touch":{"all":[]}}}"#,
+            "attribution.conversion: touchpiont",
+        ),
+        (
+            r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"lookback":"7d"}}"#,
+            "attribution.lookback: unknown field",
+        ),
+        (
+            r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"models":["lats"]}}"#,
+            "attribution.models[0]: unknown variant",
+        ),
+        (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"order":4}}"#, "attribution.order: is 4"),
+        (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"by":"chanel"}}"#, "attribution.by: unknown"),
+        (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"within":"soon"}}"#, "attribution.within"),
+        (r#"{"experience":{"survey":"nps"}}"#, "experience.survey: unknown field"),
+        (r#"{"experience":{"surveys":["npps"]}}"#, "experience.surveys[0]: unknown variant"),
+        (r#"{"experience":{"surveys":[]}}"#, "experience.surveys: is empty"),
+        (r#"{"experience":{"by":"month"}}"#, "experience.by: unknown variant"),
+        (r#"{"experience":{"when":{"touchpiont":"a"}}}"#, "experience.when: touchpiont"),
+    ] {
+        let refused = Question::read(text).expect_err(text).to_string();
+        assert!(refused.contains(expected), "{text}: {refused}");
+    }
+}
+
+#[test]
 fn an_error_says_its_place_once() {
     let place = |text: &str| Question::read(text).unwrap_err().to_string();
     let model =
@@ -210,7 +240,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 11 {
+            let plan = match (seed + n) % 13 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
@@ -221,6 +251,8 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 7 => Question::new(any_paths(seed + n)),
                 8 => Question::new(any_matches(seed + n)),
                 9 => Question::new(any_conformance(seed + n)),
+                10 => Question::new(any_attribution(seed + n)),
+                11 => Question::new(any_experience(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -254,6 +286,8 @@ fn plans_and_models_survive_json() {
             Question::new(any_paths(seed)),
             Question::new(any_matches(seed)),
             Question::new(any_conformance(seed)),
+            Question::new(any_attribution(seed)),
+            Question::new(any_experience(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)
         {

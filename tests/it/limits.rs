@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Analysis, Binder, Breakdown, BySegment, CohortRetention, Comparison, Condition, Currency, CustomerId, Decimal,
-    Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES,
-    LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS,
-    LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS,
-    LIMIT_RETENTION_PERIODS, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS,
-    LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, LifetimeValue, Paths, Pattern, PatternMatches, Period, PropertyValue,
-    Question, Segment, SegmentBuilder, Segments, Sessions, StageCounts, StageName, Stickiness, Touchpoint, Transitions,
+    Analysis, Attribution, Binder, Breakdown, BySegment, CohortRetention, Comparison, Condition, Currency, CustomerId,
+    Decimal, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES,
+    LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES,
+    LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES,
+    LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS,
+    LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, LifetimeValue, Paths, Pattern, PatternMatches,
+    Period, PropertyValue, Question, Segment, SegmentBuilder, Segments, Sessions, StageCounts, StageName, Stickiness,
+    Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -106,7 +107,7 @@ fn plans_have_limits() {
     let stickiness = |n| Stickiness::of("a", Period::DAY, u32::try_from(n).unwrap());
     let most = usize::try_from(LIMIT_STICKINESS_PERIODS).unwrap();
     shown(most, stickiness, "stickiness.of: is 1001, 1 to 1000 periods are allowed");
-    let value = |n| {
+    let value = |n: usize| {
         LifetimeValue::of("a")
             .unit(chrono::TimeDelta::days(1))
             .horizon(chrono::TimeDelta::days(n.try_into().unwrap()))
@@ -134,6 +135,11 @@ fn plans_have_limits() {
         most(LIMIT_PATH_VARIANTS),
         |n| paths().variants(number(n)).build(),
         "paths.variants: is 1001, 1 to 1000 variants can be listed",
+    );
+    shown(
+        most(LIMIT_MARKOV_ORDER),
+        |n| Attribution::of("a", "b").markov_order(number(n)).build(),
+        "attribution.order: is 4, 1 to 3 touches can be remembered",
     );
     let groups = |n| Paths::of_groups(names(n).map(|name| (name, at("a")))).build();
     shown(LIMIT_PATH_GROUPS, groups, "paths.of.groups: has 65 groups, 1 to 64 are allowed");

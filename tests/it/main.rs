@@ -11,11 +11,13 @@
 
 mod activity;
 mod api;
+mod attribution;
 mod breakdown;
 mod conditions;
 mod conformance;
 mod consent;
 mod dwell;
+mod experience;
 mod extremes;
 mod funnel;
 mod given;

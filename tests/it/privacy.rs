@@ -9,11 +9,12 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Binder, Bound, Breakdown, BySegment, Channel, CohortRetention, Comparison, Condition, Conformance,
-    CustomerId, Dwell, Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey,
-    JourneyModel, Journeys, Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan,
-    PropertyValue, Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness,
-    Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel,
+    CohortRetention, Comparison, Condition, Conformance, CustomerId, Dwell, Error, Event, EventBuilder, EventId,
+    Experience, ExperienceBy, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Lifecycle,
+    LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question,
+    Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint,
+    Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -241,6 +242,11 @@ fn choices(shown: &mut Shown) {
     shown.value("Criterion", &journeylog::Criterion::On);
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
     shown.value("PatternFollows", &journeylog::PatternFollows::Then);
+    shown.value("AttributionBy", &AttributionBy::Property("phone".to_owned()));
+    shown.value("AttributionModel", &AttributionModel::Markov);
+    shown.value("AttributionMoveTo", &journeylog::AttributionMoveTo::Touch(secret("to").into()));
+    shown.value("ExperienceBy", &ExperienceBy::Stage);
+    shown.value("ExperienceAnswers", &journeylog::ExperienceAnswers::Latest);
     shown.value("DeviationKind", &journeylog::DeviationKind::Skipped);
     shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
     shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
@@ -342,13 +348,20 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("Pattern", &pattern);
     let conformance = Conformance::of_question().list_customers();
     shown.lock().unwrap().value("ConformanceBuilder", &conformance);
+    let attribution = Attribution::of("purchase", about_a_person()).by(AttributionBy::Property("phone".to_owned()));
+    let attribution = attribution.direct(about_a_person()).list_customers();
+    shown.lock().unwrap().value("AttributionBuilder", &attribution);
     let segment = Segment::did(about_a_person()).then("view").or(Segment::last("view").is(about_a_person()));
     shown.lock().unwrap().value("SegmentBuilder", &segment);
     let segment = segment.build().unwrap();
     let lifetime = LifetimeValue::of(about_a_person()).value_in("EUR").list_customers();
     shown.lock().unwrap().value("LifetimeValueBuilder", &lifetime);
+    let experience = Experience::builder().when(about_a_person()).by(ExperienceBy::Channel).list_customers();
+    shown.lock().unwrap().value("ExperienceBuilder", &experience);
     let plans = [
         lifetime.build().unwrap().into(),
+        experience.build().unwrap().into(),
+        attribution.build().unwrap().into(),
         conformance.build().unwrap().into(),
         PatternMatches::of(pattern).list_customers().into(),
         paths.build().unwrap().into(),

@@ -1,0 +1,16 @@
+//! Attribution: which touches conversions are credited to.
+
+mod chain;
+mod finish;
+mod keys;
+mod plan;
+mod report;
+mod rules;
+mod share;
+mod state;
+
+pub use plan::{Attribution, AttributionBuilder, AttributionBy, AttributionModel, LIMIT_MARKOV_ORDER};
+pub use report::{
+    AttributionChain, AttributionCredit, AttributionCustomer, AttributionMove, AttributionMoveTo, AttributionReport,
+    AttributionRow, AttributionUntouched,
+};

@@ -1,0 +1,344 @@
+//! Attribution bound to a store: what is counted of each conversion while visiting.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Attribution, AttributionBy, AttributionModel, AttributionReport, finish,
+    keys::{CONVERSION, Keys, Moves, NULL},
+    rules::Served,
+    share::{Decay, UNIT, split, split_amount},
+};
+use crate::{
+    analysis::{Analysis, Binder, Bound, BoundScope, Matches, amounts::Amounts, carried::Carried},
+    error::{InvalidPlan, Result},
+    journey::{CustomerNo, Journey, Matched, Names},
+    model::{Currency, Micros},
+};
+
+const IS_CONVERSION: u64 = 1;
+const IS_TOUCH: u64 = 2;
+const IS_DIRECT: u64 = 4;
+
+/// Attribution bound to a store.
+#[derive(Debug)]
+pub struct BoundAttribution {
+    pub(super) plan: Attribution,
+    decay: Decay,
+    events: Matches,
+    scope: BoundScope,
+}
+
+impl Analysis for Attribution {
+    type Bound = BoundAttribution;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundAttribution, InvalidPlan> {
+        let touch = self.touch.clone();
+        let direct = touch.clone().and(self.direct.clone());
+        let events = binder.matches(&[self.conversion.clone(), touch, direct])?;
+        binder.need_values();
+        let carried = match &self.by {
+            AttributionBy::Channel => Carried::Channel,
+            AttributionBy::Touchpoint => Carried::Touchpoint,
+            AttributionBy::Property(name) => {
+                Carried::Property(binder.names().find_property(name).map(|number| number.0))
+            }
+        };
+        binder.carry(events, carried);
+        let decay = Decay::new(self.half_life);
+        Ok(BoundAttribution { plan: self.clone(), decay, events, scope: binder.scope().clone() })
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct AttributionState {
+    /// Customers with conversions.
+    pub(super) customers: u64,
+    pub(super) all: Total,
+    pub(super) without_touch: Total,
+    pub(super) null_journeys: u64,
+    pub(super) pending: u64,
+    pub(super) keys: Keys,
+    /// Of each key.
+    pub(super) of_keys: Vec<OfKey>,
+    pub(super) moves: Moves,
+    pub(super) listed: Vec<Listed>,
+    #[serde(skip)]
+    room: Room,
+}
+
+/// Conversions and their value.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Total {
+    pub(super) conversions: u64,
+    pub(super) value: Amounts,
+}
+
+/// What is counted of a key.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct OfKey {
+    pub(super) touches: u64,
+    pub(super) conversions: u64,
+    pub(super) null_journeys: u64,
+    /// For each model of the plan.
+    pub(super) credits: Vec<Credit>,
+}
+
+/// Shares of conversions, in units, and of their value.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Credit {
+    pub(super) units: u128,
+    pub(super) value: Amounts,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Listed {
+    pub(super) customer: CustomerNo,
+    pub(super) at: Micros,
+    pub(super) value: Option<(i128, Currency)>,
+    /// The keys of its touches, in order.
+    pub(super) touches: Vec<u32>,
+}
+
+/// Room for one journey.
+#[derive(Debug, Default)]
+struct Room {
+    /// Where the conversions stand among the events, and when they happened.
+    conversions: Vec<(usize, Micros)>,
+    /// When the touches happened, whether they are direct, and the numbers that they carry.
+    times: Vec<Micros>,
+    direct: Vec<bool>,
+    carried: Vec<u32>,
+    /// The keys of the touches that serve one conversion.
+    keys: Vec<u32>,
+    /// The places of these among the distinct ones, which follow.
+    slots: Vec<usize>,
+    distinct: Vec<u32>,
+    /// For each key its place among the distinct ones, counted from 1, or 0.
+    slot_of: Vec<usize>,
+}
+
+impl Room {
+    /// Takes in the conversions and touches of a journey.
+    fn read(&mut self, events: &Matched<'_>) {
+        self.conversions.clear();
+        self.times.clear();
+        self.direct.clear();
+        self.carried.clear();
+        for (place, (&at, &word)) in events.times.iter().zip(events.words).enumerate() {
+            if word & IS_CONVERSION != 0 {
+                self.conversions.push((place, at));
+            } else if word & IS_TOUCH != 0 {
+                self.times.push(at);
+                self.direct.push(word & IS_DIRECT != 0);
+                self.carried.extend(events.carried.get(place));
+            }
+        }
+    }
+
+    /// Finds the distinct keys, in the order of their first touches.
+    fn find_slots(&mut self, keys: usize) {
+        self.slots.clear();
+        self.distinct.clear();
+        self.slot_of.resize(keys, 0);
+        for key in &self.keys {
+            let Some(slot) = self.slot_of.get_mut(*key as usize) else { continue };
+            if *slot == 0 {
+                self.distinct.push(*key);
+                *slot = self.distinct.len();
+            }
+            self.slots.push(*slot - 1);
+        }
+        for key in &self.distinct {
+            self.slot_of.get_mut(*key as usize).into_iter().for_each(|slot| *slot = 0);
+        }
+    }
+}
+
+impl BoundAttribution {
+    /// Whether a moment lies before the look-back from a later one.
+    fn is_before(&self, at: Micros, later: Micros) -> bool {
+        self.plan.within.is_some_and(|within| later.since(at) > within.micros().into())
+    }
+
+    fn has_chain(&self) -> bool {
+        self.plan.models.contains(&AttributionModel::Markov)
+    }
+
+    /// Counts a conversion, served by the touches from `first` up to `end`.
+    fn count_conversion(
+        &self,
+        state: &mut AttributionState,
+        room: &mut Room,
+        (first, end): (usize, usize),
+        value: Option<(i128, Currency)>,
+    ) {
+        let keys = room.keys.iter().copied();
+        state.all.add(value);
+        if room.keys.is_empty() {
+            state.without_touch.add(value);
+            return;
+        }
+        if self.has_chain() {
+            state.moves.add_journey(self.plan.order, keys, CONVERSION);
+        }
+        room.find_slots(state.keys.len());
+        let served = Served {
+            slots: &room.slots,
+            times: room.times.get(first..end).unwrap_or_default(),
+            direct: room.direct.get(first..end).unwrap_or_default(),
+            keys: room.distinct.len(),
+        };
+        for key in &room.keys {
+            state.of_key(*key, &self.plan).touches += 1;
+        }
+        for key in &room.distinct {
+            state.of_key(*key, &self.plan).conversions += 1;
+        }
+        for (place, model) in self.plan.models.iter().enumerate() {
+            let Some(weights) = served.weights(*model, &self.decay) else { continue };
+            let units = split(UNIT, &weights);
+            let amounts = value.map(|(amount, _)| split_amount(amount, &units));
+            for (slot, (key, units)) in room.distinct.iter().zip(&units).enumerate() {
+                let Some(credit) = state.of_key(*key, &self.plan).credits.get_mut(place) else { continue };
+                credit.units += units;
+                if let (Some(amounts), Some((_, currency))) = (&amounts, value) {
+                    credit.value.add(amounts.get(slot).copied().unwrap_or_default(), currency);
+                }
+            }
+        }
+    }
+
+    /// Counts the journeys of touches that serve no conversion.
+    fn count_null_journeys(&self, state: &mut AttributionState, room: &mut Room, events: &Matched<'_>) {
+        // Touches whose next conversion comes too late, or not at all.
+        let mut left: Vec<(usize, Micros)> = room.times.iter().copied().enumerate().collect();
+        left.retain(|(_, at)| {
+            let next = room.conversions.partition_point(|(_, conversion)| conversion < at);
+            let next = room.conversions.get(next).map(|(_, conversion)| *conversion);
+            next.is_none_or(|next| self.is_before(*at, next))
+        });
+        while let Some((_, last)) = left.last().copied() {
+            let first = left.partition_point(|(_, at)| self.is_before(*at, last));
+            let journey = left.split_off(first);
+            if !self.scope.counts(last) {
+                continue;
+            }
+            state.null_journeys += 1;
+            state.pending += u64::from(self.plan.within.is_none_or(|within| last.plus(within) > self.scope.end));
+            room.keys.clear();
+            let numbers = journey.iter().filter_map(|(place, _)| room.carried.get(*place));
+            room.keys.extend(numbers.map(|number| state.keys.place(*number, &self.plan.by, events.values)));
+            room.find_slots(state.keys.len());
+            for key in &room.distinct {
+                state.of_key(*key, &self.plan).null_journeys += 1;
+            }
+            if self.has_chain() {
+                state.moves.add_journey(self.plan.order, room.keys.iter().copied(), NULL);
+            }
+        }
+    }
+}
+
+impl Total {
+    fn add(&mut self, value: Option<(i128, Currency)>) {
+        self.conversions += 1;
+        if let Some((amount, currency)) = value {
+            self.value.add(amount, currency);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.conversions += other.conversions;
+        self.value.merge(&other.value);
+    }
+}
+
+impl AttributionState {
+    /// What is counted of a key.
+    fn of_key(&mut self, key: u32, plan: &Attribution) -> &mut OfKey {
+        let place = key as usize;
+        if self.of_keys.len() <= place {
+            let new = OfKey { credits: vec![Credit::default(); plan.models.len()], ..OfKey::default() };
+            self.of_keys.resize(place + 1, new);
+        }
+        // It is there, for its place was made.
+        #[expect(clippy::indexing_slicing, reason = "below the length")]
+        &mut self.of_keys[place]
+    }
+}
+
+impl Bound for BoundAttribution {
+    type State = AttributionState;
+    type Report = AttributionReport;
+
+    fn start(&self) -> AttributionState {
+        AttributionState::default()
+    }
+
+    fn visit(&self, state: &mut AttributionState, journey: &Journey<'_>) {
+        let events = self.events.of(journey);
+        if events.words.is_empty() {
+            return;
+        }
+        let mut room = std::mem::take(&mut state.room);
+        room.read(&events);
+        let before = state.all.conversions;
+        for place in 0..room.conversions.len() {
+            let Some((event, at)) = room.conversions.get(place).copied() else { continue };
+            if !self.scope.counts(at) {
+                continue;
+            }
+            let first = room.times.partition_point(|time| self.is_before(*time, at));
+            let end = room.times.partition_point(|time| *time <= at);
+            room.keys.clear();
+            let numbers = room.carried.get(first..end).unwrap_or_default().iter();
+            room.keys.extend(numbers.map(|number| state.keys.place(*number, &self.plan.by, events.values)));
+            let value = events.event(event).and_then(|event| journey.value(event));
+            if self.plan.customers {
+                state.listed.push(Listed { customer: journey.customer(), at, value, touches: room.keys.clone() });
+            }
+            self.count_conversion(state, &mut room, (first, end), value);
+        }
+        state.customers += u64::from(state.all.conversions > before);
+        self.count_null_journeys(state, &mut room, &events);
+        state.room = room;
+    }
+
+    fn merge(&self, state: &mut AttributionState, other: AttributionState) {
+        state.customers += other.customers;
+        state.all.merge(&other.all);
+        state.without_touch.merge(&other.without_touch);
+        state.null_journeys += other.null_journeys;
+        state.pending += other.pending;
+        // Where each of the other's keys stands here.
+        let here = state.keys.merge(other.keys);
+        for (key, there) in here.iter().zip(other.of_keys) {
+            let of_key = state.of_key(*key, &self.plan);
+            of_key.touches += there.touches;
+            of_key.conversions += there.conversions;
+            of_key.null_journeys += there.null_journeys;
+            for (credit, there) in of_key.credits.iter_mut().zip(there.credits) {
+                credit.units += there.units;
+                credit.value.merge(&there.value);
+            }
+        }
+        state.moves.merge(other.moves, &here);
+        state.listed.extend(other.listed.into_iter().map(|mut one| {
+            one.touches.iter_mut().for_each(|key| *key = here.get(*key as usize).copied().unwrap_or(*key));
+            one
+        }));
+    }
+
+    fn size(&self, state: &AttributionState) -> usize {
+        // A sum of money is a small tree of its own.
+        let credit = size_of::<Credit>() + 128;
+        let touches: usize = state.listed.iter().map(|one| one.touches.len() * size_of::<u32>()).sum();
+        let keys = state.of_keys.len() * (size_of::<OfKey>() + self.plan.models.len() * credit);
+        keys + state.keys.size() + state.moves.size() + state.listed.len() * size_of::<Listed>() + touches
+    }
+
+    fn finish(&self, state: AttributionState, names: &Names) -> Result<AttributionReport> {
+        finish::report(self, &state, names)
+    }
+}

@@ -1,0 +1,259 @@
+//! Scores of surveys bound to a store: answers counted by score.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBy, ExperienceReport, ExperienceRow, SurveyScore,
+};
+use crate::{
+    analysis::{Analysis, Binder, Bound, BoundScope, Matches, StageReading, carried::Carried},
+    error::{InvalidPlan, Result},
+    journey::{ChannelNo, CustomerNo, Journey, NO_VALUE, Names, TouchpointNo},
+    model::{Comparison, Condition, CustomerId, Feedback, Micros, Periods, Seq, StageName, Survey},
+};
+
+/// Scores of surveys bound to a store.
+#[derive(Debug)]
+pub struct BoundExperience {
+    plan: Experience,
+    events: Matches,
+    /// The stages, if answers are told apart by these.
+    reading: Option<(StageReading, Vec<StageName>)>,
+    scope: BoundScope,
+}
+
+impl Analysis for Experience {
+    type Bound = BoundExperience;
+
+    fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundExperience, InvalidPlan> {
+        let answers = |survey: &Survey| Condition::Feedback { survey: Some(*survey), test: Comparison::Exists(true) };
+        let mut answer = Condition::Any(self.surveys.iter().map(answers).collect());
+        if let Some(when) = &self.when {
+            answer = Condition::All(vec![answer, when.clone()]);
+        }
+        let events = binder.matches(&[answer])?;
+        binder.need_feedback();
+        if self.customers {
+            binder.need_seqs();
+        }
+        let mut reading = None;
+        match self.by {
+            Some(ExperienceBy::Stage | ExperienceBy::StageAfter) => {
+                let model = binder.model().clone();
+                reading = Some((binder.stages(&model), model.stages().to_vec()));
+            }
+            Some(ExperienceBy::Touchpoint) => binder.carry(events, Carried::Touchpoint),
+            Some(ExperienceBy::Channel) => binder.carry(events, Carried::Channel),
+            None => {}
+        }
+        Ok(BoundExperience { plan: self.clone(), events, reading, scope: binder.scope().clone() })
+    }
+}
+
+/// How many answers gave each score, the lowest that any survey has first.
+type Counts = [u64; 11];
+
+/// Answers of one kind: the start of their period, their group, and their survey.
+type Place = (Micros, u32, Survey);
+
+/// What is counted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ExperienceState {
+    total: BTreeMap<Survey, Counts>,
+    #[serde(with = "pairs")]
+    rows: BTreeMap<Place, Counts>,
+    listed: Vec<Listed>,
+    #[serde(skip)]
+    room: Room,
+}
+
+/// A map as a list, since JSON has no such keys.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Counts, Place};
+
+    pub(super) fn serialize<S: Serializer>(rows: &BTreeMap<Place, Counts>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(rows)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Place, Counts>, D::Error> {
+        Ok(Vec::<(Place, Counts)>::deserialize(from)?.into_iter().collect())
+    }
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Listed {
+    customer: CustomerNo,
+    answer: Answer,
+    seq: Option<u64>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Answer {
+    at: Micros,
+    survey: Survey,
+    score: u8,
+    group: u32,
+}
+
+/// Room for one journey, and for looking periods up.
+#[derive(Debug, Default)]
+struct Room {
+    answers: Vec<(Answer, Option<u64>)>,
+    visits: Vec<(Micros, usize)>,
+    periods: Periods,
+}
+
+fn add(counts: &mut Counts, score: u8) {
+    counts.get_mut(usize::from(score)).into_iter().for_each(|count| *count += 1);
+}
+
+impl BoundExperience {
+    /// Reads the answers of a journey that count, in order.
+    fn read(&self, journey: &Journey<'_>, room: &mut Room) {
+        room.answers.clear();
+        let events = self.events.of(journey);
+        if events.times.is_empty() {
+            return;
+        }
+        room.visits.clear();
+        if let Some((stages, _)) = &self.reading {
+            room.visits.extend(stages.of(journey).map(|visit| (visit.since, visit.stage)));
+        }
+        for (place, &at) in events.times.iter().enumerate().filter(|(_, at)| self.scope.counts(**at)) {
+            let Some(event) = events.event(place) else { continue };
+            let Some((survey, score)) = journey.feedback(event) else { continue };
+            let group = if self.reading.is_some() {
+                let is_after = self.plan.by == Some(ExperienceBy::StageAfter);
+                let visits = room.visits.partition_point(|(since, _)| *since < at || (is_after && *since == at));
+                let visit = visits.checked_sub(1).and_then(|last| room.visits.get(last));
+                visit.and_then(|(_, stage)| u32::try_from(*stage).ok())
+            } else {
+                events.carried.get(place).copied()
+            };
+            let answer = Answer { at, survey, score, group: group.unwrap_or(NO_VALUE) };
+            room.answers.push((answer, journey.seq(event).map(Seq::get)));
+        }
+    }
+
+    /// Whether a later answer counts in the place of one: to the same survey, and in the same period, if these are told apart.
+    fn is_latest(later: &[(Answer, Option<u64>)], answer: &Answer, end: Micros) -> bool {
+        !later.iter().any(|(other, _)| other.survey == answer.survey && other.at < end)
+    }
+
+    fn group(&self, group: u32, names: &Names) -> Option<String> {
+        if group == NO_VALUE {
+            return None;
+        }
+        match (&self.reading, self.plan.by) {
+            (Some((_, stages)), _) => stages.get(group as usize).map(ToString::to_string),
+            (None, Some(ExperienceBy::Touchpoint)) => Some(names.touchpoint(TouchpointNo(group)).to_string()),
+            (None, Some(ExperienceBy::Channel)) => Some(names.channel(ChannelNo(group)).to_string()),
+            (None, _) => None,
+        }
+    }
+
+    /// The place of a group among others: stages in their order, names in that of letters, what has none last.
+    fn order(&self, group: u32, names: &Names) -> (bool, u32, Option<String>) {
+        let name = self.group(group, names);
+        (name.is_none(), if self.reading.is_some() { group } else { 0 }, name)
+    }
+}
+
+impl Bound for BoundExperience {
+    type State = ExperienceState;
+    type Report = ExperienceReport;
+
+    fn start(&self) -> ExperienceState {
+        ExperienceState::default()
+    }
+
+    fn visit(&self, state: &mut ExperienceState, journey: &Journey<'_>) {
+        let mut room = std::mem::take(&mut state.room);
+        self.read(journey, &mut room);
+        let latest_only = self.plan.answers == ExperienceAnswers::Latest;
+        for (place, (answer, seq)) in room.answers.iter().enumerate() {
+            let later = room.answers.get(place + 1..).unwrap_or_default();
+            if !latest_only || Self::is_latest(later, answer, Micros::MAX) {
+                add(state.total.entry(answer.survey).or_default(), answer.score);
+                if self.plan.customers {
+                    state.listed.push(Listed { customer: journey.customer(), answer: *answer, seq: *seq });
+                }
+            }
+            if self.plan.by.is_none() && self.plan.period.is_none() {
+                continue;
+            }
+            let span = self.plan.period.map(|period| room.periods.span_of(period, answer.at));
+            let (start, end) = span.map_or((Micros::MIN, Micros::MAX), |span| (span.start, span.end));
+            if !latest_only || Self::is_latest(later, answer, end) {
+                add(state.rows.entry((start, answer.group, answer.survey)).or_default(), answer.score);
+            }
+        }
+        state.room = room;
+    }
+
+    fn merge(&self, state: &mut ExperienceState, other: ExperienceState) {
+        let join = |here: &mut Counts, there: Counts| {
+            here.iter_mut().zip(there).for_each(|(here, there)| *here += there);
+        };
+        for (survey, there) in other.total {
+            join(state.total.entry(survey).or_default(), there);
+        }
+        for (place, there) in other.rows {
+            join(state.rows.entry(place).or_default(), there);
+        }
+        state.listed.extend(other.listed);
+    }
+
+    fn size(&self, state: &ExperienceState) -> usize {
+        let row = 2 * (size_of::<Place>() + size_of::<Counts>());
+        (state.total.len() + state.rows.len()) * row
+            + state.listed.len() * size_of::<Listed>()
+            + state.room.periods.size()
+    }
+
+    fn finish(&self, state: ExperienceState, names: &Names) -> Result<ExperienceReport> {
+        let total = |survey: &Survey| SurveyScore::new(*survey, &state.total.get(survey).copied().unwrap_or_default());
+        let mut places: Vec<(Micros, _, Survey, &Counts)> = Vec::with_capacity(state.rows.len());
+        for ((start, group, survey), counts) in &state.rows {
+            places.push((*start, self.order(*group, names), *survey, counts));
+        }
+        places.sort_unstable_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2)));
+        let mut periods = Periods::default();
+        let rows = places.into_iter().map(|(start, (_, _, group), survey, counts)| ExperienceRow {
+            period: self.plan.period.map(|_| start.to_datetime()),
+            finished: self.plan.period.is_none_or(|period| periods.span_of(period, start).end <= self.scope.end),
+            group,
+            score: SurveyScore::new(survey, counts),
+        });
+        let rows = rows.collect();
+        let listed = |one: &Listed| {
+            Ok(ExperienceAnswer {
+                customer: CustomerId::new(names.customer(one.customer))?,
+                answered_at: one.answer.at.to_datetime(),
+                feedback: Feedback::new(one.answer.survey, one.answer.score)?,
+                group: self.group(one.answer.group, names),
+                seq: Seq(one.seq.unwrap_or_default()),
+            })
+        };
+        let mut all = Vec::new();
+        if self.plan.customers {
+            all = state.listed.iter().map(listed).collect::<Result<Vec<_>>>()?;
+            all.sort_by(|a, b| (&a.customer, a.answered_at, a.seq).cmp(&(&b.customer, b.answered_at, b.seq)));
+        }
+        Ok(ExperienceReport {
+            answers: self.plan.answers,
+            by: self.plan.by,
+            period: self.plan.period,
+            total: self.plan.surveys.iter().map(total).collect(),
+            rows,
+            listed: self.plan.customers.then_some(all),
+        })
+    }
+}

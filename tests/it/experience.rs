@@ -1,0 +1,137 @@
+//! Scores of surveys: by hand, and against the oracle.
+
+use chrono::TimeDelta;
+use journeylog::{
+    Event, Experience, ExperienceBuilder, ExperienceBy, ExperienceReport, Feedback, JourneyModel, Period, Scope,
+    Survey,
+    testing::{World, check_laws, check_names, differences_beyond_rounding, oracle},
+};
+
+use crate::given::{any_experience, any_model, any_scope, day, each_world, journeys, periodic_world};
+
+/// Lines of customer, day, touchpoint and, if it is an answer, the survey and the score.
+fn answers(lines: &[&str]) -> Vec<Event> {
+    let event = |line: &&str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut event = Event::at(day(words[1].parse().unwrap()), words[0], words[2]);
+        if let [survey, score] = words[3..] {
+            let survey = Survey::ALL.into_iter().find(|known| known.as_str() == survey).unwrap();
+            event = event.feedback(Feedback::new(survey, score.parse().unwrap()).unwrap());
+        }
+        event.build().unwrap()
+    };
+    lines.iter().map(event).collect()
+}
+
+#[track_caller]
+fn ask(lines: &[&str], plan: ExperienceBuilder, scope: Scope) -> ExperienceReport {
+    let (events, plan) = (answers(lines), plan.build().unwrap());
+    let report = journeys(&events).query().scope(scope.clone()).run(&plan).unwrap();
+    differences_beyond_rounding(&oracle::experience(&events, &plan, &JourneyModel::standard(), &scope), &report)
+        .unwrap();
+    report
+}
+
+fn rows(report: &ExperienceReport) -> Vec<(Option<&str>, Survey, u64, f64)> {
+    report.rows.iter().map(|row| (row.group.as_deref(), row.score.survey, row.score.answers, row.score.score)).collect()
+}
+
+const LINES: [&str; 9] = [
+    "ann 0 product_view",
+    "ann 1 mail nps 9",
+    "ann 2 purchase",
+    "ann 3 mail nps 3",
+    "bob 0 mail nps 7",
+    "bob 0 product_view",
+    "bob 9 chat ces 6",
+    "cat 4 mail nps 10",
+    "cat 5 chat csat 2",
+];
+
+#[test]
+fn each_survey_by_itself_and_the_latest_answers() {
+    let report = ask(&LINES, Experience::builder(), Scope::all());
+    let nps = report.score(Survey::Nps).unwrap();
+    assert_eq!((nps.answers, nps.favourable.some, nps.detractors, nps.score), (4, 2, 1, 25.0));
+    let [csat, ces] = [Survey::Csat, Survey::Ces].map(|survey| report.score(survey).unwrap());
+    assert_eq!((csat.answers, csat.score, ces.answers, ces.score), (1, 0.0, 1, 100.0));
+    assert!(report.rows.is_empty());
+    let report = ask(&LINES, Experience::builder().latest(), Scope::all());
+    assert_eq!(report.score(Survey::Nps).map(|nps| (nps.answers, nps.score)), Some((3, 0.0)));
+    // The latest in the range.
+    let report = ask(&LINES, Experience::builder().latest(), Scope::all().to(day(3.0)));
+    assert_eq!(report.score(Survey::Nps).map(|nps| (nps.answers, nps.score)), Some((2, 50.0)));
+    let nobody = ask(&[], Experience::builder().surveys([Survey::Nps]), Scope::all());
+    assert_eq!((nobody.total.len(), nobody.total[0].answers, nobody.score(Survey::Ces)), (1, 0, None));
+    assert!(nobody.to_string().contains("| nps    |       0 |"), "{nobody}");
+}
+
+#[test]
+fn the_stage_is_that_of_the_moment_of_the_answer() {
+    let nps = |by| ask(&LINES, Experience::builder().by(by).surveys([Survey::Nps]), Scope::all());
+    // Ann's before she bought and after; Bob's and Cat's first events are answers.
+    let expected = [
+        (Some("consideration"), Survey::Nps, 1, 100.0),
+        (Some("purchase"), Survey::Nps, 1, -100.0),
+        (None, Survey::Nps, 2, 50.0),
+    ];
+    assert_eq!(rows(&nps(ExperienceBy::Stage)), expected);
+    // With the answer promoters are advocates, and Bob has looked at the same instant.
+    let expected = [
+        (Some("consideration"), Survey::Nps, 1, 0.0),
+        (Some("purchase"), Survey::Nps, 1, -100.0),
+        (Some("advocacy"), Survey::Nps, 2, 100.0),
+    ];
+    assert_eq!(rows(&nps(ExperienceBy::StageAfter)), expected);
+    let report = ask(&LINES, Experience::builder().by(ExperienceBy::Touchpoint).when("chat"), Scope::all());
+    assert_eq!(rows(&report), [(Some("chat"), Survey::Csat, 1, 0.0), (Some("chat"), Survey::Ces, 1, 100.0)]);
+    let text = report.to_string();
+    assert!(text.contains("| touchpoint |"), "{text}");
+}
+
+#[test]
+fn in_a_period_its_latest_answer_counts() {
+    let lines = ["ann 0 mail nps 0", "ann 1 mail nps 10", "ann 5 mail nps 10", "ann 6 mail nps 5", "bob 5 mail nps 8"];
+    let plan = Experience::builder().latest().every(Period::WEEK).list_customers();
+    let report = ask(&lines, plan, Scope::all());
+    // 1970 began on a Thursday: the first week ends on day 4.
+    assert_eq!(rows(&report), [(None, Survey::Nps, 1, 100.0), (None, Survey::Nps, 2, -50.0)]);
+    assert_eq!(report.rows.iter().map(|row| row.finished).collect::<Vec<_>>(), [true, false]);
+    let listed: Vec<_> =
+        report.listed.as_ref().unwrap().iter().map(|one| (one.customer.as_str(), one.feedback.score())).collect();
+    assert_eq!(listed, [("ann", 5), ("bob", 8)]);
+    assert_eq!(report.score(Survey::Nps).map(|nps| nps.score), Some(-50.0));
+}
+
+#[test]
+fn random_worlds_agree_with_the_oracle() {
+    each_world(4_000, periodic_world, |seed, events| {
+        let (model, scope, plan) = (any_model(seed), any_scope(seed), any_experience(seed));
+        let query = journeys(events).query().scope(scope.clone()).model(model.clone());
+        let report = query.run(&plan).map_err(|e| e.to_string())?;
+        differences_beyond_rounding(&oracle::experience(events, &plan, &model, &scope), &report)
+            .map_err(|why| format!("{}\n{why}", serde_json::json!([plan, scope])))
+    });
+}
+
+#[test]
+fn experience_keeps_the_laws() {
+    let larger =
+        |seed| World::new(seed).customers(9).events(60).touchpoints(6).instants(12).span(TimeDelta::days(40)).make();
+    each_world(60, larger, |seed, events| {
+        check_laws(&any_experience(seed), events).map_err(|broken| broken.to_string())?;
+        let mut plan = serde_json::to_value(any_experience(seed)).unwrap();
+        plan.as_object_mut().unwrap().remove("customers");
+        let plan: Experience = serde_json::from_value(plan).unwrap();
+        check_names(&plan, events, seed).map_err(|broken| broken.to_string())
+    });
+}
+
+#[test]
+fn experience_has_so_much_memory() {
+    let journeys = journeys(&World::shop(7, 500, 5_000));
+    let plan = Experience::builder().by(ExperienceBy::Channel).every(Period::DAY).build().unwrap();
+    assert!(journeys.query().memory(1 << 20).run(&plan).is_ok());
+    let refused = journeys.query().memory(500).run(&plan).unwrap_err();
+    assert!(refused.is_limit() && refused.to_string().contains("raise Query::memory"), "{refused}");
+}
