@@ -94,6 +94,18 @@ fn an_unknown_key_is_named_with_its_place() {
             r#"{"funnel":{"steps":[{"touchpoint":"a"}],"breakdown":{"by":{"value":{"currency":"EUR","edges":["x"]}}}}}"#,
             "funnel.breakdown.by.value",
         ),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"within":"0s"}}}"#,
+            "funnel.ties: is a tolerance of nothing",
+        ),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"witin":"2s"}}}"#, "witin"),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"order":"strict","ties":{"within":"2s"}}}"#,
+            "funnel.ties: a strict",
+        ),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"clickhouse"}}"#, "funnel.window: is not said"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"click_house"}}"#, "click_house"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"vlaue":true}}"#, "vlaue"),
         (r#"{"funnel":{}}"#, "steps"),
         (r#"{"transitions":{"modle":{}}}"#, "modle"),
         (r#"{"stages":{"every":"decade"}}"#, "decade"),

@@ -18,6 +18,8 @@ mod consent;
 mod dwell;
 mod extremes;
 mod funnel;
+mod funnel_tolerance;
+mod funnel_value;
 mod given;
 mod golden;
 mod json_plans;
