@@ -94,18 +94,6 @@ fn an_unknown_key_is_named_with_its_place() {
             r#"{"funnel":{"steps":[{"touchpoint":"a"}],"breakdown":{"by":{"value":{"currency":"EUR","edges":["x"]}}}}}"#,
             "funnel.breakdown.by.value",
         ),
-        (
-            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"within":"0s"}}}"#,
-            "funnel.ties: is a tolerance of nothing",
-        ),
-        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"witin":"2s"}}}"#, "witin"),
-        (
-            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"order":"strict","ties":{"within":"2s"}}}"#,
-            "funnel.ties: a strict",
-        ),
-        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"clickhouse"}}"#, "funnel.window: is not said"),
-        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"click_house"}}"#, "click_house"),
-        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"vlaue":true}}"#, "vlaue"),
         (r#"{"funnel":{}}"#, "steps"),
         (r#"{"transitions":{"modle":{}}}"#, "modle"),
         (r#"{"stages":{"every":"decade"}}"#, "decade"),
@@ -174,6 +162,27 @@ fn an_unknown_key_is_named_with_its_place() {
         ("7", "is not an object"),
         ("{", "JSON"),
         (r#"[{"stages":{}},{"stages":{"evry":"day"}}]"#, "[1]."),
+    ] {
+        let refused = Question::read(text).expect_err(text).to_string();
+        assert!(refused.contains(expected), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn what_a_funnel_does_not_know_is_named_too() {
+    for (text, expected) in [
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"within":"0s"}}}"#,
+            "funnel.ties: is a tolerance of nothing",
+        ),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"witin":"2s"}}}"#, "witin"),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"order":"strict","ties":{"within":"2s"}}}"#,
+            "funnel.ties: a strict",
+        ),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"clickhouse"}}"#, "funnel.window: is not said"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"click_house"}}"#, "click_house"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"vlaue":true}}"#, "vlaue"),
     ] {
         let refused = Question::read(text).expect_err(text).to_string();
         assert!(refused.contains(expected), "{text}: {refused}");

@@ -199,7 +199,7 @@ pub(crate) struct StepGap {
 ///
 /// # Compared with
 /// `ClickHouse`'s `windowFunnel` gives the same levels where no two events of a customer share an instant, and none meets two
-/// conditions. What other tools' rules are here says [`Preset`].
+/// conditions. What other tools' rules are here says [`Preset`](crate::Preset).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "FunnelBuilder", into = "FunnelBuilder")]
 #[must_use = "a plan answers nothing until it is run"]

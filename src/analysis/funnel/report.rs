@@ -380,7 +380,8 @@ impl FunnelBreakdown {
 
     /// A row for each period of each group, if there is a trend.
     fn trend_table(&self) -> Option<Table> {
-        let mut table = Table::new(format!("By group, {TREND_TITLE}"), std::iter::once("group").chain(TREND));
+        let title = "By group and period of entry (* not over)";
+        let mut table = Table::new(title, std::iter::once("group").chain(TREND));
         for (name, _, trend) in self.rows() {
             for period in trend? {
                 table.push(std::iter::once(name.as_str().into()).chain(period.cells()));
@@ -429,7 +430,6 @@ impl FunnelReport {
 
 /// The columns that say how far those came who entered in one period.
 const TREND: [&str; 6] = ["from", "entered", "converted", "of entered", "95 % interval", "pending"];
-const TREND_TITLE: &str = "By period of entry (* not over)";
 
 impl FunnelPeriod {
     fn cells(&self) -> [Cell; TREND.len()] {
@@ -447,7 +447,7 @@ impl FunnelPeriod {
 }
 
 fn trend_table(periods: &[FunnelPeriod]) -> Table {
-    let mut table = Table::new(TREND_TITLE, TREND);
+    let mut table = Table::new("By period of entry (* not over)", TREND);
     periods.iter().for_each(|period| table.push(period.cells()));
     table
 }
@@ -468,7 +468,9 @@ impl Tables for FunnelReport {
         let comparison = comparison.map(FunnelComparison::table);
         let listed = self.customers.as_ref().map(|customers| self.customer_table(customers));
         let trend = self.trend.as_ref().map(|periods| trend_table(periods));
-        let waiting = (self.steps.len() > 1).then(|| bottleneck::table(&self.bottlenecks));
+        // Of one step the main table says it already.
+        let waits = self.bottlenecks.len() > 1 && self.bottlenecks.iter().any(|one| one.waiting > 0);
+        let waiting = waits.then(|| bottleneck::table(&self.bottlenecks));
         let value = self.value_table();
         let more = value.into_iter().chain(waiting).chain(trend).chain(groups).chain(group_trend).chain(comparison);
         std::iter::once(steps).chain(more).chain(listed).collect()
