@@ -32,6 +32,11 @@ fn questions(c: &mut Criterion) {
         let stages = StageCounts::of(JourneyModel::standard());
         let id = |name| BenchmarkId::new(name, events);
         group.bench_function(id("funnel"), |b| b.iter(|| black_box(store.query().run(&funnel).unwrap())));
+        let value = Funnel::ordered(steps).within(TimeDelta::days(7)).value().build().unwrap();
+        group.bench_function(id("funnel with money"), |b| b.iter(|| black_box(store.query().run(&value).unwrap())));
+        let near = Funnel::mixpanel(steps).build().unwrap();
+        group
+            .bench_function(id("funnel with a tolerance"), |b| b.iter(|| black_box(store.query().run(&near).unwrap())));
         group.bench_function(id("transitions"), |b| b.iter(|| black_box(store.query().run(&moves).unwrap())));
         group.bench_function(id("stages"), |b| b.iter(|| black_box(store.query().run(&stages).unwrap())));
         let retention = CohortRetention::of("product_view", "purchase", Period::WEEK).periods(12);

@@ -29,6 +29,11 @@ impl Amounts {
         self.0.iter().map(move |(currency, sum)| (*currency, sum.saturating_sub(other(currency))))
     }
 
+    /// The bytes that they take, beside an empty one within a larger thing: each is a small tree of its own.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.0.len().div_ceil(6) * 256
+    }
+
     /// The sums by currency, those of 0 left out.
     pub(crate) fn moneys(&self) -> Result<Vec<Money>, InvalidValue> {
         let sums = self.0.iter().filter(|(_, sum)| **sum != 0);

@@ -59,9 +59,10 @@ pub use experience::{
     SurveyScore,
 };
 pub use funnel::{
-    Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
-    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
-    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
+    Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBottleneck,
+    FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
+    FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Order, Preset, ServedEvent, Ties,
+    Touch, ValueBands,
 };
 pub use histogram::TimeBin;
 pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};

@@ -13,13 +13,17 @@ pub(super) fn over_time(period: Period, first: Micros, last: Micros) -> Result<V
     let mut spans = Vec::new();
     let mut next = Some(first).filter(|first| *first <= last);
     while let Some(start) = next {
-        if spans.len() >= LIMIT_PERIODS {
-            let what = "periods of a report over time (ask for longer ones)";
-            return Err(ErrorKind::Limit { what, found: LIMIT_PERIODS as u64 + 1, limit: LIMIT_PERIODS as u64 }.into());
-        }
+        check_rows(spans.len() + 1)?;
         let span = PeriodSpan { start, end: period.next(start).unwrap_or(Micros::MAX) };
         spans.push(span);
         next = Some(span.end).filter(|end| *end <= last && *end != Micros::MAX);
     }
     Ok(spans)
+}
+
+/// Refuses a report of more periods, counted once for each of the groups that it tells apart.
+pub(super) fn check_rows(found: usize) -> Result<()> {
+    let what = "periods of a report over time (ask for longer ones)";
+    let (found, limit) = (found as u64, LIMIT_PERIODS as u64);
+    if found > limit { Err(ErrorKind::Limit { what, found, limit }.into()) } else { Ok(()) }
 }

@@ -75,13 +75,13 @@ fn check(events: &[Event], answer: &Answer) {
             }
         }
         (Plan::Transitions(_), Report::Transitions(report)) => {
-            agrees::<TransitionsReport>(&oracle::transitions(events, &own(), scope), report);
+            agrees::<TransitionsReport>(&oracle::transitions(events, &own(), (&model, scope)), report);
         }
         (Plan::Stages(_), Report::Stages(report)) => {
             // It counts hour by hour, and only within the times that chrono holds.
             if report.over_time.as_ref().is_none_or(|moments| moments.len() <= 100) && !is_at_the_ends(events) {
                 let every = read::<Period>(part("every"));
-                let mut expected = oracle::stages(events, &own(), every, scope);
+                let mut expected = oracle::stages(events, &own(), every, (&model, scope));
                 if report.customers.is_none() {
                     expected.customers = None;
                 }
@@ -111,7 +111,7 @@ fn check(events: &[Event], answer: &Answer) {
             }
         }
         (Plan::Dwell(_), Report::Dwell(report)) => {
-            differences_beyond_rounding(&oracle::dwell(events, &own(), scope), report).unwrap();
+            differences_beyond_rounding(&oracle::dwell(events, &own(), (&model, scope)), report).unwrap();
         }
         (Plan::Sessions(sessions), Report::Sessions(report)) => {
             if report.over_time.as_ref().is_none_or(|rows| rows.len() <= 100 && !is_at_the_ends(events)) {

@@ -216,7 +216,7 @@ impl Model {
         if events.len() <= 6 {
             let (model, scope) = (JourneyModel::standard(), Scope::all().as_of(at(150)));
             oracle::funnel(&events, &funnel(), &model, &scope).agrees(&expected.0).unwrap();
-            assert_eq!(oracle::transitions(&events, &model, &scope), expected.1);
+            assert_eq!(oracle::transitions(&events, &model, (&model, &scope)), expected.1);
         }
     }
 

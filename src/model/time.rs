@@ -101,6 +101,11 @@ impl Window {
         TimeDelta::try_days(days).ok_or_else(out_of_range).and_then(Self::try_from)
     }
 
+    /// That many seconds, which are few.
+    pub(crate) const fn seconds(seconds: u32) -> Self {
+        Self(seconds as i64 * 1_000_000)
+    }
+
     /// That many minutes, which are few.
     pub(crate) const fn minutes(minutes: u32) -> Self {
         Self(minutes as i64 * 60_000_000)

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::identity_oracle::told_profile;
-use super::{funnel_oracle::Chain, story::Told};
+use super::{chain_oracle::Chain, story::Told};
 use crate::{Breakdown, BreakdownBy, BreakdownFrom, Decimal, Event, ProfileWhen, PropertyValue, Touch};
 
 /// A value by which customers are told apart.
@@ -136,13 +136,17 @@ pub(super) fn group_of(
         };
         found.cloned().unwrap_or_else(Worth::nothing)
     };
-    // Step by step the earlier event, then the smaller value.
-    let order = |a: &Chain, b: &Chain| {
-        let steps = a.iter().zip(worths(a)).zip(b.iter().zip(worths(b)));
-        let differences = steps.map(|((&a, x), (&b, y))| story[a].at.cmp(&story[b].at).then(x.order(&y)));
-        differences.fold(Ordering::Equal, Ordering::then)
-    };
-    let first = read(chains.iter().min_by(|a, b| order(a, b)).unwrap());
+    let first = read(chains.iter().min_by(|a, b| order_of_chains(breakdown, story, a, b)).unwrap());
     let listed = chains.into_iter().filter(|chain| read(chain).order(&first).is_eq()).collect();
     (first, listed)
+}
+
+/// The order of chains: step by step the earlier event, then the smaller value.
+pub(super) fn order_of_chains(breakdown: &Breakdown, story: &[Told<'_>], a: &Chain, b: &Chain) -> Ordering {
+    let is_touch = matches!(breakdown.by, BreakdownBy::FirstTouch(_) | BreakdownBy::LastTouch(_));
+    // A touch is not of an event of the chain.
+    let worth_of = |event: usize| if is_touch { Worth::nothing() } else { worth(&breakdown.by, story[event].event) };
+    let steps = a.iter().zip(b);
+    let differences = steps.map(|(&a, &b)| story[a].at.cmp(&story[b].at).then(worth_of(a).order(&worth_of(b))));
+    differences.fold(Ordering::Equal, Ordering::then)
 }

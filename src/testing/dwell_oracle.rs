@@ -99,10 +99,10 @@ fn curve(lengths: &Lengths) -> Vec<SurvivalPoint> {
     edges().into_iter().filter(reached).map(point).collect()
 }
 
-/// What the report of [`Dwell`](crate::Dwell) in a model must say, but for rounding:
+/// What the report of [`Dwell`](crate::Dwell) in a model must say, of a question's model and scope, but for rounding:
 /// [`differences_beyond_rounding`](super::differences_beyond_rounding) compares them.
-pub fn dwell(events: &[Event], model: &JourneyModel, scope: &Scope) -> DwellReport {
-    let stories = Stories::of(events, model, scope);
+pub fn dwell(events: &[Event], model: &JourneyModel, (of_question, scope): (&JourneyModel, &Scope)) -> DwellReport {
+    let stories = Stories::read(events, model, (of_question, scope));
     let all: Vec<Stay> =
         stories.by_customer.values().flat_map(|story| stays(story)).filter(|stay| stories.counts(stay.since)).collect();
     let count = |wanted: &dyn Fn(&Stay) -> bool| all.iter().filter(|stay| wanted(stay)).count() as u64;

@@ -6,16 +6,15 @@ use std::{
 };
 
 use super::{
-    breakdown_oracle::{Worth, group_of, parts},
-    conditions::holds,
+    breakdown_oracle::{Worth, parts},
+    chain_oracle::{Case, Chain, Fate, Stop},
     differences,
     story::{Stories, Told, histogram, summary},
 };
 use crate::{
-    Breakdown, BreakdownFrom, Count, CustomerId, Event, ExclusionEffect, Funnel, FunnelBreakdown, FunnelComparison,
-    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep,
-    JourneyModel, Micros, Order, Period, PropertyValue, Rate, Scope, Seq, ServedEvent, Ties, Window,
-    analysis::funnel::Excluded,
+    Breakdown, BreakdownFrom, Currency, CustomerId, Decimal, Event, Funnel, FunnelBottleneck, FunnelBreakdown,
+    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
+    FunnelReport, FunnelStep, JourneyModel, Micros, Money, Order, Period, PropertyValue, Rate, Scope, Seq, ServedEvent,
 };
 
 /// What a funnel's report must say.
@@ -46,334 +45,6 @@ impl FunnelTruth {
     }
 }
 
-/// A chain: its events by their places in the story.
-pub(super) type Chain = Vec<usize>;
-
-/// When a chain was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stop {
-    At(i64),
-    Never,
-}
-
-/// One customer's story in a funnel.
-#[derive(Clone)]
-struct Case<'a> {
-    story: &'a [Told<'a>],
-    plan: &'a Funnel,
-    /// For each step, whether each event matches.
-    steps: Vec<Vec<bool>>,
-    /// For each exclusion, whether each event meets it.
-    excluded: Vec<Vec<bool>>,
-    window: Option<i128>,
-    /// Whether exclusions that remove customers stop chains too.
-    heeds_removing: bool,
-    stories: &'a Stories<'a>,
-}
-
-/// How one customer fared, in one group if the plan tells customers apart.
-struct Fate {
-    /// The value of the group.
-    worth: Worth,
-    /// For each level reached, entry and completion of the chain that counts.
-    reached: Vec<(i64, i64)>,
-    outcome: FunnelOutcome,
-    settled: bool,
-    since_first_entry: i128,
-    /// For each step whether it was done.
-    done: Vec<bool>,
-    /// All chains that are as good as any.
-    best: Vec<Chain>,
-    /// For each optional step whether it was done.
-    optional: Vec<bool>,
-    /// All chains that may be listed: each event with its step from 1, in the order of these.
-    chains: Vec<Vec<(usize, usize)>>,
-}
-
-impl<'a> Case<'a> {
-    fn of(plan: &'a Funnel, story: &'a [Told<'a>], model: &JourneyModel, stories: &'a Stories<'a>) -> Self {
-        let met = |condition| story.iter().map(|told| holds(condition, told.event, told.stage, model)).collect();
-        Self {
-            story,
-            plan,
-            steps: plan.steps.iter().map(met).collect(),
-            excluded: plan.exclusions.iter().map(|exclusion| met(&exclusion.when)).collect(),
-            heeds_removing: true,
-            window: plan.window.map(|window| i128::from(window.micros())),
-            stories,
-        }
-    }
-
-    /// All chains of all levels, each with when it was stopped or broken, in that order of the ties in which it was last.
-    fn chains(&self) -> BTreeMap<Chain, Stop> {
-        let mut found = BTreeMap::new();
-        if self.plan.order == Order::Any {
-            each_order(self.story, &mut |order| self.extend_in_any_order(order, &mut Vec::new(), &mut found));
-            return found;
-        }
-        each_order(self.story, &mut |order| {
-            for first in 0..order.len() {
-                let event = order[first];
-                if self.steps[0][event] && self.holds_constant(&[], event) && self.stories.counts(self.story[event].at)
-                {
-                    self.extend(order, &mut vec![first], &mut found);
-                }
-            }
-        });
-        found
-    }
-
-    /// Notes a chain (positions in this order of the ties), and all that begin with it.
-    fn extend(&self, order: &[usize], chain: &mut Vec<usize>, found: &mut BTreeMap<Chain, Stop>) {
-        let level = chain.len();
-        let at = |position: usize| self.story[order[position]].at;
-        let (entry, last) = (at(chain[0]), chain[level - 1]);
-        let last_at = at(last);
-        let until = self.until(level, entry, last_at);
-        let in_window = |at: i64| until.is_none_or(|until| i128::from(at) <= until);
-        let min_gap = self.gap(level).map_or(0, |(min, _)| min);
-        let events: Vec<usize> = chain.iter().map(|&position| order[position]).collect();
-        let mut stop = Stop::Never;
-        let mut further = Vec::new();
-        for (position, &event) in order.iter().enumerate().skip(last + 1) {
-            if level < self.steps.len()
-                && stop == Stop::Never
-                && self.steps[level][event]
-                && in_window(at(position))
-                && i128::from(at(position)) - i128::from(last_at) >= min_gap
-                && (self.plan.ties == Ties::Either || at(position) > at(last))
-                && !self.excludes_as_step(event, level + 1)
-                && self.holds_constant(&events, event)
-            {
-                further.push(position);
-            }
-            if stop == Stop::Never && in_window(at(position)) && self.stops(event, level) {
-                stop = Stop::At(at(position));
-            }
-        }
-        let known = found.entry(events).or_insert(stop);
-        *known = (*known).max(stop);
-        for position in further {
-            chain.push(position);
-            self.extend(order, chain, found);
-            chain.pop();
-        }
-    }
-
-    /// Notes all chains that go on from one (positions in this order of the ties) in a funnel of any order.
-    fn extend_in_any_order(&self, order: &[usize], chain: &mut Chain, found: &mut BTreeMap<Chain, Stop>) {
-        for position in chain.last().map_or(0, |last| last + 1)..order.len() {
-            let events: Vec<usize> = chain.iter().map(|&position| order[position]).collect();
-            let event = order[position];
-            let at = |event: usize| self.story[event].at;
-            let first = events.first().map_or(at(event), |&first| at(first));
-            let is_late = self.plan.ties == Ties::LaterOnly && events.last().is_some_and(|&last| at(last) == at(event));
-            let is_over = self.window.is_some_and(|window| i128::from(at(event)) - i128::from(first) > window);
-            if is_late || is_over || !self.stories.counts(first) || !self.holds_constant(&events, event) {
-                continue;
-            }
-            let longer: Chain = events.into_iter().chain([event]).collect();
-            if !self.served(&longer).is_empty() {
-                found.insert(longer, Stop::Never);
-                chain.push(position);
-                self.extend_in_any_order(order, chain, found);
-                chain.pop();
-            }
-        }
-    }
-
-    /// All ways in which a chain's events can serve: each with its step from 1, in the order of these.
-    fn served(&self, chain: &[usize]) -> Vec<Vec<(usize, usize)>> {
-        if self.plan.order != Order::Any {
-            return vec![(1..).zip(chain.iter().copied()).collect()];
-        }
-        let Some((&event, rest)) = chain.split_last() else { return vec![Vec::new()] };
-        let mut ways = Vec::new();
-        for way in self.served(rest) {
-            for step in (0..self.steps.len()).filter(|&step| self.steps[step][event]) {
-                if way.iter().all(|(taken, _)| *taken != step + 1) {
-                    let mut longer = way.clone();
-                    longer.push((step + 1, event));
-                    longer.sort_unstable();
-                    ways.push(longer);
-                }
-            }
-        }
-        ways
-    }
-
-    /// Whether an event after a chain of this level stops it (an exclusion) or breaks it (in a strict funnel).
-    fn stops(&self, event: usize, level: usize) -> bool {
-        let excluded = self.exclusions();
-        let breaks = self.plan.order == Order::Strict && !self.steps[level - 1][event];
-        breaks || excluded.into_iter().any(|(e, met)| met[event] && (e.after..e.before).contains(&level))
-    }
-
-    /// Whether an event meets an exclusion between whose two steps this step lies.
-    fn excludes_as_step(&self, event: usize, step: usize) -> bool {
-        self.exclusions().any(|(e, met)| met[event] && e.after < step && step < e.before)
-    }
-
-    /// The exclusions that are to be heeded, with the events that meet them.
-    fn exclusions(&self) -> impl Iterator<Item = (&Excluded, &Vec<bool>)> {
-        let all = self.plan.exclusions.iter().zip(&self.excluded);
-        all.filter(|(exclusion, _)| self.heeds_removing || exclusion.effect == ExclusionEffect::Drop)
-    }
-
-    /// Whether an event may serve a step of a chain that has these events.
-    fn holds_constant(&self, chain: &[usize], event: usize) -> bool {
-        self.plan.hold.iter().all(|property| {
-            let value = |event: usize| {
-                let value = self.story[event].event.properties().get(property);
-                value.filter(|value| !matches!(value, PropertyValue::Null | PropertyValue::Nested(_)))
-            };
-            let here = value(event);
-            here.is_some_and(|here| {
-                chain.iter().all(|&other| value(other).is_some_and(|v| v.compare(here) == Some(Ordering::Equal)))
-            })
-        })
-    }
-
-    /// The least and the most time before the step that follows a level, if the plan says.
-    fn gap(&self, level: usize) -> Option<(i128, Option<i128>)> {
-        let micros = |window: Window| i128::from(window.micros());
-        let gap = self.plan.gaps.iter().find(|gap| gap.step == level + 1)?;
-        Some((gap.min.map_or(0, micros), gap.max.map(micros)))
-    }
-
-    /// Until when a chain may go on, if there is an end to that.
-    fn until(&self, level: usize, entry: i64, last: i64) -> Option<i128> {
-        let by_window = self.window.map(|window| i128::from(entry) + window);
-        let by_gap = self.gap(level).and_then(|(_, max)| max).map(|max| i128::from(last) + max);
-        by_window.into_iter().chain(by_gap).min()
-    }
-
-    fn is_open(&self, until: Option<i128>) -> bool {
-        until.is_some_and(|until| until > i128::from(self.stories.end))
-    }
-
-    /// The fate of a customer, or of each attempt.
-    fn fates(&self) -> Vec<Fate> {
-        let chains = self.chains();
-        if self.plan.count == Count::Customers {
-            return self.fate(&chains).into_iter().collect();
-        }
-        // Each value that is held constant has attempts of its own.
-        let mut by_value: Vec<BTreeMap<Chain, Stop>> = Vec::new();
-        for (chain, stop) in chains {
-            let same = |known: &&mut BTreeMap<Chain, Stop>| {
-                known.first_key_value().is_some_and(|(other, _)| self.holds_constant(&other[..1], chain[0]))
-            };
-            match by_value.iter_mut().find(same) {
-                Some(known) => drop(known.insert(chain, stop)),
-                None => by_value.push(BTreeMap::from([(chain, stop)])),
-            }
-        }
-        by_value.into_iter().flat_map(|chains| self.attempts(chains)).collect()
-    }
-
-    fn attempts(&self, mut chains: BTreeMap<Chain, Stop>) -> Vec<Fate> {
-        let mut fates = Vec::new();
-        while let Some(first) = chains.keys().map(|chain| self.story[chain[0]].at).min() {
-            let attempt: BTreeMap<Chain, Stop> = chains
-                .iter()
-                .filter(|(chain, _)| self.story[chain[0]].at == first)
-                .map(|(c, s)| (c.clone(), *s))
-                .collect();
-            let fate = self.fate(&attempt).unwrap();
-            let converted = (fate.outcome == FunnelOutcome::Converted).then(|| fate.reached[self.steps.len() - 1].1);
-            // The next begins once no chain can go on any more.
-            let goes_on = |at: i64| {
-                attempt.iter().any(|(chain, stop)| {
-                    let last = self.story[chain[chain.len() - 1]].at;
-                    let until = self.until(chain.len(), first, last);
-                    last < at && *stop >= Stop::At(at) && until.is_none_or(|until| until >= i128::from(at))
-                })
-            };
-            chains.retain(|chain, _| {
-                let at = self.story[chain[0]].at;
-                at > first && if let Some(done) = converted { at > done } else { !goes_on(at) }
-            });
-            fates.push(fate);
-        }
-        fates
-    }
-
-    fn fate(&self, chains: &BTreeMap<Chain, Stop>) -> Option<Fate> {
-        let entry = |chain: &Chain| self.story[chain[0]].at;
-        let done = |chain: &Chain| self.story[chain[chain.len() - 1]].at;
-        let level = chains.keys().map(Vec::len).max()?;
-        let of_level = |level: usize| chains.iter().filter(move |(chain, _)| chain.len() == level);
-        let best = |level: usize| of_level(level).map(|(chain, _)| (done(chain), Reverse(entry(chain)))).min();
-        let reached: Vec<(i64, i64)> =
-            (1..=level).filter_map(best).map(|(done, Reverse(entry))| (entry, done)).collect();
-        let &(best_entry, best_done) = reached.last()?;
-        let last_attempt = of_level(level).map(|(chain, _)| entry(chain)).max()?;
-        let outcome = if level == self.steps.len() {
-            FunnelOutcome::Converted
-        } else if chains.iter().any(|(chain, stop)| {
-            *stop == Stop::Never && self.is_open(self.until(chain.len(), entry(chain), done(chain)))
-        }) {
-            FunnelOutcome::Pending
-        } else if of_level(level).all(|(chain, stop)| entry(chain) < last_attempt || *stop < Stop::Never) {
-            FunnelOutcome::Stopped
-        } else if self.window.is_some() || self.gap(level).is_some_and(|(_, max)| max.is_some()) {
-            FunnelOutcome::WindowOver
-        } else {
-            FunnelOutcome::NextStepMissing
-        };
-        let settled = match outcome {
-            FunnelOutcome::Converted => !self.is_open(self.window.map(|window| i128::from(best_entry) + window)),
-            outcome => outcome != FunnelOutcome::Pending,
-        };
-        let first_steps = if self.plan.order == Order::Any { self.steps.len() } else { 1 };
-        let may_enter = |(event, told): &(usize, &Told<'_>)| {
-            self.steps.iter().take(first_steps).any(|step| step[*event])
-                && self.holds_constant(&[], *event)
-                && self.stories.counts(told.at)
-        };
-        let first_entry = match self.plan.count {
-            Count::Customers => self.story.iter().enumerate().find(may_enter)?.1.at,
-            Count::Attempts => best_entry,
-        };
-        let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
-        let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
-        let best = qualify.clone();
-        let all_ways: Vec<_> = qualify.iter().flat_map(|chain| self.served(chain)).collect();
-        let (worth, listed) = match &self.plan.breakdown {
-            Some(breakdown) => group_of(breakdown, self.story, qualify, best_entry),
-            None => (Worth::nothing(), qualify),
-        };
-        let is_done = |step: usize| all_ways.iter().flatten().any(|(done, _)| *done == step);
-        Some(Fate {
-            worth,
-            reached,
-            outcome,
-            settled,
-            since_first_entry: i128::from(best_done) - i128::from(first_entry),
-            done: (1..=self.steps.len()).map(is_done).collect(),
-            best,
-            optional: Vec::new(),
-            chains: listed.iter().flat_map(|chain| self.served(chain)).collect(),
-        })
-    }
-}
-
-/// Tries every order of the events that keeps the order of time.
-fn each_order(story: &[Told<'_>], then: &mut impl FnMut(&[usize])) {
-    fn go(story: &[Told<'_>], order: &mut Vec<usize>, then: &mut impl FnMut(&[usize])) {
-        let left = |order: &[usize]| (0..story.len()).filter(|event| !order.contains(event)).collect::<Vec<_>>();
-        let left = left(order);
-        let Some(next) = left.iter().map(|&event| story[event].at).min() else { return then(order) };
-        for event in left.into_iter().filter(|&event| story[event].at == next) {
-            order.push(event);
-            go(story, order, then);
-            order.pop();
-        }
-    }
-    go(story, &mut Vec::with_capacity(story.len()), then);
-}
-
 /// What a funnel's report must say: every order of the tied events is tried, and in each order every chain. The time
 /// grows with the factorial of the number of events at one instant, so that worlds must be small.
 pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Scope) -> FunnelTruth {
@@ -391,12 +62,13 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
             let with: Vec<(usize, BTreeMap<Chain, Stop>)> =
                 optional.iter().map(|(after, plan)| (*after, case_of(plan).chains())).collect();
             let case = case_of(&required);
-            let without = Case { heeds_removing: false, ..case.clone() }.fates();
+            let without = case.without_removing().fates();
             for (mut fate, other) in case.fates().into_iter().zip(without) {
                 if (other.reached, other.outcome) != (fate.reached.clone(), fate.outcome) {
                     fate.outcome = FunnelOutcome::Removed;
                 }
-                fate.optional = with.iter().map(|(after, chains)| is_done(&fate.best, *after, chains.keys())).collect();
+                fate.optional =
+                    with.iter().map(|(after, chains)| case.optional_money(&fate.best, *after, chains.keys())).collect();
                 fates.push(OneFate { customer, story: part.clone(), fate });
             }
         }
@@ -432,10 +104,11 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         pending: all.pending,
         time_since_first_entry: all.time_since_first_entry,
         customers: plan.customers.then(|| listed.collect()),
+        bottlenecks: bottlenecks(plan, &all, &fates, stories.end),
         steps: all.steps,
         removed: fates.iter().filter(|one| !stay(one)).count() as u64,
-        trend: plan.trend.map(|period| by_period(period, plan, &fates, stories.end)),
-        breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates)),
+        trend: plan.trend.map(|period| by_period(period, plan, &fates, &fates, stories.end)),
+        breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates, stories.end)),
     };
     let place = |required: usize| (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
     let seqs = |story: &[Told<'_>], chain: &[(usize, usize)]| {
@@ -467,18 +140,8 @@ fn with_steps(plan: &Funnel, keep: impl Fn(usize) -> bool) -> Funnel {
     some
 }
 
-/// Whether one of these chains is one of the best with an event more behind so many of its events.
-fn is_done<'a>(best: &[Chain], after: usize, mut chains: impl Iterator<Item = &'a Chain>) -> bool {
-    chains.any(|longer| {
-        let mut chain = longer.clone();
-        chain.len() > after && {
-            chain.remove(after);
-            best.contains(&chain)
-        }
-    })
-}
-
 /// A customer's fate with the events that decided it.
+#[derive(Clone)]
 struct OneFate<'a> {
     customer: &'a CustomerId,
     story: Vec<Told<'a>>,
@@ -493,7 +156,7 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
     let settled = |step: usize| count(&|fate| fate.settled && fate.reached.len() >= step);
     let steps = plan.steps.iter().zip(1..).map(|(condition, number)| {
         if let Some(place) = plan.optional.iter().position(|optional| *optional == number) {
-            let (done, before) = (count(&|fate| fate.optional[place]), reached(rank(plan, number)));
+            let (done, before) = (count(&|fate| fate.optional[place].is_some()), reached(rank(plan, number)));
             return FunnelStep {
                 step: number,
                 name: condition.to_string(),
@@ -502,12 +165,16 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
                 done,
                 from_entry: Rate::new(done, reached(1)),
                 from_previous: Rate::new(done, before),
-                settled: Rate::new(count(&|fate| fate.settled && fate.optional[place]), settled(1)),
+                settled: Rate::new(count(&|fate| fate.settled && fate.optional[place].is_some()), settled(1)),
                 dropped: 0,
                 stopped: 0,
                 pending: 0,
                 histogram: Vec::new(),
                 time_to_reach: None,
+                value: sum(fates
+                    .iter()
+                    .filter(|_| plan.value)
+                    .flat_map(|fate| fate.optional[place].iter().flatten().copied())),
             };
         }
         let step = rank(plan, number) + 1;
@@ -530,6 +197,7 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
             pending: stay(&|outcome| outcome == FunnelOutcome::Pending),
             histogram: histogram(&times),
             time_to_reach: summary(times),
+            value: sum(fates.iter().filter_map(|fate| fate.money[step - 1])),
         }
     });
     let converted = fates.iter().filter(|fate| fate.outcome == FunnelOutcome::Converted);
@@ -544,58 +212,107 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
     }
 }
 
-/// The figures of each period from the first entry to the last.
-fn by_period(period: Period, plan: &Funnel, fates: &[OneFate<'_>], end: i64) -> Vec<FunnelPeriod> {
-    let mut by_start: BTreeMap<Micros, Vec<&Fate>> = BTreeMap::new();
-    for OneFate { fate, .. } in fates.iter().filter(|one| one.fate.outcome != FunnelOutcome::Removed) {
-        let entry = fate.reached[fate.reached.len() - 1].0;
-        by_start.entry(period.start_of(Micros(entry))).or_default().push(fate);
+/// The sums of money by currency, those of 0 left out.
+fn sum(moneys: impl Iterator<Item = Money>) -> Vec<Money> {
+    let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
+    moneys.for_each(|money| *sums.entry(money.currency()).or_default() += money.amount());
+    let sums = sums.into_iter().filter(|(_, sum)| !sum.is_zero());
+    sums.map(|(currency, sum)| Money::from_decimal(sum.normalize(), currency).unwrap()).collect()
+}
+
+/// Who waits at each required step but the last.
+fn bottlenecks(plan: &Funnel, all: &FunnelFigures, fates: &[OneFate<'_>], end: i64) -> Vec<FunnelBottleneck> {
+    let required: Vec<&FunnelStep> = all.steps.iter().filter(|step| !step.optional).collect();
+    let pairs: Vec<_> = required.windows(2).map(|pair| (pair[0].customers, pair[1].customers)).collect();
+    let mut found = Vec::new();
+    for (place, step) in required.iter().enumerate().take(pairs.len()) {
+        let waits = |fate: &&Fate| fate.outcome == FunnelOutcome::Pending && fate.reached.len() == place + 1;
+        let waited: Vec<i128> = fates
+            .iter()
+            .map(|one| &one.fate)
+            .filter(waits)
+            .map(|fate| i128::from(end) - i128::from(fate.reached[place].1))
+            .collect();
+        let went_on = Rate::new(pairs[place].1, pairs[place].0);
+        let others = pairs.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, pair)| pair);
+        let others = Rate::new(others.clone().map(|pair| pair.1).sum(), others.map(|pair| pair.0).sum());
+        found.push(FunnelBottleneck {
+            step: step.step,
+            name: plan.steps[step.step - 1].to_string(),
+            waiting: waited.len() as u64,
+            waited: summary(waited),
+            went_on,
+            others,
+            difference: went_on.difference_to(&others),
+        });
     }
-    let Some((&first, _)) = by_start.first_key_value() else { return Vec::new() };
-    let last = *by_start.last_key_value().unwrap().0;
-    let starts = std::iter::once(first).chain(period.following(first)).take_while(|start| *start <= last);
-    starts
-        .map(|start| {
+    // The sort is stable: equals stay in the order of the steps.
+    found.sort_by_key(|one| Reverse(one.waiting));
+    found
+}
+
+/// The figures of each period from the first entry of all to the last, of some of these.
+fn by_period(period: Period, plan: &Funnel, all: &[OneFate<'_>], some: &[OneFate<'_>], end: i64) -> Vec<FunnelPeriod> {
+    let stay = |one: &&OneFate<'_>| one.fate.outcome != FunnelOutcome::Removed;
+    let start = |one: &OneFate<'_>| period.start_of(Micros(one.fate.reached[one.fate.reached.len() - 1].0));
+    let starts = || all.iter().filter(stay).map(start);
+    let Some((first, last)) = starts().min().zip(starts().max()) else { return Vec::new() };
+    let all_starts = std::iter::once(first).chain(period.following(first)).take_while(|start| *start <= last);
+    all_starts
+        .map(|begin| {
             let window = plan.window.map_or(0, |window| i128::from(window.micros()));
-            let over = period.next(start).map(|next| i128::from(next.0) + window);
+            let over = period.next(begin).map(|next| i128::from(next.0) + window);
+            let own: Vec<&Fate> =
+                some.iter().filter(stay).filter(|one| start(one) == begin).map(|one| &one.fate).collect();
             FunnelPeriod {
-                start: start.to_datetime(),
+                start: begin.to_datetime(),
                 finished: over.is_some_and(|over| over <= i128::from(end)),
-                figures: figures(plan, by_start.get(&start).map_or(&[][..], Vec::as_slice)),
+                figures: figures(plan, &own),
             }
         })
         .collect()
 }
 
 /// The figures of each group: the largest, and the others together.
-fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>]) -> FunnelBreakdown {
-    let mut groups: Vec<(Worth, Vec<&Fate>)> = Vec::new();
-    for OneFate { fate, .. } in fates.iter().filter(|one| one.fate.outcome != FunnelOutcome::Removed) {
-        match groups.iter_mut().find(|(worth, _)| worth.order(&fate.worth).is_eq()) {
-            Some((_, group)) => group.push(fate),
-            None => groups.push((fate.worth.clone(), vec![fate])),
+fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>], end: i64) -> FunnelBreakdown {
+    let mut groups: Vec<(Worth, Vec<OneFate<'_>>)> = Vec::new();
+    for one in fates.iter().filter(|one| one.fate.outcome != FunnelOutcome::Removed) {
+        match groups.iter_mut().find(|(worth, _)| worth.order(&one.fate.worth).is_eq()) {
+            Some((_, group)) => group.push(one.clone()),
+            None => groups.push((one.fate.worth.clone(), vec![one.clone()])),
         }
     }
     groups.sort_by(|(a, x), (b, y)| y.len().cmp(&x.len()).then_with(|| a.order(b)));
+    let figures_of = |group: &[OneFate<'_>]| figures(plan, &group.iter().map(|one| &one.fate).collect::<Vec<_>>());
+    let trend_of = |group: &[OneFate<'_>]| plan.trend.map(|period| by_period(period, plan, fates, group, end));
     let comparison = breakdown.compare.clone().map(|(one, other)| {
         let rates = |value: &PropertyValue| {
             let same = |worth: &Worth| worth.value == *value || worth.value.compare(value) == Some(Ordering::Equal);
             let group = groups.iter().find(|(worth, _)| same(worth))?;
-            Some(figures(plan, &group.1).steps.into_iter().map(|step| step.from_entry).collect::<Vec<_>>())
+            Some(figures_of(&group.1).steps.into_iter().map(|step| step.from_entry).collect::<Vec<_>>())
         };
         let (here, there) = (rates(&one), rates(&other));
         let difference = |step: usize| here.as_ref()?[step].difference_to(&there.as_ref()?[step]);
         FunnelComparison { steps: (0..plan.steps.len()).map(difference).collect(), one, other }
     });
     let others: Vec<_> = groups.drain(breakdown.limit.min(groups.len())..).collect();
-    let together: Vec<&Fate> = others.iter().flat_map(|(_, group)| group.iter().copied()).collect();
+    let together: Vec<OneFate<'_>> = others.iter().flat_map(|(_, group)| group.iter().cloned()).collect();
     FunnelBreakdown {
         comparison,
         groups: groups
             .into_iter()
-            .map(|(worth, group)| FunnelGroup { value: worth.value, figures: figures(plan, &group) })
+            .map(|(worth, group)| FunnelGroup {
+                value: worth.value,
+                figures: figures_of(&group),
+                trend: trend_of(&group),
+            })
             .collect(),
-        other: (!others.is_empty())
-            .then(|| Box::new(FunnelOther { groups: others.len() as u64, figures: figures(plan, &together) })),
+        other: (!others.is_empty()).then(|| {
+            Box::new(FunnelOther {
+                groups: others.len() as u64,
+                figures: figures_of(&together),
+                trend: trend_of(&together),
+            })
+        }),
     }
 }

@@ -28,6 +28,7 @@ mod activity_oracle;
 mod attribution_oracle;
 mod breakdown_oracle;
 mod calendar;
+mod chain_oracle;
 mod conditions;
 mod conformance_oracle;
 mod dwell_oracle;

@@ -39,9 +39,13 @@ fn moves(story: &[Told<'_>]) -> Vec<Move> {
     found
 }
 
-/// What the report of [`Transitions`](crate::Transitions) of a model must say.
-pub fn transitions(events: &[Event], model: &JourneyModel, scope: &Scope) -> TransitionsReport {
-    let stories = Stories::of(events, model, scope);
+/// What the report of [`Transitions`](crate::Transitions) of a model must say, of a question's model and scope.
+pub fn transitions(
+    events: &[Event],
+    model: &JourneyModel,
+    (of_question, scope): (&JourneyModel, &Scope),
+) -> TransitionsReport {
+    let stories = Stories::read(events, model, (of_question, scope));
     let all: Vec<Vec<Move>> = stories
         .by_customer
         .values()
@@ -108,10 +112,15 @@ pub fn transitions(events: &[Event], model: &JourneyModel, scope: &Scope) -> Tra
     }
 }
 
-/// What the report of [`StageCounts`](crate::StageCounts) of a model must say: over time if a period is given, with
+/// What the report of [`StageCounts`](crate::StageCounts) of a model must say, of a question's model and scope: over time if a period is given, with
 /// the customers listed. Not for worlds of extreme times.
-pub fn stages(events: &[Event], model: &JourneyModel, every: Option<Period>, scope: &Scope) -> StageCountsReport {
-    let stories = Stories::of(events, model, scope);
+pub fn stages(
+    events: &[Event],
+    model: &JourneyModel,
+    every: Option<Period>,
+    (of_question, scope): (&JourneyModel, &Scope),
+) -> StageCountsReport {
+    let stories = Stories::read(events, model, (of_question, scope));
     let in_stage = |stage: usize, until: &dyn Fn(i64) -> bool| {
         stories.by_customer.values().filter(|story| current(story, until).is_some_and(|(s, _)| s == stage)).count()
             as u64

@@ -43,6 +43,16 @@ struct Said {
 
 impl<'a> Stories<'a> {
     pub(super) fn of(events: &'a [Event], model: &JourneyModel, scope: &Scope) -> Self {
+        Self::read(events, model, (model, scope))
+    }
+
+    /// The stages of what is seen are those of one model. What a scope sees is what it sees in every question: its filter and
+    /// its segment are read in the model of the question.
+    pub(super) fn read(
+        events: &'a [Event],
+        model: &JourneyModel,
+        (of_question, scope): (&JourneyModel, &Scope),
+    ) -> Self {
         let said: Said = serde_json::from_value(serde_json::to_value(scope).unwrap()).unwrap();
         let micros = |moment: DateTime<Utc>| moment.timestamp_micros();
         let mut log = in_log(events);
@@ -51,13 +61,13 @@ impl<'a> Stories<'a> {
         let end = said.as_of.map(micros).or(last).unwrap_or(i64::MIN);
         log.retain(|told| told.at <= end);
         log.retain(|told| said.customers.as_ref().is_none_or(|ids| ids.contains(told.event.customer())));
-        let mut by_customer = stories(log, model);
         if let Some(filter) = &said.filter {
-            let seen = by_customer.into_values().flatten();
-            by_customer = stories(seen.filter(|told| holds(filter, told.event, told.stage, model)).collect(), model);
+            let seen = stories(log, of_question).into_values().flatten();
+            log = seen.filter(|told| holds(filter, told.event, told.stage, of_question)).collect();
         }
+        let mut by_customer = stories(log, model);
         if let Some(segment) = &said.segment {
-            let members = in_segment(events, segment, model, scope);
+            let members = in_segment(events, segment, of_question, scope);
             by_customer.retain(|customer, _| members.contains(customer));
         }
         Self { by_customer, from: said.from.map(micros), to: said.to.map(micros), end }

@@ -359,10 +359,12 @@ fn breakdowns_keep_the_laws() {
 fn groups_add_up_to_the_whole() {
     let make = |seed| World::new(seed).customers(12).events(80).channels(5).instants(20).make();
     each_world(400, make, |seed, events| {
-        let broken = serde_json::to_value(broken_down(seed)).unwrap();
+        let mut broken = serde_json::to_value(broken_down(seed)).unwrap();
         if broken["breakdown"]["from"] == "each" {
             return Ok(());
         }
+        // Of several chains a breakdown chooses the one of its group, whose money may be other.
+        broken.as_object_mut().unwrap().remove("value");
         let mut plain = broken.clone();
         plain.as_object_mut().unwrap().remove("breakdown");
         let run = |plan: Value| {

@@ -89,7 +89,10 @@ fn stages_are_counted_at_the_ends_of_time() {
     }
     let transitions = Transitions::of(JourneyModel::standard());
     let report = journeys().query().run(&transitions).unwrap();
-    assert_eq!(report, oracle::transitions(&lives(), &JourneyModel::standard(), &Scope::all()));
+    assert_eq!(
+        report,
+        oracle::transitions(&lives(), &JourneyModel::standard(), (&JourneyModel::standard(), &Scope::all()))
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::given::{
     any_funnel, any_model, any_scope, day, each_world, given, journeys, orders, tied_world, with_trend,
 };
 
-fn ask(events: &[Event], funnel: FunnelBuilder) -> FunnelReport {
+pub(crate) fn ask(events: &[Event], funnel: FunnelBuilder) -> FunnelReport {
     let funnel = funnel.build().unwrap();
     let report = journeys(events).query().run(&funnel).unwrap();
     // What is worked out by hand also holds for the oracle, or it would be no witness for the random worlds.
@@ -22,7 +22,7 @@ fn ask(events: &[Event], funnel: FunnelBuilder) -> FunnelReport {
     report
 }
 
-fn reached(events: &[Event], funnel: FunnelBuilder) -> Vec<u64> {
+pub(crate) fn reached(events: &[Event], funnel: FunnelBuilder) -> Vec<u64> {
     ask(events, funnel).steps.iter().map(|step| step.customers).collect()
 }
 
@@ -284,7 +284,11 @@ fn a_funnel_of_32_steps_at_one_instant() {
 // Random worlds.
 
 fn against_the_oracle(seed: u64, events: &[Event]) -> Result<(), String> {
-    let (funnel, model, scope) = (with_trend(seed, events, any_funnel(seed)), any_model(seed), any_scope(seed));
+    agrees(seed, events, any_funnel(seed))
+}
+
+pub(crate) fn agrees(seed: u64, events: &[Event], funnel: Funnel) -> Result<(), String> {
+    let (funnel, model, scope) = (with_trend(seed, events, funnel), any_model(seed), any_scope(seed));
     let truth = oracle::funnel(events, &funnel, &model, &scope);
     let report = journeys(events).query().scope(scope.clone()).model(model.clone()).run(&funnel);
     let told = |why: String| {

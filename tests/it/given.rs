@@ -9,7 +9,7 @@ use journeylog::{
     CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Experience,
     ExperienceBy, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members,
     Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Segments, Seq, Sessions, Stickiness,
-    Survey, Ties, Touch, Zone,
+    Survey, Ties, Touch, Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -262,7 +262,25 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
     if may_try && rng.u8(..3) == 0 {
         funnel = funnel.count(Count::Attempts);
     }
+    if rng.u8(..3) == 0 {
+        funnel = funnel.value();
+    }
     funnel.build().unwrap()
+}
+
+/// The same with a tolerance instead of what cannot be asked beside one.
+pub(crate) fn any_tolerant_funnel(seed: u64) -> Funnel {
+    let mut rng = Rng::with_seed(seed ^ 0x70);
+    let mut plan = serde_json::to_value(any_funnel(seed)).unwrap();
+    let keys = plan.as_object_mut().unwrap();
+    for key in ["exclude", "gaps", "optional", "count"] {
+        keys.remove(key);
+    }
+    keys.insert("order".to_owned(), "ordered".into());
+    let hours = [12, 24, 36, 48, 100][rng.usize(..5)];
+    let tolerance = Window::try_from(TimeDelta::hours(hours) - TimeDelta::microseconds(rng.i64(..2))).unwrap();
+    keys.insert("ties".to_owned(), serde_json::json!({"within": tolerance}));
+    serde_json::from_value(plan).unwrap()
 }
 
 /// The same with a trend now and then, where the events do not lie thousands of years apart.

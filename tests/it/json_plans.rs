@@ -203,6 +203,27 @@ fn an_unknown_key_of_attribution_and_experience_is_named_with_its_place() {
 }
 
 #[test]
+fn what_a_funnel_does_not_know_is_named_too() {
+    for (text, expected) in [
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"within":"0s"}}}"#,
+            "funnel.ties: is a tolerance of nothing",
+        ),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"ties":{"witin":"2s"}}}"#, "witin"),
+        (
+            r#"{"funnel":{"steps":[{"touchpoint":"a"}],"order":"strict","ties":{"within":"2s"}}}"#,
+            "funnel.ties: a strict",
+        ),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"clickhouse"}}"#, "funnel.window: is not said"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"preset":"click_house"}}"#, "click_house"),
+        (r#"{"funnel":{"steps":[{"touchpoint":"a"}],"vlaue":true}}"#, "vlaue"),
+    ] {
+        let refused = Question::read(text).expect_err(text).to_string();
+        assert!(refused.contains(expected), "{text}: {refused}");
+    }
+}
+
+#[test]
 fn an_error_says_its_place_once() {
     let place = |text: &str| Question::read(text).unwrap_err().to_string();
     let model =

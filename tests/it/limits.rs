@@ -242,6 +242,36 @@ fn a_report_over_time_has_100_000_periods() {
     assert!(refused.to_string().contains("(ask for longer ones): 100001 is over the limit of 100000"), "{refused}");
 }
 
+/// Each listed group of a funnel has a row for each period, and so have the others together and the whole.
+#[test]
+fn the_periods_of_a_funnels_groups_are_limited_together() {
+    let ask = |hours: i64| {
+        let at = |hour| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(hour);
+        let events = [Event::at(at(0), "a", "home"), Event::at(at(hours - 1), "b", "home")];
+        let funnel = Funnel::ordered(["home"]).trend(Period::HOUR).breakdown(Breakdown::channel()).build().unwrap();
+        Journeys::of(events).unwrap().query().run(&funnel)
+    };
+    assert_eq!(ask(25_000).unwrap().breakdown.unwrap().groups[0].trend.as_ref().unwrap().len(), 25_000);
+    assert!(ask(50_001).unwrap_err().is_limit());
+}
+
+#[test]
+fn a_journey_has_so_many_chains_of_near_events() {
+    let ask = |steps: usize| {
+        // Every set of the steps is served by some chain in the making.
+        let second = |i: i64| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(i);
+        let events: Vec<_> = names(steps).zip(0..).map(|(name, i)| Event::at(second(i), "a", name)).collect();
+        let funnel =
+            Funnel::ordered(names(steps).map(|name| at(&name))).tolerance(TimeDelta::hours(1)).build().unwrap();
+        Journeys::of(events).unwrap().query().run(&funnel).map(|report| assert_eq!(report.converted, 1))
+    };
+    shown(
+        13,
+        ask,
+        "chains of near events in one journey (ask for a smaller tolerance): 10001 is over the limit of 10000",
+    );
+}
+
 #[test]
 fn a_question_has_so_much_memory() {
     let journeys =

@@ -20,6 +20,8 @@ mod dwell;
 mod experience;
 mod extremes;
 mod funnel;
+mod funnel_tolerance;
+mod funnel_value;
 mod given;
 mod golden;
 mod json_plans;

@@ -235,6 +235,7 @@ fn choices(shown: &mut Shown) {
     let rate = journeylog::Rate::new(1, 2);
     shown.value("RateDifference", &rate.difference_to(&rate));
     shown.value("Order", &journeylog::Order::Strict);
+    shown.value("Preset", &journeylog::Preset::PostHog);
     shown.value("FunnelOutcome", &journeylog::FunnelOutcome::Converted);
     shown.value("Nth", &Nth::Only(2));
     shown.value("Period", &journeylog::Period::DAY);

@@ -85,7 +85,10 @@ fn a_filter_by_stage_reads_stages_before_it_and_the_question_after_it() {
     let scope = Scope::all().filter(Condition::stage("retention").unwrap());
     assert_eq!(seen(&events, scope.clone()), [2]);
     let count = journeys(&events).query().scope(scope.clone()).run(&journeylog::StageCounts::of_question()).unwrap();
-    assert_eq!(count.stages, oracle::stages(&events, &JourneyModel::standard(), None, &scope).stages);
+    assert_eq!(
+        count.stages,
+        oracle::stages(&events, &JourneyModel::standard(), None, (&JourneyModel::standard(), &scope)).stages
+    );
     assert_eq!(count.count("purchase"), 1);
 }
 

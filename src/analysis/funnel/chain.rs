@@ -6,7 +6,6 @@ use arrayvec::ArrayVec;
 
 use super::{
     LIMIT_STEPS, Order, Ties,
-    hold::Part,
     tied::{Seen, assign, levels, thin_out},
     waiting::{Chain, Gap, Waiting},
 };
@@ -32,10 +31,13 @@ pub(super) trait Trail: Clone + Default {
 
     fn extended(&self, events: impl Iterator<Item = usize>) -> Self;
 
+    /// The same with an event that serves a step (from 0), in whatever order.
+    fn with(&self, step: usize, event: usize) -> Self;
+
     fn into_places(self) -> Vec<usize>;
 
     /// Turns places in a part of a journey's events into those among all of them.
-    fn place_in(&mut self, part: &Part);
+    fn place_in(&mut self, part: &[(usize, u64)]);
 }
 
 impl Trail for () {
@@ -43,21 +45,30 @@ impl Trail for () {
 
     fn extended(&self, _: impl Iterator<Item = usize>) -> Self {}
 
+    fn with(&self, _: usize, _: usize) -> Self {}
+
     fn into_places(self) -> Vec<usize> {
         Vec::new()
     }
 
-    fn place_in(&mut self, _: &Part) {}
+    fn place_in(&mut self, _: &[(usize, u64)]) {}
 }
 
 impl Trail for Vec<usize> {
     const IS_KEPT: bool = true;
 
+    fn with(&self, step: usize, event: usize) -> Self {
+        let mut longer = self.clone();
+        longer.resize(longer.len().max(step + 1), usize::MAX);
+        longer.get_mut(step).into_iter().for_each(|place| *place = event);
+        longer
+    }
+
     fn into_places(self) -> Vec<usize> {
         self
     }
 
-    fn place_in(&mut self, part: &Part) {
+    fn place_in(&mut self, part: &[(usize, u64)]) {
         self.iter_mut().for_each(|place| *place = part.get(*place).map_or(0, |(place, _)| *place));
     }
 
@@ -86,11 +97,13 @@ pub(super) struct Walk<T> {
     /// The entry of those of the furthest chains that began last, and whether each of them was stopped by an exclusion, or
     /// broken in a strict funnel.
     pub(super) last_attempt: Option<(Micros, bool)>,
+    /// Whether it was given up, as there were too many chains to follow.
+    pub(super) is_too_much: bool,
 }
 
 impl<T> Default for Walk<T> {
     fn default() -> Self {
-        Self { reached: ArrayVec::new(), open_until: None, first_entry: None, last_attempt: None }
+        Self { reached: ArrayVec::new(), open_until: None, first_entry: None, last_attempt: None, is_too_much: false }
     }
 }
 
@@ -121,6 +134,7 @@ impl<T> Walk<T> {
                 self.last_attempt = self.last_attempt.into_iter().chain(other.last_attempt).max_by_key(order);
             }
         }
+        self.is_too_much |= other.is_too_much;
         self.open_until = self.open_until.max(other.open_until);
         self.first_entry = self.first_entry.into_iter().chain(other.first_entry).min();
         for (level, there) in other.reached.into_iter().enumerate() {
@@ -143,7 +157,7 @@ impl<T> Reached<T> {
 impl Rules {
     /// Whether it is the common case: in order, and nothing stops a chain but its window.
     pub(super) fn is_plain(&self) -> bool {
-        self.order == Order::Ordered && self.exclusions.is_empty() && self.gaps.is_empty()
+        self.order == Order::Ordered && self.exclusions.is_empty() && self.gaps.is_empty() && !self.is_tolerant()
     }
 
     /// What an event may do, by its word of conditions, if it may serve these steps only; `None` if it cannot matter.
@@ -162,6 +176,19 @@ impl Rules {
             rests = 1 | (word & levels(0, self.steps - 1)) << 1;
         }
         (serves != 0 || rests != u64::MAX).then_some(Seen { event, serves, rests })
+    }
+
+    /// Whether an event may serve before another though it is later.
+    pub(super) fn is_tolerant(&self) -> bool {
+        matches!(self.ties, Ties::Within(_))
+    }
+
+    /// The earliest moment of an event in a chain that began at this one.
+    pub(super) fn earliest(&self, entry: Micros) -> Micros {
+        match self.ties {
+            Ties::Within(tolerance) => Micros(entry.0.saturating_sub(tolerance.micros())),
+            _ => entry,
+        }
     }
 
     /// The bits of all exclusions.
@@ -215,6 +242,9 @@ impl Rules {
         words: &[u64],
         may: impl Fn(usize, Micros) -> u64,
     ) -> Walk<T> {
+        if let Ties::Within(tolerance) = self.ties {
+            return self.walk_tolerant(tolerance, (times, words), may);
+        }
         let mut walker = Walker::new(self);
         let mut first_entry = None;
         let mut group: Vec<Seen> = Vec::new();
@@ -392,7 +422,7 @@ impl<'a, T: Trail> Walker<'a, T> {
         let open_until = open_until.max();
         let last = self.attempts.get(self.reached.len()).copied().flatten();
         let last_attempt = last.map(|attempt| (attempt.entry, !attempt.ended && attempt.going.is_none()));
-        Walk { reached: self.reached, open_until, first_entry, last_attempt }
+        Walk { reached: self.reached, open_until, first_entry, last_attempt, is_too_much: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a funnel cannot ask.
 
-use super::{BreakdownFrom, Count, ExclusionEffect, Funnel, LIMIT_STEPS, Order, plan::StepGap};
+use super::{BreakdownFrom, Count, ExclusionEffect, Funnel, LIMIT_STEPS, Order, Ties, plan::StepGap};
 use crate::{error::InvalidPlan, model::check_name};
 
 /// So many properties can be held constant.
@@ -15,6 +15,7 @@ fn refuse(at: impl Into<String>, reason: impl Into<String>) -> Checked {
 impl Funnel {
     pub(super) fn check(&self) -> Checked {
         self.check_steps()?;
+        self.check_ties()?;
         self.check_optional()?;
         self.check_gaps()?;
         self.check_exclusions()?;
@@ -32,6 +33,27 @@ impl Funnel {
             step.check().map_err(|e| e.within(&format!("funnel.steps[{i}]")))?;
         }
         Ok(())
+    }
+
+    fn check_ties(&self) -> Checked {
+        let Ties::Within(tolerance) = self.ties else { return Ok(()) };
+        let reason = match self.order {
+            _ if tolerance.micros() == 0 => "is a tolerance of nothing: ask for either",
+            Order::Strict => "a strict funnel takes no tolerance: what lies between near events would depend on it",
+            Order::Any => "in any order events may serve in either order however far apart they are",
+            Order::Ordered if !self.exclusions.is_empty() => {
+                "beside a tolerance nothing is sure to lie between two steps"
+            }
+            Order::Ordered if !self.gaps.is_empty() => "beside a tolerance a step may come before the one before it",
+            Order::Ordered if !self.optional.is_empty() => {
+                "beside a tolerance no optional step has a place between others"
+            }
+            Order::Ordered if self.count == Count::Attempts => {
+                "beside a tolerance an attempt might take events of the one before: count customers"
+            }
+            Order::Ordered => return Ok(()),
+        };
+        refuse("funnel.ties", reason)
     }
 
     fn check_optional(&self) -> Checked {

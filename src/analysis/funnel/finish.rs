@@ -1,35 +1,52 @@
 //! How what a funnel has counted becomes a report.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
 
 use super::{
-    FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelPeriod,
-    FunnelReport, FunnelStep, Order, ServedEvent,
-    group_by::{GroupBy, Name},
+    FunnelBottleneck, FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther,
+    FunnelPeriod, FunnelReport, FunnelStep, Order, ServedEvent,
+    group_by::GroupBy,
     groups::{Counts, Groups, StepState},
     report::is_same,
     state::{BoundFunnel, FunnelState, Listed},
+    tolerant::LIMIT_CHAINS,
 };
 use crate::{
-    analysis::{DurationSummary, Rate, TimeBin, over_time::over_time},
-    error::Result,
+    analysis::{
+        DurationSummary, Rate, TimeBin,
+        amounts::Amounts,
+        over_time::{check_rows, over_time},
+    },
+    error::{ErrorKind, Result},
     journey::Names,
-    model::{CustomerId, Micros, Period, PeriodSpan},
+    model::{CustomerId, Micros, Period, PeriodSpan, PropertyValue},
 };
+
+/// What was counted by period of entry.
+struct Trend {
+    spans: Vec<PeriodSpan>,
+    counted: BTreeMap<Micros, Groups>,
+}
 
 impl BoundFunnel {
     /// What a report says of all that was counted.
     pub(super) fn report(&self, state: FunnelState, names: &Names) -> Result<FunnelReport> {
-        let FunnelState { groups, trend, removed, customers, .. } = state;
-        let trend = self.plan.trend.map(|period| self.over_time(period, &trend)).transpose()?;
+        let FunnelState { groups, trend, removed, is_too_much, customers, .. } = state;
+        if is_too_much {
+            let (what, limit) =
+                ("chains of near events in one journey (ask for a smaller tolerance)", LIMIT_CHAINS as u64);
+            return Err(ErrorKind::Limit { what, found: limit + 1, limit }.into());
+        }
+        let trend = self.plan.trend.map(|period| self.over_time(period, trend)).transpose()?;
         let (breakdown, all) = match &self.groups {
             Some(by) => {
-                let (breakdown, all) = self.break_down(groups, by, names);
+                let (breakdown, all) = self.break_down(groups, by, trend.as_ref(), names)?;
                 (Some(breakdown), all)
             }
-            None => (None, groups.into_list().pop().map(|(_, all)| all).unwrap_or_default()),
+            None => (None, groups.into_whole()),
         };
         let customers = if self.plan.customers { Some(self.named(customers, names)?) } else { None };
+        let trend = trend.map(|trend| self.rows(&trend, |groups| Some(groups.whole()))).transpose()?;
         let FunnelFigures {
             entered,
             converted,
@@ -38,7 +55,7 @@ impl BoundFunnel {
             pending,
             time_since_first_entry,
             steps,
-        } = self.figures(&all);
+        } = self.figures(&all)?;
         Ok(FunnelReport {
             order: self.rules.order,
             window: self.rules.window,
@@ -48,6 +65,7 @@ impl BoundFunnel {
             settled_conversion,
             pending,
             time_since_first_entry,
+            bottlenecks: self.bottlenecks(&all),
             steps,
             removed,
             trend,
@@ -57,18 +75,18 @@ impl BoundFunnel {
     }
 
     /// What a report says of some customers.
-    fn figures(&self, counts: &Counts) -> FunnelFigures {
+    fn figures(&self, counts: &Counts) -> Result<FunnelFigures> {
         let nothing = StepState::default();
         let entered = counts.entered();
         let entered_settled = counts.steps.first().map_or(0, |step| step.reached_settled);
-        let of = |place: usize| counts.steps.get(place).unwrap_or(&nothing);
         let mut previous = entered;
         let mut steps = Vec::with_capacity(self.plan.steps.len());
         let (mut required, mut optional) = (0.., self.rules.steps..);
         for (number, condition) in (1..).zip(&self.plan.steps) {
             let is_optional = self.plan.optional.contains(&number);
             let places: &mut dyn Iterator<Item = usize> = if is_optional { &mut optional } else { &mut required };
-            let step = places.next().map_or(&nothing, of);
+            let place = places.next().unwrap_or_default();
+            let step = counts.steps.get(place).unwrap_or(&nothing);
             steps.push(FunnelStep {
                 step: number,
                 name: condition.to_string(),
@@ -83,13 +101,14 @@ impl BoundFunnel {
                 pending: step.pending,
                 time_to_reach: if number == 1 { DurationSummary::of_zeros(step.reached) } else { step.time.summary() },
                 histogram: if number == 1 { TimeBin::of_zeros(step.reached) } else { step.time.histogram() },
+                value: counts.money.get(place).map_or(Ok(Vec::new()), Amounts::moneys)?,
             });
             if !is_optional {
                 previous = step.reached;
             }
         }
         let last = counts.steps.get(self.rules.steps - 1).unwrap_or(&nothing);
-        FunnelFigures {
+        Ok(FunnelFigures {
             entered,
             converted: last.reached,
             conversion: Rate::new(last.reached, entered),
@@ -97,52 +116,107 @@ impl BoundFunnel {
             pending: counts.steps.iter().map(|step| step.pending).sum(),
             time_since_first_entry: counts.since_first_entry.summary(),
             steps,
-        }
+        })
     }
 
-    /// The figures of each period from the first to the last in which somebody entered.
-    fn over_time(&self, period: Period, counts: &BTreeMap<Micros, Counts>) -> Result<Vec<FunnelPeriod>> {
-        let Some(((&first, _), (&last, _))) = counts.first_key_value().zip(counts.last_key_value()) else {
-            return Ok(Vec::new());
-        };
-        let nobody = Counts::default();
-        let row = |span: PeriodSpan| {
-            let over = self.rules.window.map_or(span.end, |window| span.end.plus(window));
-            FunnelPeriod {
-                start: span.start.to_datetime(),
-                finished: over <= self.scope.end,
-                figures: self.figures(counts.get(&span.start).unwrap_or(&nobody)),
+    /// Who waits at each required step but the last, the one at which most wait first.
+    fn bottlenecks(&self, counts: &Counts) -> Vec<FunnelBottleneck> {
+        let nothing = StepState::default();
+        let of = |place: usize| counts.steps.get(place).unwrap_or(&nothing);
+        let steps = 1..self.rules.steps;
+        let came: u64 = steps.clone().map(|next| of(next - 1).reached).sum();
+        let went_on: u64 = steps.clone().map(|next| of(next).reached).sum();
+        let bottleneck = |next: usize| {
+            let (here, step) = (of(next - 1), self.place_of(next - 1));
+            let rate = Rate::new(of(next).reached, here.reached);
+            let others = Rate::new(went_on - of(next).reached, came - here.reached);
+            FunnelBottleneck {
+                step,
+                name: self.plan.steps.get(step - 1).map(ToString::to_string).unwrap_or_default(),
+                waiting: here.pending,
+                waited: here.waited.summary(),
+                went_on: rate,
+                others,
+                difference: rate.difference_to(&others),
             }
         };
-        Ok(over_time(period, first, last)?.into_iter().map(row).collect())
+        let mut bottlenecks: Vec<_> = steps.map(bottleneck).collect();
+        bottlenecks.sort_by_key(|bottleneck| Reverse(bottleneck.waiting));
+        bottlenecks
+    }
+
+    /// The periods from the first to the last in which somebody entered, each with what was counted.
+    fn over_time(&self, period: Period, counted: BTreeMap<Micros, Groups>) -> Result<Trend> {
+        let ends =
+            counted.first_key_value().zip(counted.last_key_value()).map(|((first, _), (last, _))| (*first, *last));
+        let spans = ends.map_or(Ok(Vec::new()), |(first, last)| over_time(period, first, last))?;
+        if let Some(by) = &self.groups {
+            // Each listed group has a row for each period, the others together too, and so has the whole.
+            let groups = counted.values().map(Groups::count).max().unwrap_or_default().min(by.limit()) + 2;
+            check_rows(spans.len() * groups)?;
+        }
+        Ok(Trend { spans, counted })
+    }
+
+    /// The figures of each period, of those who are picked out of its groups.
+    fn rows(&self, trend: &Trend, pick: impl Fn(&Groups) -> Option<Cow<'_, Counts>>) -> Result<Vec<FunnelPeriod>> {
+        let nobody = Counts::default();
+        let row = |span: &PeriodSpan| {
+            let over = self.rules.window.map_or(span.end, |window| span.end.plus(window));
+            let counts = trend.counted.get(&span.start).and_then(&pick);
+            Ok(FunnelPeriod {
+                start: span.start.to_datetime(),
+                finished: over <= self.scope.end,
+                figures: self.figures(counts.as_deref().unwrap_or(&nobody))?,
+            })
+        };
+        trend.spans.iter().map(row).collect()
     }
 
     /// The largest groups, the others together, and all.
-    fn break_down(&self, groups: Groups, by: &GroupBy, names: &Names) -> (FunnelBreakdown, Counts) {
+    fn break_down(
+        &self,
+        groups: Groups,
+        by: &GroupBy,
+        trend: Option<&Trend>,
+        names: &Names,
+    ) -> Result<(FunnelBreakdown, Counts)> {
         let mut list: Vec<_> =
-            groups.into_list().into_iter().map(|(key, counts)| (by.name(&key, names), counts)).collect();
-        let in_order = |(a_name, a): &(Name, Counts), (b_name, b): &(Name, Counts)| {
+            groups.into_list().into_iter().map(|(key, counts)| (by.name(&key, names), key, counts)).collect();
+        list.sort_unstable_by(|(a_name, _, a), (b_name, _, b)| {
             b.entered().cmp(&a.entered()).then_with(|| a_name.cmp(b_name))
-        };
-        list.sort_unstable_by(in_order);
-        let comparison = by.compared().map(|(one, other)| {
-            let figures = [&one, &other].map(|value| {
-                let of_value = list.iter().find(|(name, _)| is_same(&by.shown(name.clone()), value));
-                of_value.map(|(_, counts)| self.figures(counts))
-            });
-            FunnelComparison::of(one, other, figures.each_ref().map(Option::as_ref), self.plan.steps.len())
         });
+        let compare = |(one, other): (PropertyValue, PropertyValue)| -> Result<FunnelComparison> {
+            let of_value = |value: &PropertyValue| {
+                let found = list.iter().find(|(name, ..)| is_same(&by.shown(name.clone()), value));
+                found.map(|(.., counts)| self.figures(counts)).transpose()
+            };
+            let figures = [of_value(&one)?, of_value(&other)?];
+            let steps = self.plan.steps.len();
+            Ok(FunnelComparison::of(one, other, figures.each_ref().map(Option::as_ref), steps))
+        };
+        let comparison = by.compared().map(compare).transpose()?;
         let others = list.split_off(list.len().min(by.limit()));
-        let mut all = Counts::default();
         let mut shown = FunnelBreakdown { comparison, ..FunnelBreakdown::default() };
+        let mut all = Counts::default();
         let count = others.len() as u64;
-        others.into_iter().for_each(|(_, counts)| all.merge(counts));
-        shown.other = (count > 0).then(|| Box::new(FunnelOther { groups: count, figures: self.figures(&all) }));
-        for (name, counts) in list {
-            shown.groups.push(FunnelGroup { value: by.shown(name), figures: self.figures(&counts) });
+        let mut other_keys = Vec::with_capacity(others.len());
+        for (_, key, counts) in others {
+            all.merge(counts);
+            other_keys.push(key);
+        }
+        if count > 0 {
+            let rows = |trend| self.rows(trend, |groups| Some(Cow::Owned(groups.together(&other_keys))));
+            let trend = trend.map(rows).transpose()?;
+            shown.other = Some(Box::new(FunnelOther { groups: count, figures: self.figures(&all)?, trend }));
+        }
+        for (name, key, counts) in list {
+            let rows = |trend| self.rows(trend, |groups| groups.get(key.as_ref()).map(Cow::Borrowed));
+            let trend = trend.map(rows).transpose()?;
+            shown.groups.push(FunnelGroup { value: by.shown(name), figures: self.figures(&counts)?, trend });
             all.merge(counts);
         }
-        (shown, all)
+        Ok((shown, all))
     }
 
     /// The listed customers with their ids, in the order of these, and then of their groups.

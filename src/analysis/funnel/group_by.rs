@@ -1,17 +1,13 @@
 //! A breakdown bound to a store: which group a customer belongs to, and what a report calls it.
 
-use std::cmp::Ordering;
-
 use super::{
-    Breakdown, BreakdownBy, BreakdownFrom, Order, Touch,
-    chain::{Reached, Rules, Trail},
-    choose::Choice,
+    Breakdown, BreakdownBy, BreakdownFrom, Touch,
+    chain::Rules,
     groups::{Key, KeyRef},
-    hold::Part,
 };
 use crate::{
     analysis::{Binder, Matches, carried::Carried},
-    journey::{ChannelNo, Matched, MatchedRoom, NO_VALUE, NameKind, Names, TouchpointNo},
+    journey::{ChannelNo, Matched, NO_VALUE, NameKind, Names, TouchpointNo},
     model::{Micros, PropertyValue, Scalar, nanos, profile_property},
 };
 
@@ -21,6 +17,29 @@ pub(super) struct GroupBy {
     plan: Breakdown,
     /// For each number of a channel or touchpoint its place in the order of names; empty for other values.
     ranks: Vec<u32>,
+}
+
+/// An event's value, in the order in which one of several is chosen: what has none comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worth<'a> {
+    /// A band or a name: its place in their order, and its number.
+    Number {
+        rank: u32,
+        number: u32,
+    },
+    /// A value and its number.
+    Scalar(&'a Scalar, u32),
+    Nothing,
+}
+
+impl Worth<'_> {
+    /// The number by which events carry it.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::Number { number, .. } | Self::Scalar(_, number) => number,
+            Self::Nothing => NO_VALUE,
+        }
+    }
 }
 
 /// How a report orders groups: those of no value come last.
@@ -97,75 +116,30 @@ impl GroupBy {
         !matches!(self.plan.by, BreakdownBy::FirstTouch(_) | BreakdownBy::LastTouch(_))
     }
 
-    /// The value of a customer whose furthest chain that is.
-    pub(super) fn value<T>(&self, rules: &Rules, events: &Matched<'_>, level: usize, last: &Reached<T>) -> u32 {
-        self.value_of_whole(events, last.entry).unwrap_or_else(|| match rules.order {
-            Order::Any => self.first_value(rules, events, last.entry),
-            _ => self.choice(rules, events, level, last).value(self.plan.from),
-        })
+    /// What a chain's group is read off by, of an event that carries this number.
+    pub(super) fn worth<'a>(&self, number: u32, values: &'a [Scalar]) -> Worth<'a> {
+        match self.plan.by {
+            _ if number == NO_VALUE => Worth::Nothing,
+            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
+                values.get(number as usize).map_or(Worth::Nothing, |value| Worth::Scalar(value, number))
+            }
+            BreakdownBy::Value(_) => Worth::Number { rank: number, number },
+            _ => Worth::Number { rank: self.rank(number), number },
+        }
     }
 
-    /// The same with the events of a chain that has it.
-    pub(super) fn value_and_trail(
-        &self,
-        rules: &Rules,
-        events: &Matched<'_>,
-        level: usize,
-        last: Reached<Vec<usize>>,
-    ) -> (u32, Vec<usize>) {
-        if let Some(value) = self.value_of_whole(events, last.entry) {
-            return (value, last.trail);
-        }
-        if rules.order == Order::Any {
-            return (self.first_value(rules, events, last.entry), last.trail);
-        }
-        let mut choice = self.choice(rules, events, level, &last).keeping_events();
-        (choice.value(self.plan.from), choice.trail())
+    /// The number of the group's value, by those of the chain's steps.
+    pub(super) fn value_among(&self, worths: &[Option<(Micros, Worth<'_>)>]) -> u32 {
+        self.plan.from.among(worths).number()
     }
 
-    /// The same where the chain may be one of several parts of a journey's events.
-    pub(super) fn value_and_trail_of_parts(
-        &self,
-        rules: &Rules,
-        (events, parts): (&Matched<'_>, &[Part]),
-        level: usize,
-        last: Reached<Vec<usize>>,
-    ) -> (u32, Vec<usize>) {
-        if let Some(value) = self.value_of_whole(events, last.entry) {
-            return (value, last.trail);
-        }
-        if rules.order == Order::Any {
-            let mut room = MatchedRoom::default();
-            let values = parts.iter().filter_map(|part| {
-                let events = events.at(part.iter().copied(), &mut room);
-                let is_there = rules.is_reached_in_any_order(&events, level, (last.entry, last.at));
-                is_there.then(|| self.first_value(rules, &events, last.entry))
-            });
-            let first = values.min_by(|a, b| self.compare(events, *a, *b));
-            return (first.unwrap_or(NO_VALUE), last.trail);
-        }
-        let mut rooms: Vec<MatchedRoom> = parts.iter().map(|_| MatchedRoom::default()).collect();
-        let mut best: Option<(u32, Choice<'_, _>, &Part)> = None;
-        for (part, room) in parts.iter().zip(&mut rooms) {
-            let events = events.at(part.iter().copied(), room);
-            let mut choice = self.choice(rules, &events, level, &last).keeping_events();
-            if !choice.is_there() {
-                continue;
-            }
-            let value = choice.value(self.plan.from);
-            if best.as_ref().is_none_or(|(_, best, _)| choice.comes_before(best)) {
-                best = Some((value, choice, part));
-            }
-        }
-        best.map_or((NO_VALUE, last.trail), |(value, choice, part)| {
-            let mut trail = choice.trail();
-            trail.place_in(part);
-            (value, trail)
-        })
+    /// Whether it is known by now, of a chain of so many steps.
+    pub(super) fn is_known(&self, worths: &[Option<(Micros, Worth<'_>)>], level: usize) -> bool {
+        self.plan.from.is_known(worths, level)
     }
 
     /// The value, if it is not that of some event of the chain.
-    fn value_of_whole(&self, events: &Matched<'_>, entry: Micros) -> Option<u32> {
+    pub(super) fn value_of_whole(&self, events: &Matched<'_>, entry: Micros) -> Option<u32> {
         match self.plan.by {
             // All of them carry the same.
             _ if self.is_each() => Some(events.carried.first().copied().unwrap_or(NO_VALUE)),
@@ -179,39 +153,12 @@ impl GroupBy {
     }
 
     /// In a funnel of any order: the first value of those events with which a chain may begin.
-    fn first_value(&self, rules: &Rules, events: &Matched<'_>, entry: Micros) -> u32 {
+    pub(super) fn first_value(&self, rules: &Rules, events: &Matched<'_>, entry: Micros) -> u32 {
         let first = events.times.partition_point(|time| *time < entry);
         let there = events.times.iter().zip(events.words).zip(events.carried).skip(first);
         let values =
             there.take_while(|((time, _), _)| **time == entry).filter(|((_, word), _)| *word & rules.all_steps() != 0);
-        values.map(|(_, value)| *value).min_by(|a, b| self.compare(events, *a, *b)).unwrap_or(NO_VALUE)
-    }
-
-    /// How two values are ordered; what has none comes last.
-    fn compare(&self, events: &Matched<'_>, one: u32, other: u32) -> Ordering {
-        (one == NO_VALUE).cmp(&(other == NO_VALUE)).then_with(|| self.order(events.values, one, other))
-    }
-
-    fn order(&self, values: &[Scalar], one: u32, other: u32) -> Ordering {
-        match self.plan.by {
-            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
-                values.get(one as usize).cmp(&values.get(other as usize))
-            }
-            BreakdownBy::Value(_) => one.cmp(&other),
-            _ => self.rank(one).cmp(&self.rank(other)),
-        }
-    }
-
-    fn choice<'a, T>(
-        &'a self,
-        rules: &'a Rules,
-        events: &Matched<'a>,
-        level: usize,
-        last: &Reached<T>,
-    ) -> Choice<'a, impl Fn(u32, u32) -> Ordering + 'a> {
-        let values = events.values;
-        let order = move |one: u32, other: u32| self.order(values, one, other);
-        Choice::new(rules, events, level, last, order)
+        values.map(|(_, number)| self.worth(*number, events.values)).min().map_or(NO_VALUE, Worth::number)
     }
 
     fn rank(&self, number: u32) -> u32 {

@@ -1,11 +1,15 @@
 //! What is counted for each group of a breakdown; a funnel without one has a single group.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
-use crate::{analysis::Durations, model::Scalar};
+use super::answer::Price;
+use crate::{
+    analysis::{Durations, amounts::Amounts},
+    model::Scalar,
+};
 
 /// What is counted at one step.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -20,6 +24,8 @@ pub(super) struct StepState {
     pub(super) stopped: u64,
     pub(super) pending: u64,
     pub(super) time: Durations,
+    /// How long those who are pending have been here by now.
+    pub(super) waited: Durations,
 }
 
 /// What is counted of some customers.
@@ -28,6 +34,8 @@ pub(super) struct Counts {
     /// The required steps up to the highest that was reached, and behind all of them the optional ones if there are any.
     pub(super) steps: Vec<StepState>,
     pub(super) since_first_entry: Durations,
+    /// For each of these steps the money of the events that served it, as far as any had some.
+    pub(super) money: Vec<Amounts>,
 }
 
 /// The value that makes a group, in the numbers of one store.
@@ -61,7 +69,7 @@ pub(super) struct Groups {
 }
 
 impl Key {
-    fn as_ref(&self) -> KeyRef<'_> {
+    pub(super) fn as_ref(&self) -> KeyRef<'_> {
         match self {
             Self::Nothing => KeyRef::Nothing,
             Self::Number(number) => KeyRef::Number(*number),
@@ -110,14 +118,28 @@ impl Counts {
         }
     }
 
-    /// Notes which optional steps a customer did; they stand behind the required ones.
-    pub(super) fn note_optional(&mut self, required: usize, done: &[bool], settled: bool) {
-        if !done.is_empty() {
-            let steps = self.steps_up_to(required + done.len());
-            for (step, _) in steps.iter_mut().skip(required).zip(done).filter(|(_, done)| **done) {
-                step.reached += 1;
-                step.reached_settled += u64::from(settled);
+    /// Notes which optional steps a customer did, and their money; they stand behind the required ones.
+    pub(super) fn note_optional(&mut self, required: usize, done: &[Option<Price>], settled: bool) {
+        if done.is_empty() {
+            return;
+        }
+        let steps = self.steps_up_to(required + done.len());
+        for (step, _) in steps.iter_mut().skip(required).zip(done).filter(|(_, done)| done.is_some()) {
+            step.reached += 1;
+            step.reached_settled += u64::from(settled);
+        }
+        let prices = (required..).zip(done).filter_map(|(step, price)| Some((step, (*price)?)));
+        self.note_money(&prices.collect::<Vec<_>>());
+    }
+
+    /// Adds the money of events to the steps that they served.
+    pub(super) fn note_money(&mut self, prices: &[(usize, Price)]) {
+        for &(step, price) in prices {
+            let Price::Is(currency, amount) = price else { continue };
+            if self.money.len() <= step {
+                self.money.resize_with(step + 1, Amounts::default);
             }
+            self.money.get_mut(step).into_iter().for_each(|sums| sums.add(amount, currency));
         }
     }
 
@@ -131,13 +153,19 @@ impl Counts {
             here.stopped += there.stopped;
             here.pending += there.pending;
             here.time.merge(there.time);
+            here.waited.merge(there.waited);
         }
         self.since_first_entry.merge(other.since_first_entry);
+        if self.money.len() < other.money.len() {
+            self.money.resize_with(other.money.len(), Amounts::default);
+        }
+        self.money.iter_mut().zip(&other.money).for_each(|(here, there)| here.merge(there));
     }
 
     pub(super) fn size(&self) -> usize {
-        let steps = self.steps.iter().map(|step| size_of::<StepState>() + step.time.size());
-        steps.sum::<usize>() + self.since_first_entry.size()
+        let steps = self.steps.iter().map(|step| size_of::<StepState>() + step.time.size() + step.waited.size());
+        let money: usize = self.money.iter().map(Amounts::size).sum();
+        steps.sum::<usize>() + self.since_first_entry.size() + money
     }
 }
 
@@ -147,16 +175,59 @@ impl Groups {
         &mut self.nothing
     }
 
+    /// Where the group of a value stands in the list; that without a value does not.
+    fn place(&self, key: KeyRef<'_>) -> Option<usize> {
+        match key {
+            KeyRef::Nothing => None,
+            KeyRef::Number(number) => (*self.by_number.get(number as usize)? as usize).checked_sub(1),
+            KeyRef::Scalar(scalar) => self.by_scalar.get(scalar).copied(),
+        }
+    }
+
+    /// The group of a value, if there is one.
+    pub(super) fn get(&self, key: KeyRef<'_>) -> Option<&Counts> {
+        match key {
+            KeyRef::Nothing => Some(&self.nothing),
+            _ => self.list.get(self.place(key)?).map(|(_, counts)| counts),
+        }
+    }
+
+    /// Some groups as one.
+    pub(super) fn together<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Counts {
+        let mut together = Counts::default();
+        let groups = keys.into_iter().filter_map(|key| self.get(key.as_ref()));
+        groups.for_each(|counts| together.merge(counts.clone()));
+        together
+    }
+
+    /// All groups as one.
+    pub(super) fn whole(&self) -> Cow<'_, Counts> {
+        if self.list.is_empty() {
+            return Cow::Borrowed(&self.nothing);
+        }
+        let mut whole = self.nothing.clone();
+        self.list.iter().for_each(|(_, counts)| whole.merge(counts.clone()));
+        Cow::Owned(whole)
+    }
+
+    /// The same, where the groups are needed no more.
+    pub(super) fn into_whole(self) -> Counts {
+        let mut whole = self.nothing;
+        self.list.into_iter().for_each(|(_, counts)| whole.merge(counts));
+        whole
+    }
+
+    /// How many there are, with that without a value.
+    pub(super) fn count(&self) -> usize {
+        self.list.len() + 1
+    }
+
     /// The group of a value.
     pub(super) fn of(&mut self, key: KeyRef<'_>) -> &mut Counts {
-        let known = match key {
-            KeyRef::Nothing => return &mut self.nothing,
-            KeyRef::Number(number) => {
-                self.by_number.get(number as usize).and_then(|place| (*place as usize).checked_sub(1))
-            }
-            KeyRef::Scalar(scalar) => self.by_scalar.get(scalar).copied(),
-        };
-        let place = known.unwrap_or_else(|| self.add(key.to_key()));
+        if matches!(key, KeyRef::Nothing) {
+            return &mut self.nothing;
+        }
+        let place = self.place(key).unwrap_or_else(|| self.add(key.to_key()));
         #[expect(clippy::indexing_slicing, reason = "places are those of groups in the list")]
         &mut self.list[place].1
     }

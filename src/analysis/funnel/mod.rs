@@ -1,8 +1,11 @@
 //! The funnel: how far customers come in a list of steps, and where they drop out.
 
+mod answer;
 mod any_order;
 mod attempts;
+mod bottleneck;
 mod breakdown;
+mod builder;
 mod chain;
 mod check;
 mod choose;
@@ -13,16 +16,21 @@ mod groups;
 mod hold;
 mod optional;
 mod plan;
+mod preset;
 mod report;
 mod state;
 mod tied;
+mod tolerant;
 mod untied;
 mod waiting;
 
+pub use bottleneck::FunnelBottleneck;
 pub use breakdown::{Breakdown, BreakdownBy, BreakdownFrom, LIMIT_GROUPS, Touch, ValueBands};
+pub use builder::FunnelBuilder;
 #[cfg(feature = "testing")]
 pub(crate) use plan::Excluded;
-pub use plan::{Count, Exclusion, ExclusionEffect, Funnel, FunnelBuilder, LIMIT_STEPS, Order, Ties};
+pub use plan::{Count, Exclusion, ExclusionEffect, Funnel, LIMIT_STEPS, Order, Ties};
+pub use preset::Preset;
 pub use report::{
     FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
     FunnelPeriod, FunnelReport, FunnelStep, ServedEvent,

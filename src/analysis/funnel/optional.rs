@@ -1,6 +1,9 @@
 //! Optional steps: counted where they are done in sequence, and never required.
 
-use super::{chain::Rules, hold::Part};
+use super::{
+    answer::{Price, Served},
+    chain::Rules,
+};
 use crate::{
     journey::{Matched, MatchedRoom},
     model::Micros,
@@ -28,36 +31,49 @@ impl OptionalStep {
     }
 
     /// Whether some chain of a level from one moment to the other, or the same and more after it, has done this step too.
-    pub(super) fn is_done(
-        &self,
-        events: &Matched<'_>,
-        parts: Option<&[Part]>,
-        level: usize,
-        span: (Micros, Micros),
-    ) -> bool {
-        let mut room = MatchedRoom::default();
-        match parts {
-            _ if level < self.after => false,
-            None => self.is_done_in(events, level, span),
-            Some(parts) => {
-                parts.iter().any(|part| self.is_done_in(&events.at(part.iter().copied(), &mut room), level, span))
-            }
-        }
+    pub(super) fn is_done(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> bool {
+        in_parts(served, |events| self.is_done_by(events, level, span, |_| true).then_some(())).is_some()
     }
 
-    fn is_done_in(&self, events: &Matched<'_>, level: usize, (entry, at): (Micros, Micros)) -> bool {
-        let first = events.times.partition_point(|time| *time < entry);
-        let times = events.times.get(first..).unwrap_or_default();
-        let words: Vec<u64> = events.words.iter().skip(first).map(|word| self.with_step(*word)).collect();
+    /// The money of the event that did it: of several the earliest, and at one moment the one of the smaller money.
+    pub(super) fn first_price(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> Option<Price> {
+        let first = in_parts(served, |events| {
+            let kind = |place: usize| Some((*events.times.get(place)?, served.price(events, place)));
+            let is_one = |place: &usize| events.words.get(*place).is_some_and(|word| word >> self.bit & 1 == 1);
+            let from = events.times.partition_point(|time| *time < span.0);
+            let mut kinds: Vec<_> = (from..events.times.len()).filter(is_one).filter_map(kind).collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            let is_done = |last: &(Micros, Price)| {
+                self.is_done_by(events, level, span, |place| kind(place).is_some_and(|kind| kind <= *last))
+            };
+            kinds.get(kinds.partition_point(|kind| !is_done(kind))).copied()
+        });
+        first.map(|(_, price)| price)
+    }
+
+    /// Whether it is done if only these events may do it.
+    fn is_done_by(
+        &self,
+        events: &Matched<'_>,
+        level: usize,
+        (entry, at): (Micros, Micros),
+        may_do: impl Fn(usize) -> bool,
+    ) -> bool {
+        if level < self.after {
+            return false;
+        }
         let is_last = level == self.after;
+        let first = events.times.partition_point(|time| *time < entry);
         // Up to the last step that was taken nothing is later than that was; then comes the optional step, if it is the next.
-        let walk = self.with.walk_where::<()>(times, &words, |_, time| {
-            let first = if time == entry { u64::MAX } else { !1 };
-            match (time <= at, is_last) {
-                (true, _) => first,
-                (false, true) => first & 1 << level,
-                (false, false) => 0,
-            }
+        let until = if is_last { self.with.until(level, entry, at).unwrap_or(Micros::MAX) } else { at };
+        let end = events.times.partition_point(|time| *time <= until);
+        let times = events.times.get(first..end).unwrap_or_default();
+        let words: Vec<u64> = events.words.iter().take(end).skip(first).map(|word| self.with_step(*word)).collect();
+        let walk = self.with.walk_where::<()>(times, &words, |event, time| {
+            let all = if time == entry { u64::MAX } else { !1 };
+            let may = if may_do(first + event) { all } else { all & !(1 << self.after) };
+            if time <= at { may } else { may & 1 << level }
         });
         let reached = walk.reached.get(level);
         reached.is_some_and(|reached| reached.entry == entry && (is_last || reached.at == at))
@@ -68,5 +84,17 @@ impl OptionalStep {
         let below = word & ((1 << self.after) - 1);
         let above = (word & self.conditions) >> self.after;
         below | (word >> self.bit & 1) << self.after | above << (self.after + 1)
+    }
+}
+
+/// What is found first in the customer's events, or in the parts of them.
+fn in_parts<K: Ord>(served: Served<'_>, find: impl Fn(&Matched<'_>) -> Option<K>) -> Option<K> {
+    let mut room = MatchedRoom::default();
+    match served.parts {
+        None => find(served.events),
+        Some(parts) => {
+            let found = parts.iter().filter_map(|part| find(&served.events.at(part.iter().copied(), &mut room)));
+            found.min()
+        }
     }
 }

@@ -1,13 +1,9 @@
 //! What a funnel asks.
 
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Breakdown, BreakdownFrom, waiting::Gap};
-use crate::{
-    error::{InvalidPlan, InvalidValue},
-    model::{Condition, Period, Window},
-};
+use super::{Breakdown, BreakdownFrom, FunnelBuilder, waiting::Gap};
+use crate::model::{Condition, Period, Window};
 
 /// A funnel has at most this many steps, and as many exclusions.
 pub const LIMIT_STEPS: usize = 32;
@@ -38,6 +34,9 @@ pub enum Ties {
     Either,
     /// Each step's event must be later than the one before.
     LaterOnly,
+    /// Events that lie at most so far apart, which is more than nothing, may serve in either order: of no two events of a chain
+    /// is the one that serves earlier later by more than that. See [`tolerance`](FunnelBuilder::tolerance).
+    Within(Window),
 }
 
 /// What a funnel counts.
@@ -82,7 +81,7 @@ fn is_drop(effect: &ExclusionEffect) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
-fn is_customers(count: &Count) -> bool {
+pub(super) fn is_customers(count: &Count) -> bool {
     *count == Count::Customers
 }
 
@@ -152,7 +151,23 @@ pub(crate) struct StepGap {
 /// properties each value has attempts of its own.
 ///
 /// The same figures are told for each channel, property and more by a [`Breakdown`], and for each calendar period of the chain's
-/// first event by a [trend](FunnelBuilder::trend).
+/// first event by a [trend](FunnelBuilder::trend); for each period of each group if both are asked for.
+///
+/// **Money.** The [value](FunnelBuilder::value) of a step is the money of the events that served it, in the chain that counts for
+/// each customer who reached it: the one of their highest level. It is summed exactly, by currency. Where several chains would do,
+/// they are compared step by step by the time of the event (and by the value of a breakdown), and then step by step by its money:
+/// first by currency, then the smaller amount; an event without money comes last. In any order a chain that did a step
+/// comes before one that did not. Of an optional step it is the money of the earliest event that did it.
+///
+/// **Bottlenecks.** Of each required step but the last: `waiting` are the customers who are pending there, `waited` how long they
+/// have been by the end of observation, `went_on` those who reached the next required step of all who reached this one, `others`
+/// the same of all other steps together, and `difference` the one less the other; as [`Dwell`](crate::Dwell) has it for stages.
+///
+/// **Tolerance.** With a [tolerance](FunnelBuilder::tolerance) events that lie at most so far apart may serve in either order: of no
+/// two events of a chain is the one that serves the earlier step later by more than that, also if there are others between. The
+/// chain begins when its first step's event happened, though others may lie before it, and is complete with the latest of
+/// its events; the window lies between these two. One event still serves one step. It is for ordered funnels
+/// only, and not beside exclusions, gaps, optional steps or attempts, where what lies before what would have to be known.
 ///
 /// # Worked example
 /// Steps `view`, `cart`, `pay` within 7 days. Ann: view (day 0), cart (day 1), view (day 5), pay (day 9). Her chain
@@ -178,10 +193,13 @@ pub(crate) struct StepGap {
 /// Time: events × steps; a group of events at one instant that match several steps costs a small search.
 /// Memory: a few numbers per step, the times to reach up to a bound, all of it for each group of a breakdown, and the
 /// customers if they are listed. A breakdown looks its value up for the events that match some condition only; where
-/// several chains would do, a few walks more over that journey decide.
+/// several chains would do, a few walks more over that journey decide. So it is with money. With a tolerance each event
+/// is tried with every set of steps that near events have served; more than 10,000 chains in the making in one journey, of which
+/// none can do all that another can, are refused by a [`Limit`](crate::ErrorKind::Limit).
 ///
 /// # Compared with
-/// `ClickHouse`'s `windowFunnel` gives the same levels where no two events of a customer share an instant.
+/// `ClickHouse`'s `windowFunnel` gives the same levels where no two events of a customer share an instant, and none meets two
+/// conditions. What other tools' rules are here says [`Preset`](crate::Preset).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "FunnelBuilder", into = "FunnelBuilder")]
 #[must_use = "a plan answers nothing until it is run"]
@@ -201,6 +219,7 @@ pub struct Funnel {
     pub(crate) count: Count,
     pub(crate) trend: Option<Period>,
     pub(crate) breakdown: Option<Breakdown>,
+    pub(crate) value: bool,
     pub(crate) customers: bool,
 }
 
@@ -265,276 +284,5 @@ impl Funnel {
     /// The steps.
     pub fn steps(&self) -> &[Condition] {
         &self.steps
-    }
-}
-
-/// A funnel in the making, and the JSON form of one:
-/// `{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d","optional":[],"gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"either","exclude":[{"when":{"touchpoint":"refund"},"between":[1,2],"effect":"remove"}],"hold":["product"],"trend":"week","breakdown":{"by":"channel"},"customers":true}`.
-/// The orders are `ordered`, `strict` and `any`; the effect of an exclusion is `drop` or `remove`; with `"count":"attempts"`
-/// attempts are counted. The forms of a breakdown are those of [`Breakdown`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[must_use = "a funnel is only made by build"]
-pub struct FunnelBuilder {
-    steps: Vec<Condition>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    window: Option<Window>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    optional: Vec<usize>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    gaps: Vec<StepGap>,
-    #[serde(default)]
-    order: Order,
-    #[serde(default)]
-    ties: Ties,
-    #[serde(default, rename = "exclude", skip_serializing_if = "Vec::is_empty")]
-    exclusions: Vec<Exclusion>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    hold: Vec<String>,
-    #[serde(default, skip_serializing_if = "is_customers")]
-    count: Count,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    trend: Option<Period>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    breakdown: Option<Breakdown>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    customers: bool,
-    #[serde(skip)]
-    refused: Option<InvalidValue>,
-}
-
-impl FunnelBuilder {
-    /// Sets the window: the last event at most this long after the first. The default is no window.
-    pub fn within(mut self, window: TimeDelta) -> Self {
-        match Window::try_from(window) {
-            Ok(window) => self.window = Some(window),
-            Err(refused) => self.refused = Some(InvalidValue::new("window", refused.reason())),
-        }
-        self
-    }
-
-    /// Makes a step optional, counted from 1: it is counted where it is done in its place, and never required.
-    pub fn optional(mut self, step: usize) -> Self {
-        self.optional.push(step);
-        self
-    }
-
-    /// Sets how long after the step before this step, counted from 1, may come at most. The default is any time within the
-    /// window.
-    pub fn step_within(self, step: usize, max: TimeDelta) -> Self {
-        self.gap(step, max, |gap, max| gap.max = Some(max))
-    }
-
-    /// Sets how long after the step before this step, counted from 1, must come at least. The default is at once.
-    pub fn step_after(self, step: usize, min: TimeDelta) -> Self {
-        self.gap(step, min, |gap, min| gap.min = Some(min))
-    }
-
-    fn gap(mut self, step: usize, span: TimeDelta, set: impl Fn(&mut StepGap, Window)) -> Self {
-        let place = self.gaps.iter().position(|gap| gap.step == step).unwrap_or_else(|| {
-            self.gaps.push(StepGap { step, min: None, max: None });
-            self.gaps.len() - 1
-        });
-        match (Window::try_from(span), self.gaps.get_mut(place)) {
-            (Ok(span), Some(gap)) => set(gap, span),
-            (Err(refused), _) => self.refused = Some(InvalidValue::new("gaps", refused.reason())),
-            _ => {}
-        }
-        self
-    }
-
-    /// Sets what events at the same instant may do. The default is [`Ties::Either`].
-    pub fn ties(mut self, ties: Ties) -> Self {
-        self.ties = ties;
-        self
-    }
-
-    /// Stops chains over which such an event lies, anywhere between the first step and the last.
-    pub fn exclude(self, when: Condition) -> Self {
-        self.excluding(when, None, ExclusionEffect::Drop)
-    }
-
-    /// Stops chains over which such an event lies between these two steps, counted from 1.
-    pub fn exclude_between(self, when: Condition, after: usize, before: usize) -> Self {
-        self.excluding(when, Some((after, before)), ExclusionEffect::Drop)
-    }
-
-    /// Leaves out customers for whom such an event, between the first step and the last, stops a chain so that anything
-    /// changes: a level, its time, or how it ended.
-    pub fn remove(self, when: Condition) -> Self {
-        self.excluding(when, None, ExclusionEffect::Remove)
-    }
-
-    /// The same between these two steps, counted from 1.
-    pub fn remove_between(self, when: Condition, after: usize, before: usize) -> Self {
-        self.excluding(when, Some((after, before)), ExclusionEffect::Remove)
-    }
-
-    fn excluding(mut self, when: Condition, between: Option<(usize, usize)>, effect: ExclusionEffect) -> Self {
-        self.exclusions.push(Exclusion { when, between, effect });
-        self
-    }
-
-    /// Lets a chain's events have the same value of each of these properties; an event without one of them serves no step.
-    pub fn hold_constant<P: Into<String>>(mut self, properties: impl IntoIterator<Item = P>) -> Self {
-        self.hold.extend(properties.into_iter().map(Into::into));
-        self
-    }
-
-    /// Sets what is counted. The default is customers.
-    pub fn count(mut self, count: Count) -> Self {
-        self.count = count;
-        self
-    }
-
-    /// Tells the same figures for each calendar period in which the chain's first event lies.
-    pub fn trend(mut self, period: Period) -> Self {
-        self.trend = Some(period);
-        self
-    }
-
-    /// Tells customers apart by a value, such as the channel of their chain's first event.
-    pub fn breakdown(mut self, breakdown: Breakdown) -> Self {
-        self.breakdown = Some(breakdown);
-        self
-    }
-
-    /// Lists the customers behind every number, with the events that served and the reason of the drop.
-    pub fn list_customers(mut self) -> Self {
-        self.customers = true;
-        self
-    }
-
-    /// Checks and makes the plan.
-    ///
-    /// # Errors
-    /// [`InvalidPlan`] if there are no steps or more than 32, a condition that cannot be asked, a negative window, more
-    /// than 32 exclusions, one that does not lie between two steps, or one in a strict funnel, where every other event
-    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if a step is optional
-    /// that is the first or the last, or beside gaps, or not in an ordered funnel; if more than 8 properties are held constant, or any in a strict funnel or beside one funnel for each value; if gaps, exclusions or
-    /// a breakdown by another than the first event are asked in any order; if attempts are counted in any order or beside an
-    /// exclusion that removes customers; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
-    /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
-    pub fn build(self) -> Result<Funnel, InvalidPlan> {
-        let Self {
-            steps,
-            window,
-            mut optional,
-            gaps,
-            order,
-            ties,
-            exclusions,
-            hold,
-            count,
-            trend,
-            breakdown,
-            customers,
-            refused,
-        } = self;
-        if let Some(refused) = refused {
-            return Err(refused.within("funnel").into());
-        }
-        optional.sort_unstable();
-        optional.dedup();
-        let last = steps.len();
-        let excluded = |Exclusion { when, between, effect }| {
-            let (after, before) = between.unwrap_or((1, last));
-            Excluded { when, after, before, effect }
-        };
-        let exclusions = exclusions.into_iter().map(excluded).collect();
-        let mut funnel =
-            Funnel { steps, order, ties, window, optional, gaps, exclusions, hold, count, trend, breakdown, customers };
-        funnel.check()?;
-        funnel.exclusions.sort_by_key(|exclusion| exclusion.effect);
-        Ok(funnel)
-    }
-}
-
-impl TryFrom<FunnelBuilder> for Funnel {
-    type Error = InvalidPlan;
-    fn try_from(builder: FunnelBuilder) -> Result<Self, InvalidPlan> {
-        builder.build()
-    }
-}
-
-impl From<Funnel> for FunnelBuilder {
-    fn from(funnel: Funnel) -> Self {
-        let Funnel { steps, order, ties, window, optional, gaps, exclusions, hold, count, trend, breakdown, customers } =
-            funnel;
-        let exclusions = exclusions
-            .into_iter()
-            .map(|Excluded { when, after, before, effect }| Exclusion { when, between: Some((after, before)), effect })
-            .collect();
-        Self {
-            steps,
-            window,
-            optional,
-            gaps,
-            order,
-            ties,
-            exclusions,
-            hold,
-            count,
-            trend,
-            breakdown,
-            customers,
-            refused: None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn impossible_funnels_say_where() {
-        let refused = |builder: FunnelBuilder| builder.build().unwrap_err().to_string();
-        assert!(refused(Funnel::ordered::<&str>([])).contains("0 steps"));
-        assert!(refused(Funnel::ordered(vec!["a"; 33])).contains("33 steps"));
-        assert!(refused(Funnel::ordered(["a", ""])).starts_with("funnel.touchpoint: is empty"));
-        assert!(refused(Funnel::ordered(["a"]).within(TimeDelta::seconds(-1))).starts_with("funnel.window"));
-        let x = || Condition::touchpoint("x").unwrap();
-        assert!(refused(Funnel::ordered(["a", "b"]).exclude_between(x(), 2, 2)).starts_with("funnel.exclude[0]"));
-        assert!(refused(Funnel::ordered(["a", "b"]).exclude_between(x(), 1, 3)).contains("between 1 and 3"));
-        assert!(refused(Funnel::ordered(["a"]).exclude(x())).contains("not between two"));
-        assert!(refused(Funnel::strict(["a", "b"]).exclude(x())).contains("strict"));
-        assert!(Funnel::ordered(vec!["a"; 32]).build().is_ok());
-        let three = || Funnel::ordered(["a", "b", "c"]);
-        for step in [0, 1, 3, 4] {
-            assert!(refused(three().optional(step)).starts_with("funnel.optional"));
-        }
-        assert!(refused(three().optional(2).step_within(3, TimeDelta::days(1))).contains("without gaps"));
-        assert!(refused(Funnel::strict(["a", "b", "c"]).optional(2)).contains("only an ordered funnel"));
-        assert!(refused(three().optional(2).exclude_between(x(), 1, 2)).starts_with("funnel.exclude[0]"));
-        let from = |from| Breakdown::channel().from(from);
-        assert!(refused(three().optional(2).breakdown(from(BreakdownFrom::Step(2)))).contains("is optional"));
-        let any = || Funnel::any_order(["a", "b", "c"]);
-        assert!(refused(any().step_within(2, TimeDelta::days(1))).starts_with("funnel.gaps"));
-        assert!(refused(any().exclude(x())).starts_with("funnel.exclude"));
-        assert!(refused(any().breakdown(from(BreakdownFrom::Step(2)))).starts_with("funnel.breakdown.from"));
-        assert!(refused(any().count(Count::Attempts)).starts_with("funnel.count"));
-        assert!(refused(three().remove(x()).count(Count::Attempts)).starts_with("funnel.count"));
-        assert!(refused(Funnel::strict(["a", "b"]).hold_constant(["p"])).starts_with("funnel.hold"));
-        assert!(refused(three().hold_constant(["p"]).breakdown(from(BreakdownFrom::Each))).starts_with("funnel.hold"));
-        let day = TimeDelta::days;
-        assert!(
-            refused(Funnel::ordered(["a", "b"]).step_within(1, day(1))).starts_with("funnel.gaps[0]: step 1 has none")
-        );
-        assert!(refused(Funnel::ordered(["a", "b"]).step_after(3, day(1))).contains("step 3"));
-        assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(1)).step_after(2, day(2))).contains("above"));
-        assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(-1))).starts_with("funnel.gaps"));
-        let twice =
-            r#"{"steps":[{"touchpoint":"a"},{"touchpoint":"b"}],"gaps":[{"step":2,"max":"1d"},{"step":2,"min":"1h"}]}"#;
-        assert!(serde_json::from_str::<Funnel>(twice).unwrap_err().to_string().contains("step 2 has one already"));
-    }
-
-    #[test]
-    fn json_is_itself_again() {
-        let text = r#"{"steps":[{"touchpoint":"a"},{"stage":"purchase"}],"window":"7d","gaps":[{"step":2,"min":"1h","max":"1d"}],"order":"ordered","ties":"later_only","exclude":[{"when":{"touchpoint":"x"},"between":[1,2]}],"breakdown":{"by":{"property":"plan"},"from":"each"},"customers":true}"#;
-        let funnel: Funnel = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&funnel).unwrap(), text);
-        let unknown = serde_json::from_str::<Funnel>(r#"{"steps":[{"touchpoint":"a"}],"windows":"7d"}"#).unwrap_err();
-        assert!(unknown.to_string().contains("windows"));
     }
 }

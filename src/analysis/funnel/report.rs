@@ -5,9 +5,10 @@ use std::{cmp::Ordering, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::{FunnelBottleneck, bottleneck};
 use crate::{
     analysis::{DurationSummary, Rate, RateDifference, TimeBin, funnel::Order},
-    model::{CustomerId, PropertyValue, Seq, Window},
+    model::{CustomerId, Money, PropertyValue, Seq, Window},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -33,6 +34,9 @@ pub struct FunnelReport {
     pub pending: u64,
     /// Time from the customer's first event that may enter, to their conversion.
     pub time_since_first_entry: Option<DurationSummary>,
+    /// Each required step but the last, the one at which most customers wait first.
+    #[serde(default)]
+    pub bottlenecks: Vec<FunnelBottleneck>,
     /// Customers whom an exclusion removed; they are in no other figure. In a breakdown of one funnel for each value once for
     /// each of these.
     #[serde(default)]
@@ -99,6 +103,9 @@ pub struct FunnelGroup {
     /// How far they came.
     #[serde(flatten)]
     pub figures: FunnelFigures,
+    /// The same for each period of entry, if the plan asks for a trend: for the same periods as the whole has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Vec<FunnelPeriod>>,
 }
 
 /// The groups of a breakdown that are not listed.
@@ -110,6 +117,9 @@ pub struct FunnelOther {
     /// How far their customers came.
     #[serde(flatten)]
     pub figures: FunnelFigures,
+    /// The same for each period of entry, if the plan asks for a trend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Vec<FunnelPeriod>>,
 }
 
 /// How far the customers of a group came: the figures that a [`FunnelReport`] gives of the whole.
@@ -212,6 +222,10 @@ pub struct FunnelStep {
     pub time_to_reach: Option<DurationSummary>,
     /// How many reached it after how long.
     pub histogram: Vec<TimeBin>,
+    /// The money of the events that served it in the chains that count for the customers who reached it, by currency; sums of 0
+    /// are left out. Empty if the plan does not ask for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub value: Vec<Money>,
 }
 
 impl fmt::Debug for FunnelStep {
@@ -230,6 +244,7 @@ impl fmt::Debug for FunnelStep {
             pending,
             time_to_reach,
             histogram,
+            value,
         } = self;
         f.debug_struct("FunnelStep")
             .field("step", step)
@@ -245,6 +260,7 @@ impl fmt::Debug for FunnelStep {
             .field("pending", pending)
             .field("time_to_reach", time_to_reach)
             .field("histogram", histogram)
+            .field("value", value)
             .finish()
     }
 }
@@ -340,23 +356,63 @@ fn name_of(value: &PropertyValue) -> String {
     if *value == PropertyValue::Null { "(none)".into() } else { value.to_string() }
 }
 
+/// How a table calls a group, its figures and its trend.
+type Row<'a> = (String, &'a FunnelFigures, Option<&'a Vec<FunnelPeriod>>);
+
 impl FunnelBreakdown {
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let listed = self.groups.iter().map(|group| (name_of(&group.value), &group.figures, group.trend.as_ref()));
+        let others = |groups| if groups == 1 { "(1 other)".to_owned() } else { format!("({groups} others)") };
+        let other = self.other.iter().map(move |other| (others(other.groups), &other.figures, other.trend.as_ref()));
+        listed.chain(other)
+    }
+
     /// A row for each step of each group.
     fn table(&self) -> Table {
         let mut table = Table::new("By group", std::iter::once("group").chain(COLUMNS));
-        let listed = self.groups.iter().map(|group| (name_of(&group.value), &group.figures));
-        let others = |groups| if groups == 1 { "(1 other)".to_owned() } else { format!("({groups} others)") };
-        let other = self.other.iter().map(|other| (others(other.groups), &other.figures));
-        for (name, figures) in listed.chain(other) {
+        for (name, figures, _) in self.rows() {
             for step in &figures.steps {
                 table.push(std::iter::once(name.as_str().into()).chain(step.cells()));
             }
         }
         table
     }
+
+    /// A row for each period of each group, if there is a trend.
+    fn trend_table(&self) -> Option<Table> {
+        let title = "By group and period of entry (* not over)";
+        let mut table = Table::new(title, std::iter::once("group").chain(TREND));
+        for (name, _, trend) in self.rows() {
+            for period in trend? {
+                table.push(std::iter::once(name.as_str().into()).chain(period.cells()));
+            }
+        }
+        Some(table)
+    }
+}
+
+/// A row for each sum of money of each step.
+fn push_values(table: &mut Table, group: Option<&str>, figures: &[FunnelStep]) {
+    for step in figures {
+        for money in &step.value {
+            let cells = [Cell::from(format!("{} {}", step.step, step.name)), money.to_string().into()];
+            table.push(group.map(Cell::from).into_iter().chain(cells));
+        }
+    }
 }
 
 impl FunnelReport {
+    /// The money of each step, if the plan asks for it and there is any.
+    fn value_table(&self) -> Option<Table> {
+        let group = self.breakdown.as_ref().map(|_| "group");
+        let mut table = Table::new("Value", group.into_iter().chain(["step", "sum"]));
+        push_values(&mut table, group.map(|_| "(all)"), &self.steps);
+        for (name, figures, _) in self.breakdown.iter().flat_map(FunnelBreakdown::rows) {
+            push_values(&mut table, Some(&name), &figures.steps);
+        }
+        self.steps.iter().any(|step| !step.value.is_empty()).then_some(table)
+    }
+
     fn customer_table(&self, customers: &[FunnelCustomer]) -> Table {
         let group = self.breakdown.as_ref().map(|_| "group");
         let columns = ["customer", "level", "outcome"].into_iter().chain(group).chain(["events"]);
@@ -372,21 +428,27 @@ impl FunnelReport {
     }
 }
 
-fn trend_table(periods: &[FunnelPeriod]) -> Table {
-    let columns = ["from", "entered", "converted", "of entered", "95 % interval", "pending"];
-    let mut table = Table::new("By period of entry (* not over)", columns);
-    for period in periods {
-        let FunnelFigures { entered, converted, conversion, pending, .. } = &period.figures;
+/// The columns that say how far those came who entered in one period.
+const TREND: [&str; 6] = ["from", "entered", "converted", "of entered", "95 % interval", "pending"];
+
+impl FunnelPeriod {
+    fn cells(&self) -> [Cell; TREND.len()] {
+        let FunnelFigures { entered, converted, conversion, pending, .. } = &self.figures;
         let interval = format!("{:.1}-{:.1}", conversion.low * 100.0, conversion.high * 100.0);
-        table.push([
-            format!("{}{}", period.start.to_rfc3339(), if period.finished { "" } else { " *" }).into(),
+        [
+            format!("{}{}", self.start.to_rfc3339(), if self.finished { "" } else { " *" }).into(),
             (*entered).into(),
             (*converted).into(),
             Cell::share(conversion.share),
             interval.into(),
             (*pending).into(),
-        ]);
+        ]
     }
+}
+
+fn trend_table(periods: &[FunnelPeriod]) -> Table {
+    let mut table = Table::new("By period of entry (* not over)", TREND);
+    periods.iter().for_each(|period| table.push(period.cells()));
     table
 }
 
@@ -401,11 +463,17 @@ impl Tables for FunnelReport {
         let mut steps = Table::new(format!("Funnel ({order}, {window})"), COLUMNS);
         self.steps.iter().for_each(|step| steps.push(step.cells()));
         let groups = self.breakdown.as_ref().map(FunnelBreakdown::table);
+        let group_trend = self.breakdown.as_ref().and_then(FunnelBreakdown::trend_table);
         let comparison = self.breakdown.as_ref().and_then(|breakdown| breakdown.comparison.as_ref());
         let comparison = comparison.map(FunnelComparison::table);
         let listed = self.customers.as_ref().map(|customers| self.customer_table(customers));
         let trend = self.trend.as_ref().map(|periods| trend_table(periods));
-        std::iter::once(steps).chain(trend).chain(groups).chain(comparison).chain(listed).collect()
+        // Of one step the main table says it already.
+        let waits = self.bottlenecks.len() > 1 && self.bottlenecks.iter().any(|one| one.waiting > 0);
+        let waiting = waits.then(|| bottleneck::table(&self.bottlenecks));
+        let value = self.value_table();
+        let more = value.into_iter().chain(waiting).chain(trend).chain(groups).chain(group_trend).chain(comparison);
+        std::iter::once(steps).chain(more).chain(listed).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Breakdown, Count, ExclusionEffect, Funnel, FunnelOutcome, FunnelReport, Order,
+    answer::{Answer, Price, Served},
     chain::{Reached, Rules, Trail, Walk},
     each::Walks,
     group_by::GroupBy,
@@ -47,6 +48,9 @@ impl Analysis for Funnel {
         let conditions: Vec<_> = required.chain(excluded).chain(optional).cloned().collect();
         if self.customers {
             binder.need_seqs();
+        }
+        if self.value {
+            binder.need_values();
         }
         // Any other event breaks a strict chain, so it is looked at too; so is it where it may be a touch.
         let looks_at_every_event =
@@ -92,10 +96,12 @@ impl Analysis for Funnel {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FunnelState {
     pub(super) groups: Groups,
-    /// By the beginnings of the periods of entry, if the plan asks for a trend.
-    pub(super) trend: BTreeMap<Micros, Counts>,
+    /// The groups by the beginnings of the periods of entry, if the plan asks for a trend.
+    pub(super) trend: BTreeMap<Micros, Groups>,
     /// Customers whom an exclusion removed.
     pub(super) removed: u64,
+    /// Whether some journey had too many chains to follow.
+    pub(super) is_too_much: bool,
     pub(super) customers: Vec<Listed>,
     /// The bytes of the texts in these.
     listed_texts: usize,
@@ -117,7 +123,7 @@ pub(super) struct Listed {
 
 impl BoundFunnel {
     /// The place of a required step (from 0) in the plan, from 1.
-    fn place_of(&self, required: usize) -> usize {
+    pub(super) fn place_of(&self, required: usize) -> usize {
         let is_required = |step: &usize| !self.plan.optional.contains(step);
         (1..).filter(is_required).nth(required).unwrap_or_default()
     }
@@ -176,7 +182,10 @@ impl BoundFunnel {
         if outcome == FunnelOutcome::Converted {
             counts.since_first_entry.add_between(first_entry.unwrap_or(last.entry), last.at);
         } else if let Some(step) = steps.get_mut(reached.len() - 1) {
-            step.pending += u64::from(outcome == FunnelOutcome::Pending);
+            if outcome == FunnelOutcome::Pending {
+                step.waited.add_between(last.at, self.scope.end);
+                step.pending += 1;
+            }
             step.dropped += u64::from(outcome != FunnelOutcome::Pending);
             step.stopped += u64::from(outcome == FunnelOutcome::Stopped);
         }
@@ -262,55 +271,78 @@ impl BoundFunnel {
         mut walk: Walk<T>,
         outcome: FunnelOutcome,
     ) {
+        state.is_too_much |= walk.is_too_much;
         let level = walk.level();
         let Some(last) = walk.reached.last_mut() else { return };
-        let last = Reached { entry: last.entry, at: last.at, trail: std::mem::take(&mut last.trail).into_places() };
         let span = (last.entry, last.at);
-        let (value, trail) = match (&self.groups, parts) {
-            (None, _) => (None, last.trail),
-            (Some(groups), Some(parts)) => {
-                let (value, trail) = groups.value_and_trail_of_parts(&self.rules, (events, parts), level, last);
-                (Some((groups, value)), trail)
-            }
-            (Some(groups), None) if T::IS_KEPT => {
-                let (value, trail) = groups.value_and_trail(&self.rules, events, level, last);
-                (Some((groups, value)), trail)
-            }
-            (Some(groups), None) => (Some((groups, groups.value(&self.rules, events, level, &last))), last.trail),
-        };
-        let in_any_order = (self.rules.order == Order::Any).then(|| {
-            let value = value.filter(|(groups, _)| groups.is_of_event()).map(|(_, value)| value);
-            self.rules.done_in_any_order::<T>(events, parts, level, span, value)
-        });
-        let key = value.map_or(KeyRef::Nothing, |(groups, value)| groups.key(value, events.values));
+        let last = Reached { entry: last.entry, at: last.at, trail: std::mem::take(&mut last.trail) };
+        let served = Served { journey, events, parts };
+        let answer = self.answer::<T>(served, level, last);
+        state.is_too_much |= answer.is_too_much;
+        let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| groups.key(answer.value, events.values));
         if outcome == FunnelOutcome::Removed {
             state.removed += 1;
         } else {
-            let optional: Vec<bool> =
-                self.optional.iter().map(|step| step.is_done(events, parts, level, span)).collect();
-            let count_in = |counts: &mut Counts| {
-                self.count(counts, &walk.reached, outcome, walk.first_entry);
-                if let Some((done, _)) = &in_any_order {
-                    counts.note_done(self.rules.steps, *done);
-                }
-                counts.note_optional(self.rules.steps, &optional, self.is_settled(outcome, span.0));
-            };
-            count_in(state.groups.of(key));
-            if let Some(period) = self.plan.trend {
-                let start = state.periods.span_of(period, span.0).start;
-                count_in(state.trend.entry(start).or_default());
-            }
+            self.count_in_groups(state, key, (&walk, outcome, span), &answer, &self.optional_done(served, level, span));
         }
         if T::IS_KEPT {
-            let trail = in_any_order.map_or_else(|| trail.into_iter().enumerate().collect(), |(_, trail)| trail);
-            let served = |(step, place): (usize, usize)| {
-                Some((self.place_of(step), journey.seq(events.event(place)?)?, *events.times.get(place)?))
-            };
-            let events = trail.into_iter().filter_map(served).collect();
-            let group = key.to_key();
-            state.listed_texts += group.size();
-            state.customers.push(Listed { customer: journey.customer(), outcome, group, events });
+            self.list(state, served, key, outcome, answer);
         }
+    }
+
+    /// For each optional step whether it was done, and its money.
+    fn optional_done(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> Vec<Option<Price>> {
+        let done = |step: &OptionalStep| {
+            if self.plan.value {
+                step.first_price(served, level, span)
+            } else {
+                step.is_done(served, level, span).then_some(Price::Nothing)
+            }
+        };
+        self.optional.iter().map(done).collect()
+    }
+
+    /// Counts a customer in their group, of all time and of their period.
+    fn count_in_groups<T>(
+        &self,
+        state: &mut FunnelState,
+        key: KeyRef<'_>,
+        (walk, outcome, span): (&Walk<T>, FunnelOutcome, (Micros, Micros)),
+        answer: &Answer,
+        optional: &[Option<Price>],
+    ) {
+        let steps = self.rules.steps;
+        let count_in = |counts: &mut Counts| {
+            self.count(counts, &walk.reached, outcome, walk.first_entry);
+            if self.rules.order == Order::Any {
+                counts.note_done(steps, answer.done);
+            }
+            counts.note_optional(steps, optional, self.is_settled(outcome, span.0));
+            counts.note_money(&answer.money);
+        };
+        count_in(state.groups.of(key));
+        if let Some(period) = self.plan.trend {
+            let start = state.periods.span_of(period, span.0).start;
+            count_in(state.trend.entry(start).or_default().of(key));
+        }
+    }
+
+    /// Lists a customer with the events that served.
+    fn list(
+        &self,
+        state: &mut FunnelState,
+        Served { journey, events, .. }: Served<'_>,
+        key: KeyRef<'_>,
+        outcome: FunnelOutcome,
+        answer: Answer,
+    ) {
+        let event = |(step, place): (usize, usize)| {
+            Some((self.place_of(step), journey.seq(events.event(place)?)?, *events.times.get(place)?))
+        };
+        let events = answer.events.into_iter().filter_map(event).collect();
+        let group = key.to_key();
+        state.listed_texts += group.size();
+        state.customers.push(Listed { customer: journey.customer(), outcome, group, events });
     }
 
     /// The same, with the events that served if they are listed.
@@ -332,6 +364,7 @@ impl BoundFunnel {
             && self.optional.is_empty()
             && self.plan.trend.is_none()
             && self.plan.count == Count::Customers
+            && !self.plan.value
             && if self.scope.counts_all() {
                 self.rules.walk_each(events, |_| true, walks)
             } else {
@@ -378,6 +411,8 @@ impl Bound for BoundFunnel {
             && self.optional.is_empty()
             && self.plan.trend.is_none()
             && self.plan.count == Count::Customers
+            && !self.plan.value
+            && !self.rules.is_tolerant()
             && self.rules.order != Order::Any;
         match &self.groups {
             None if is_simple => self.visit_whole(state, &events),
@@ -389,7 +424,8 @@ impl Bound for BoundFunnel {
     fn merge(&self, state: &mut FunnelState, other: FunnelState) {
         state.groups.merge(other.groups);
         state.removed += other.removed;
-        other.trend.into_iter().for_each(|(start, counts)| state.trend.entry(start).or_default().merge(counts));
+        state.is_too_much |= other.is_too_much;
+        other.trend.into_iter().for_each(|(start, groups)| state.trend.entry(start).or_default().merge(groups));
         state.customers.extend(other.customers);
         state.listed_texts += other.listed_texts;
     }
@@ -397,7 +433,7 @@ impl Bound for BoundFunnel {
     fn size(&self, state: &FunnelState) -> usize {
         let listed =
             state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(usize, Seq, Micros)>());
-        let trend: usize = state.trend.values().map(|counts| size_of::<(Micros, Counts)>() + counts.size()).sum();
+        let trend: usize = state.trend.values().map(|groups| size_of::<(Micros, Groups)>() + groups.size()).sum();
         state.groups.size() + trend + state.periods.size() + listed + state.listed_texts
     }
 

@@ -39,11 +39,8 @@ pub(super) fn assign(events: &[Seen], first: usize, last: usize, must: impl Fn(&
             return None;
         }
     }
-    for step in 0..steps {
-        let free = matching.event_of.get(step).is_some_and(Option::is_none);
-        if free && !matching.fill_step(step, &mut vec![false; events.len()]) {
-            return None;
-        }
+    if !(0..steps).all(|step| matching.fill(step)) {
+        return None;
     }
     matching.event_of.into_iter().collect()
 }
@@ -65,6 +62,26 @@ impl<'a> Matching<'a> {
     /// Lets an event serve a step too; false if it cannot beside those that do.
     pub(super) fn place(&mut self, event: usize) -> bool {
         self.place_event(event, &mut vec![false; self.event_of.len()])
+    }
+
+    /// Lets some event serve a step too; false if none can beside those that do.
+    pub(super) fn fill(&mut self, step: usize) -> bool {
+        let is_free = self.event_of.get(step).is_some_and(Option::is_none);
+        !is_free || self.fill_step(step, &mut vec![false; self.step_of.len()])
+    }
+
+    /// Whether an event serves a step.
+    pub(super) fn is_placed(&self, event: usize) -> bool {
+        self.step_of.get(event).is_some_and(Option::is_some)
+    }
+
+    /// Lets an event serve the first step that it may, instead of the one that does.
+    pub(super) fn put(&mut self, event: usize) {
+        if let Some(step) = (0..self.event_of.len()).find(|step| self.fits(event, *step)) {
+            let holder = self.event_of.get(step).copied().flatten();
+            holder.and_then(|holder| self.step_of.get_mut(holder)).into_iter().for_each(|step| *step = None);
+            self.set(event, step);
+        }
     }
 
     /// For each step the event that serves it.
