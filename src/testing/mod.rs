@@ -57,7 +57,7 @@ pub mod oracle {
     pub use super::paths_oracle::paths;
     pub use super::pattern_oracle::pattern;
     pub use super::retention_oracle::retention;
-    pub use super::segment_oracle::{in_segment, members};
+    pub use super::segment_oracle::{in_segment, members, with_names};
     pub use super::sessions_oracle::sessions;
     pub use super::stages_oracle::{stages, transitions};
     pub use super::story::{holding, seen};
