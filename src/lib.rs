@@ -91,20 +91,21 @@ pub mod testing;
 pub use analysis::{
     Analysis, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
     CohortRetentionBuilder, CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer,
-    ConformanceReport, Count, Criterion, CustomerDeviation, Deviation, DeviationKind, DeviationTotal, DurationSummary,
-    Durations, Dwell, DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown,
-    FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome,
-    FunnelPeriod, FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES,
-    LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS,
-    LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, Matches, Members, MembersReport, Order,
-    OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant,
-    Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches,
-    PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort,
-    RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionSize,
-    SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
-    StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, Stickiness,
-    StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch,
-    TransitionCell, Transitions, TransitionsReport, ValueBands, Visit,
+    ConformanceReport, Count, Criterion, CustomerDeviation, CustomerMove, CustomerPhase, CustomerSession,
+    CustomerVisit, Deviation, DeviationKind, DeviationTotal, DurationSummary, Durations, Dwell, DwellBottleneck,
+    DwellCustomer, DwellEnd, DwellReport, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
+    FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
+    FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS,
+    LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS,
+    Lifecycle, LifecycleCustomer, LifecyclePeriod, LifecyclePhase, LifecycleReport, Matches, Members, MembersReport,
+    Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats,
+    PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer, PatternEvent, PatternMatch,
+    PatternMatches, PatternReport, Plan, Rate, RateDifference, Report, RetentionAverage, RetentionCell,
+    RetentionCohort, RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent,
+    SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod,
+    SessionsReport, StageCount, StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading,
+    StageTotal, Stickiness, StickinessCustomer, StickinessReport, StickinessRow, SurvivalPoint, SurvivalTime, Ties,
+    TimeBin, Touch, TransitionCell, TransitionCustomer, Transitions, TransitionsReport, ValueBands, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
@@ -118,7 +119,7 @@ pub use model::{
 };
 pub use rust_decimal::Decimal;
 
-pub use query::{Answer, CustomerMove, Journeys, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Query, Question};
+pub use query::{Answer, Journeys, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Query, Question};
 pub use store::{
     Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS,
     LIMIT_NAMED_SEGMENT_BYTES, LIMIT_NAMED_SEGMENTS, LoggedEvent, OpenReport, Problem, Progress, Receipt, Retention,

@@ -13,6 +13,7 @@ pub(crate) mod funnel;
 mod histogram;
 mod kept;
 mod lifecycle;
+mod listed;
 mod masks;
 mod members;
 mod membership;
@@ -45,14 +46,14 @@ pub use conformance::{
 };
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
-pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};
+pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBreakdown, FunnelBuilder,
     FunnelComparison, FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod,
     FunnelReport, FunnelStep, LIMIT_GROUPS, LIMIT_STEPS, Order, ServedEvent, Ties, Touch, ValueBands,
 };
 pub use histogram::TimeBin;
-pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
+pub use lifecycle::{CustomerPhase, Lifecycle, LifecycleCustomer, LifecyclePeriod, LifecyclePhase, LifecycleReport};
 pub use members::{Members, MembersReport};
 pub use membership::SegmentReading;
 pub use paths::{
@@ -72,10 +73,10 @@ pub(crate) use scope::BoundScope;
 pub use scope::Scope;
 pub use seam::{Analysis, Bound};
 pub use sessions::{
-    LIMIT_SESSION_TOUCHPOINTS, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder,
-    SessionsPeriod, SessionsReport,
+    CustomerSession, LIMIT_SESSION_TOUCHPOINTS, SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints,
+    Sessions, SessionsBuilder, SessionsPeriod, SessionsReport,
 };
 pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
 pub use stickiness::{LIMIT_STICKINESS_PERIODS, Stickiness, StickinessCustomer, StickinessReport, StickinessRow};
 pub use survival::{SurvivalPoint, SurvivalTime};
-pub use transitions::{StageTotal, TransitionCell, Transitions, TransitionsReport};
+pub use transitions::{CustomerMove, StageTotal, TransitionCell, TransitionCustomer, Transitions, TransitionsReport};

@@ -162,7 +162,7 @@ type AnyBySegment = BySegment<Plan>;
 type AnyBySegmentReport = BySegmentReport<Report>;
 
 impl Plan {
-    /// The same plan, listing the customers behind its numbers, if it can.
+    /// The same plan, listing the customers behind its numbers.
     #[must_use]
     pub fn list_customers(self) -> Self {
         match self {
@@ -175,7 +175,10 @@ impl Plan {
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
             Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
-            other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_) | Self::Sessions(_)) => other,
+            Self::Transitions(transitions) => Self::Transitions(transitions.list_customers()),
+            Self::Lifecycle(lifecycle) => Self::Lifecycle(lifecycle.list_customers()),
+            Self::Dwell(dwell) => Self::Dwell(dwell.list_customers()),
+            Self::Sessions(sessions) => Self::Sessions(sessions.list_customers()),
         }
     }
 }

@@ -392,7 +392,8 @@ pub(crate) fn any_retention(seed: u64) -> CohortRetention {
 /// A lifecycle by any period.
 pub(crate) fn any_lifecycle(seed: u64) -> Lifecycle {
     let mut rng = Rng::with_seed(seed ^ 0x11f);
-    Lifecycle::of(any_wanted(&mut rng), any_period(&mut rng)).unwrap()
+    let plan = Lifecycle::of(any_wanted(&mut rng), any_period(&mut rng)).unwrap();
+    if rng.bool() { plan.list_customers() } else { plan }
 }
 
 /// Stickiness in a few periods.
@@ -410,6 +411,9 @@ pub(crate) fn any_sessions(seed: u64) -> Sessions {
     let mut plan = Sessions::builder().gap(gap.max(TimeDelta::zero())).limit(rng.u32(1..4));
     if rng.bool() {
         plan = plan.every(any_period(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
     }
     plan.build().unwrap()
 }

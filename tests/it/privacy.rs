@@ -325,7 +325,7 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let retention = CohortRetention::of(about_a_person(), "view", journeylog::Period::HOUR).value().list_customers();
     shown.lock().unwrap().value("CohortRetentionBuilder", &retention);
     let retention = retention.build().unwrap();
-    let sessions = Sessions::builder().every(journeylog::Period::DAY);
+    let sessions = Sessions::builder().every(journeylog::Period::DAY).list_customers();
     shown.lock().unwrap().value("SessionsBuilder", &sessions);
     let at = |name| Condition::touchpoint(name).unwrap();
     let paths = Paths::of_groups([("person", about_a_person()), ("view", at("view"))])
@@ -351,12 +351,12 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         paths.build().unwrap().into(),
         Paths::of_channels().list_customers().build().unwrap().into(),
         Plan::from(funnel),
-        Transitions::of(JourneyModel::standard()).into(),
+        Transitions::of(JourneyModel::standard()).list_customers().into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
         retention.into(),
-        Dwell::of(JourneyModel::standard()).into(),
+        Dwell::of(JourneyModel::standard()).list_customers().into(),
         sessions.clone().build().unwrap().into(),
-        Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().into(),
+        Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().list_customers().into(),
         Stickiness::of(about_a_person(), journeylog::Period::MONTH, 1_000).unwrap().list_customers().into(),
         Members::of(&segment).list_customers().into(),
         Plan::BySegment(
