@@ -27,6 +27,7 @@ mod paths;
 mod pattern;
 mod privacy;
 mod profile;
+mod questions_page;
 mod retention;
 mod scope;
 mod segments;
