@@ -103,8 +103,8 @@ impl Store {
             }
             // It, and those that name it.
             segment.part(named, Some(name))?;
-            let naming = named.iter().filter(|(_, other)| other.names(|_| true));
-            naming.map(|(other, segment)| segment.part(named, Some(other)).map(drop)).collect::<Result<(), _>>()?;
+            let mut naming = named.iter().filter(|(_, other)| other.names(|_| true));
+            naming.try_for_each(|(other, segment)| segment.part(named, Some(other)).map(drop))?;
             Ok(())
         })
     }

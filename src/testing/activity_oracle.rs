@@ -96,13 +96,13 @@ pub fn lifecycle(events: &[Event], plan: &Lifecycle, model: &JourneyModel, scope
             dormant: count(&is_dormant),
         });
         for (one, phases) in everyone.iter().zip(&mut phases) {
-            let each: [(&dyn Fn(&Active) -> bool, LifecyclePhase); 4] = [
-                (&is_new, LifecyclePhase::New),
-                (&is_returning, LifecyclePhase::Returning),
-                (&is_resurrected, LifecyclePhase::Resurrected),
-                (&is_dormant, LifecyclePhase::Dormant),
+            let each = [
+                (is_new(one), LifecyclePhase::New),
+                (is_returning(one), LifecyclePhase::Returning),
+                (is_resurrected(one), LifecyclePhase::Resurrected),
+                (is_dormant(one), LifecyclePhase::Dormant),
             ];
-            let here = each.into_iter().filter(|(is, _)| is(one));
+            let here = each.into_iter().filter(|(is, _)| *is);
             phases.extend(here.map(|(_, phase)| CustomerPhase { period: start, phase }));
         }
     }

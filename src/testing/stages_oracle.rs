@@ -103,7 +103,7 @@ pub fn transitions(events: &[Event], model: &JourneyModel, scope: &Scope) -> Tra
         to: names[m.to].clone(),
         at: moment(m.at),
         kind: kind(m.from, m.to),
-        dwell: m.dwell.map(|micros| length(micros)),
+        dwell: m.dwell.map(length),
     };
     let stage =
         |story: &[Told<'_>], until: &dyn Fn(i64) -> bool| current(story, until).map(|(stage, _)| names[stage].clone());
