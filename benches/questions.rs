@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
     BySegment, CohortRetention, Conformance, Durability, Dwell, Funnel, JourneyModel, Lifecycle, Members, Paths,
-    Pattern, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions,
-    Transitions, testing::World,
+    Pattern, PatternConformance, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store,
+    StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -53,6 +53,9 @@ fn questions(c: &mut Criterion) {
         let pattern = PatternMatches::of(pattern.build().unwrap());
         group.bench_function(id("pattern"), |b| b.iter(|| black_box(store.query().run(&pattern).unwrap())));
         let conformance = Conformance::of(JourneyModel::standard()).build().unwrap();
+        let chain = Pattern::starting_with("product_view").then("add_to_cart").then("purchase").build().unwrap();
+        let chain = PatternConformance::to(chain).unwrap();
+        group.bench_function(id("pattern_conformance"), |b| b.iter(|| black_box(store.query().run(&chain).unwrap())));
         group.bench_function(id("conformance"), |b| b.iter(|| black_box(store.query().run(&conformance).unwrap())));
         let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
         let members = Members::of(&abandoned);

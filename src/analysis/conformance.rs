@@ -30,7 +30,7 @@ pub enum DeviationKind {
 }
 
 impl DeviationKind {
-    const ALL: [Self; 4] = [Self::Skipped, Self::Repeated, Self::OutOfOrder, Self::Unexpected];
+    pub(super) const ALL: [Self; 4] = [Self::Skipped, Self::Repeated, Self::OutOfOrder, Self::Unexpected];
 }
 
 impl fmt::Display for DeviationKind {
@@ -95,8 +95,8 @@ impl fmt::Display for DeviationKind {
 ///
 /// # Compared with
 /// Process mining replays journeys on a net and measures "fitness" as the share of tokens, or of an alignment's cost, that is
-/// right; here it is the share of customers, and deviations are those of the moves as they were made. Whether a journey holds a
-/// designed sequence of events is asked of [`PatternMatches`](crate::PatternMatches).
+/// right; here it is the share of customers, and deviations are those of the moves as they were made. A sequence of events as the
+/// design is asked of [`PatternConformance`](crate::PatternConformance).
 ///
 /// # Literature
 /// A. Rozinat and W. M. P. van der Aalst (2008), "Conformance checking of processes based on monitoring real behavior"; J. Carmona and

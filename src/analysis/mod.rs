@@ -21,6 +21,7 @@ mod numbers;
 mod over_time;
 mod paths;
 mod pattern;
+mod pattern_conformance;
 mod picking;
 mod pieces;
 mod plan;
@@ -62,6 +63,10 @@ pub use paths::{
     PathsReport,
 };
 pub use pattern::{PatternCustomer, PatternEvent, PatternMatch, PatternMatches, PatternReport};
+pub use pattern_conformance::{
+    CustomerStepDeviation, DesignedStep, PatternConformance, PatternConformanceCustomer, PatternConformanceReport,
+    StepDeviation,
+};
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub use retention::{

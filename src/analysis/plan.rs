@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Analysis, Binder, Bound, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
     ConformanceReport, Dwell, DwellReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, Members, MembersReport,
-    Paths, PathsReport, PatternMatches, PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport,
-    Stickiness, StickinessReport, Transitions, TransitionsReport,
+    Paths, PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions,
+    SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -21,7 +21,7 @@ macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
-        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
+        /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`, `{"pattern_conformance":{"steps":[..]}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -152,6 +152,8 @@ any_plan! {
     Pattern(PatternMatches, PatternReport),
     /// How far journeys are as they were designed.
     Conformance(Conformance, ConformanceReport),
+    /// How far journeys are a designed sequence of events.
+    PatternConformance(PatternConformance, PatternConformanceReport),
     /// How many customers are in a segment, and who.
     Segment(Members, MembersReport),
     /// Another plan, asked of each of some segments.
@@ -172,6 +174,7 @@ impl Plan {
             Self::Paths(paths) => Self::Paths(paths.list_customers()),
             Self::Pattern(pattern) => Self::Pattern(pattern.list_customers()),
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
+            Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
             Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),

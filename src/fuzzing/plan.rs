@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{
     Answer, CohortRetentionReport, ConformanceReport, Event, JourneyModel, Journeys, LifecycleReport, MembersReport,
-    PathsReport, PatternReport, Period, Plan, Question, Report, Segment, SessionsReport, StageCountsReport,
-    StickinessReport, TransitionsReport,
+    PathsReport, PatternConformanceReport, PatternReport, Period, Plan, Question, Report, Segment, SessionsReport,
+    StageCountsReport, StickinessReport, TransitionsReport,
     testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
@@ -130,6 +130,13 @@ fn check(events: &[Event], answer: &Answer) {
         }
         (Plan::Conformance(conformance), Report::Conformance(report)) => {
             agrees::<ConformanceReport>(&oracle::conformance(events, conformance, &model, scope), report);
+        }
+        (Plan::PatternConformance(plan), Report::PatternConformance(report)) => {
+            // It tries all ways in which events can be put to steps.
+            if report.steps.len() <= 4 {
+                let expected = oracle::pattern_conformance(events, plan, &model, scope);
+                agrees::<PatternConformanceReport>(&expected, report);
+            }
         }
         (Plan::Segment(members), Report::Segment(report)) => {
             agrees::<MembersReport>(&oracle::members(events, members, &model, scope), report);

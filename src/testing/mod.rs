@@ -34,6 +34,7 @@ mod funnel_oracle;
 mod identity_oracle;
 mod laws;
 mod paths_oracle;
+mod pattern_conformance_oracle;
 mod pattern_oracle;
 mod retention_oracle;
 mod segment_oracle;
@@ -55,6 +56,7 @@ pub mod oracle {
     pub use super::funnel_oracle::{FunnelTruth, funnel};
     pub use super::identity_oracle::{customers, resolve};
     pub use super::paths_oracle::paths;
+    pub use super::pattern_conformance_oracle::pattern_conformance;
     pub use super::pattern_oracle::pattern;
     pub use super::retention_oracle::retention;
     pub use super::segment_oracle::{in_segment, members, with_names};

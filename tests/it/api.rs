@@ -4,8 +4,9 @@ use journeylog::{
     Answer, Breakdown, BySegment, BySegmentReport, CohortRetention, CohortRetentionReport, Conformance,
     ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Funnel, FunnelReport, InvalidPlan, InvalidValue,
     JourneyModel, Journeys, Lifecycle, LifecycleReport, Members, MembersReport, Names, Paths, PathsReport, Pattern,
-    PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport,
-    Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
+    PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Query, Question, Receipt, Report,
+    Segment, Segments, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store,
+    StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -25,7 +26,7 @@ fn handles_and_values_cross_threads() {
     crosses::<(CohortRetention, CohortRetentionReport)>();
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
-    crosses::<(Conformance, ConformanceReport)>();
+    crosses::<(Conformance, ConformanceReport, PatternConformance, PatternConformanceReport)>();
     crosses::<(Paths, PathsReport, Pattern, PatternMatches, PatternReport)>();
     crosses::<(Segment, Segments, Members, MembersReport)>();
     crosses::<(BySegment<Funnel>, BySegmentReport<Report>)>();

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit, CohortRetention, Condition, Conformance, Count,
     Currency, CustomerId, Decimal, Event, EventBuilder, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
-    Lifecycle, Matches, Members, Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Segments,
-    Seq, Sessions, Stickiness, Ties, Touch, Zone,
+    Lifecycle, Matches, Members, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period, PropertyValue,
+    Scope, Segments, Seq, Sessions, Stickiness, Ties, Touch, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -501,6 +501,20 @@ pub(crate) fn any_conformance(seed: u64) -> Conformance {
         plan = plan.list_customers();
     }
     plan.build().unwrap()
+}
+
+/// Conformance to a chain of a few steps, some of which the same events meet.
+pub(crate) fn any_pattern_conformance(seed: u64) -> PatternConformance {
+    let mut rng = Rng::with_seed(seed ^ 0xc4a);
+    let mut pattern = Pattern::starting_with(any_wanted(&mut rng));
+    for _ in 0..rng.usize(..4) {
+        pattern = pattern.then(any_wanted(&mut rng));
+    }
+    let mut plan = PatternConformance::to(pattern.build().unwrap()).unwrap();
+    if rng.bool() {
+        plan = plan.unexpected(any_wanted(&mut rng)).unwrap();
+    }
+    if rng.bool() { plan.list_customers() } else { plan }
 }
 
 /// Any segment, its customers listed or not.

@@ -247,6 +247,7 @@ fn customers_that_are_listed_take_of_this_memory() {
         {"lifecycle":{"activity":{"all":[]},"period":"day"}}, {"stickiness":{"activity":{"all":[]},"period":"day","of":3}},
         {"transitions":{}}, {"dwell":{}}, {"sessions":{}}, {"stages":{}}, {"conformance":{}}, {"paths":{}},
         {"segment":{"of":{"did":{"touchpoint":"purchase"}}}}, {"pattern":{"steps":[{"when":{"touchpoint":"purchase"}}]}},
+        {"pattern_conformance":{"steps":[{"when":{"touchpoint":"purchase"}}]}},
         {"retention":{"start":{"all":[]},"return":{"all":[]},"period":"day"}}
     ]"#;
     for mut question in Question::read(text).unwrap() {
@@ -260,7 +261,7 @@ fn customers_that_are_listed_take_of_this_memory() {
         assert!(unlisted.is_ok(), "{question:?} {unlisted:?}");
         question.plan = question.plan.list_customers();
         let refused = query.ask(std::slice::from_ref(&question)).map(drop);
-        assert!(refused.as_ref().is_err_and(|e| e.is_limit()), "{question:?} {refused:?}");
+        assert!(refused.as_ref().is_err_and(journeylog::Error::is_limit), "{question:?} {refused:?}");
         let listed = journeys.query().ask(std::slice::from_ref(&question)).unwrap();
         assert!(serde_json::to_string(&listed[0]).unwrap().contains("c999"), "{question:?}");
     }

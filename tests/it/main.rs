@@ -25,6 +25,7 @@ mod laws;
 mod limits;
 mod paths;
 mod pattern;
+mod pattern_conformance;
 mod privacy;
 mod profile;
 mod questions_page;

@@ -11,9 +11,9 @@ use std::{
 use journeylog::{
     Analysis, Binder, Bound, Breakdown, BySegment, Channel, CohortRetention, Comparison, Condition, Conformance,
     CustomerId, Dwell, Error, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, InvalidValue, Journey,
-    JourneyModel, Journeys, Lifecycle, Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue,
-    Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables,
-    Touchpoint, Transitions, Verify, Window, export,
+    JourneyModel, Journeys, Lifecycle, Members, Money, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches,
+    Plan, PropertyValue, Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName,
+    Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -242,6 +242,7 @@ fn choices(shown: &mut Shown) {
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
     shown.value("PatternFollows", &journeylog::PatternFollows::Then);
     shown.value("DeviationKind", &journeylog::DeviationKind::Skipped);
+    shown.value("LifecyclePhase", &journeylog::LifecyclePhase::New);
     shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
     shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
     shown.value("PathDirection", &journeylog::PathDirection::Forward);
@@ -347,6 +348,11 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let segment = segment.build().unwrap();
     let plans = [
         conformance.build().unwrap().into(),
+        PatternConformance::to(Pattern::starting_with("view").then(about_a_person()).build().unwrap())
+            .and_then(|plan| plan.unexpected(about_a_person()))
+            .unwrap()
+            .list_customers()
+            .into(),
         PatternMatches::of(pattern).list_customers().into(),
         paths.build().unwrap().into(),
         Paths::of_channels().list_customers().build().unwrap().into(),
