@@ -7,8 +7,9 @@ use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
     Attribution, AttributionBy, BySegment, CohortRetention, Condition, Conformance, Durability, Dwell, Experience,
-    ExperienceBy, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternMatches, Period,
-    Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
+    ExperienceBy, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance,
+    PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions,
+    testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -60,6 +61,9 @@ fn questions(c: &mut Criterion) {
         let pattern = PatternMatches::of(pattern.build().unwrap());
         group.bench_function(id("pattern"), |b| b.iter(|| black_box(store.query().run(&pattern).unwrap())));
         let conformance = Conformance::of(JourneyModel::standard()).build().unwrap();
+        let chain = Pattern::starting_with("product_view").then("add_to_cart").then("purchase").build().unwrap();
+        let chain = PatternConformance::to(chain).unwrap();
+        group.bench_function(id("pattern_conformance"), |b| b.iter(|| black_box(store.query().run(&chain).unwrap())));
         group.bench_function(id("conformance"), |b| b.iter(|| black_box(store.query().run(&conformance).unwrap())));
         let visits = ["ad_click", "email_open", "home"].map(|name| Condition::touchpoint(name).unwrap());
         let attribution = Attribution::of("purchase", Condition::Any(visits.into())).within(TimeDelta::days(30));

@@ -28,7 +28,7 @@ struct Args {
     /// Prints each answer as one line of JSON, with the plan it answers.
     #[arg(long)]
     json: bool,
-    /// Lists the customers behind the numbers, where the plan can.
+    /// Lists the customers behind the numbers.
     #[arg(long)]
     customers: bool,
     /// Threads to use [default: one per core]. The answer is the same for any number.

@@ -94,23 +94,26 @@ pub use analysis::{
     AttributionModel, AttributionMove, AttributionMoveTo, AttributionReport, AttributionRow, AttributionUntouched,
     BgNbd, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
     CohortRetentionBuilder, CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer,
-    ConformanceReport, Count, Criterion, CustomerDeviation, CustomerLifetime, Deviation, DeviationKind, DeviationTotal,
-    DurationSummary, Durations, Dwell, DwellBottleneck, DwellEnd, DwellReport, Exclusion, ExclusionEffect,
-    ExpectedValue, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport,
-    ExperienceRow, Funnel, FunnelBottleneck, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer,
-    FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, GammaGamma,
-    HistoricValue, LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS,
-    LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS,
-    LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecyclePeriod, LifecycleReport, LifetimeValue,
-    LifetimeValueBuilder, LifetimeValueReport, LifetimeWarning, Matches, Members, MembersReport, Optimum, Order,
-    OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant,
-    Paths, PathsBuilder, PathsOf, PathsReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches,
+    ConformanceReport, Count, Criterion, CustomerDeviation, CustomerLifetime, CustomerMove, CustomerPhase,
+    CustomerSession, CustomerStepDeviation, CustomerVisit, DesignedStep, Deviation, DeviationKind, DeviationTotal,
+    DurationSummary, Durations, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, Exclusion,
+    ExclusionEffect, ExpectedValue, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy,
+    ExperienceReport, ExperienceRow, Funnel, FunnelBottleneck, FunnelBreakdown, FunnelBuilder, FunnelComparison,
+    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep,
+    GammaGamma, HistoricValue, LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH,
+    LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS,
+    LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecycleCustomer, LifecyclePeriod,
+    LifecyclePhase, LifecycleReport, LifetimeValue, LifetimeValueBuilder, LifetimeValueReport, LifetimeWarning,
+    Matches, Members, MembersReport, Optimum, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink,
+    PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternConformance,
+    PatternConformanceCustomer, PatternConformanceReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches,
     PatternReport, Plan, Preset, PurchaseFit, PurchaseHistory, Rate, RateDifference, Report, RetentionAverage,
     RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments,
-    ServedEvent, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod,
-    SessionsReport, StageCount, StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading,
-    StageTotal, Stickiness, StickinessCustomer, StickinessReport, StickinessRow, SurveyScore, SurvivalPoint,
-    SurvivalTime, Ties, TimeBin, Touch, TransitionCell, Transitions, TransitionsReport, ValueBands, ValueFit, Visit,
+    ServedEvent, SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder,
+    SessionsPeriod, SessionsReport, StageCount, StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment,
+    StageReading, StageTotal, StepDeviation, Stickiness, StickinessCustomer, StickinessReport, StickinessRow,
+    SurveyScore, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch, TransitionCell, TransitionCustomer, Transitions,
+    TransitionsReport, ValueBands, ValueFit, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
@@ -124,7 +127,7 @@ pub use model::{
 };
 pub use rust_decimal::Decimal;
 
-pub use query::{Answer, CustomerMove, Journeys, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Query, Question};
+pub use query::{Answer, Journeys, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Query, Question};
 pub use store::{
     Backup, Customer, Durability, Erasure, JourneyEvent, LIMIT_BATCH_BYTES, LIMIT_BATCH_EVENTS,
     LIMIT_NAMED_SEGMENT_BYTES, LIMIT_NAMED_SEGMENTS, LoggedEvent, OpenReport, Problem, Progress, Receipt, Retention,

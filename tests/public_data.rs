@@ -1,7 +1,8 @@
 //! Public data with answers that others worked out, through the `import` and `query` examples.
 //!
-//! The data stands in the folder that the environment variable `JOURNEYLOG_DATA` names. The test is not part of plain
-//! `cargo test`: run `cargo build --examples && cargo test --test public_data`.
+//! The data stands in the folder that the environment variable `JOURNEYLOG_DATA` names, and `JOURNEYLOG_PYTHON` names a Python that
+//! has what `tests/requirements.txt` lists. The test is not part of plain `cargo test`: run
+//! `cargo build --examples && cargo test --test public_data`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::float_cmp, missing_docs)]
 
@@ -312,12 +313,15 @@ fn the_six_conversions_of_the_fractribution_example() {
     }
 }
 
-/// The interpreter that has the packages of `tests/requirements.txt`.
-fn python() -> Command {
+/// A script, run with the Python that has what `tests/requirements.txt` names.
+fn script(name: &str, arguments: &[&str]) -> Value {
     let Some(python) = env::var_os("JOURNEYLOG_PYTHON") else {
-        panic!("JOURNEYLOG_PYTHON is not set: it names a Python that has the packages of tests/requirements.txt");
+        panic!("JOURNEYLOG_PYTHON is not set: it names a Python that has what tests/requirements.txt lists");
     };
-    Command::new(python)
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    let ran = Command::new(&python).arg(script).args(arguments).output();
+    let ran: Ran = ran.unwrap_or_else(|e| panic!("JOURNEYLOG_PYTHON, {}: {e}", python.display())).into();
+    serde_json::from_str(&ran.well().out).unwrap()
 }
 
 #[test]
@@ -335,9 +339,7 @@ fn campaigns_of_the_complete_journey_against_duckdb() {
             "by": {"property": "campaign"}, "within": "60d", "half_life": "14d",
         }});
         let found = report(&store, &plan.to_string());
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attribution.py");
-        let script: Ran = python().arg(script).arg(&file).arg(kind).output().unwrap().into();
-        let expected: Value = serde_json::from_str(&script.well().out).unwrap();
+        let expected = script("attribution.py", &[file.to_str().unwrap(), kind]);
         let counts = serde_json::json!([found["conversions"], found["without_touch"]["conversions"]]);
         assert_eq!(expected["counts"], counts, "{kind}");
         let expected: BTreeMap<String, Vec<[f64; 2]>> = serde_json::from_value(expected["campaigns"].clone()).unwrap();
@@ -353,4 +355,96 @@ fn campaigns_of_the_complete_journey_against_duckdb() {
             }
         }
     }
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
+    value[key].as_array().unwrap()
+}
+
+/// Everything that can be said in another tool's SQL, compared number by number.
+#[test]
+fn answers_of_another_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let file = data("simple_shop.csv.gz");
+    import(&store, &file, &SHOP);
+    let expected = script("peers.py", &[file.to_str().unwrap()]);
+    let model: Value = serde_json::from_str(include_str!("data/shop_model.json")).unwrap();
+    let of_model = |plan: &str| format!(r#"{{"{plan}":{{}},"model":{}}}"#, model["model"]);
+
+    let buying = ["catalog", "cart", "delivery_choice", "payment_choice", "payment_done"];
+    for (window, expected) in [None, Some("60s"), Some("20s")].into_iter().zip(list(&expected, "funnel")) {
+        assert_eq!(serde_json::json!(funnel(&store, &buying, window, &[])), *expected, "{window:?}");
+    }
+
+    let found = report(&store, &of_model("transitions"));
+    let made = list(&found, "cells").iter().filter(|cell| cell["count"] != 0);
+    let name = |cell: &Value| format!("{}>{}", cell["from"].as_str().unwrap_or("start"), cell["to"].as_str().unwrap());
+    let moves: serde_json::Map<_, _> =
+        made.map(|cell| (name(cell), serde_json::json!([cell["count"], cell["customers"]]))).collect();
+    assert_eq!(Value::from(moves), expected["moves"]);
+    let now = list(&found, "stages").iter();
+    let now: serde_json::Map<_, _> =
+        now.map(|stage| (stage["stage"].as_str().unwrap().to_owned(), stage["here_now"].clone())).collect();
+    assert_eq!(Value::from(now), expected["now"]);
+
+    for stage in list(&report(&store, &of_model("dwell")), "stages") {
+        let micros = stage["median"]["seconds"].as_f64().map(|seconds| (seconds * 1e6).round());
+        // Lengths may be counted in buckets, and are then as much shorter as the report says.
+        let expected = expected["dwell"][stage["stage"].as_str().unwrap()].as_f64();
+        let shorter = 1.0 - stage["relative_error"].as_f64().unwrap();
+        assert!(micros <= expected && micros >= expected.map(|most| most * shorter), "{expected:?} {stage}");
+        assert_eq!(stage["relative_error"], 0.0, "{stage}");
+    }
+
+    let plan =
+        r#"{"retention":{"start":{"all":[]},"return":{"all":[]},"period":"month","periods":6,"cohorts":"first_ever"}}"#;
+    let mut retention = Vec::new();
+    for cohort in list(&report(&store, plan), "cohorts") {
+        for (column, cell) in list(cohort, "cells").iter().enumerate().filter(|(_, cell)| cell["customers"] != 0) {
+            retention.push(serde_json::json!([cohort["period"].as_str().unwrap()[..10], column, cell["customers"]]));
+        }
+    }
+    assert_eq!(Value::from(retention), expected["retention"]);
+
+    let found = report(&store, r#"{"lifecycle":{"activity":{"all":[]},"period":"month"}}"#);
+    let phases = |row: &Value| {
+        let [new, returning, resurrected, dormant] =
+            ["new", "returning", "resurrected", "dormant"].map(|key| &row[key]);
+        serde_json::json!([row["period"].as_str().unwrap()[..10], new, returning, resurrected, dormant])
+    };
+    assert_eq!(list(&found, "periods").iter().map(phases).collect::<Value>(), expected["lifecycle"]);
+
+    let found = report(&store, r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":28}}"#);
+    let active = list(&found, "rows").iter().filter(|row| row["exactly"]["some"] != 0);
+    let days: serde_json::Map<_, _> =
+        active.map(|row| (row["periods"].to_string(), row["exactly"]["some"].clone())).collect();
+    assert_eq!(Value::from(days), expected["stickiness"]);
+
+    let found = report(&store, r#"{"sessions":{"gap":"30m","every":"month"}}"#);
+    let all = ["sessions", "customers", "events"].map(|key| &found[key]);
+    let [sessions, customers, events] = all;
+    let all = serde_json::json!([sessions, customers, events, found["bounced"]["some"], found["open"]]);
+    assert_eq!(all, expected["sessions"]);
+    let month = |row: &Value| {
+        let period = &row["period"].as_str().unwrap()[..10];
+        serde_json::json!([period, row["sessions"], row["customers"], row["events"]])
+    };
+    assert_eq!(list(&found, "over_time").iter().map(month).collect::<Value>(), expected["sessions_by_month"]);
+
+    let found = report(&store, r#"{"paths":{"gap":"30m","depth":3,"variants":100}}"#);
+    let path = |one: &Value| {
+        let steps: Vec<_> = list(one, "steps").iter().map(|step| step.as_str().unwrap()).collect();
+        (steps.join(" > "), serde_json::json!([one["paths"]["some"], one["customers"]]))
+    };
+    let paths: serde_json::Map<_, _> = list(&found, "variants").iter().map(path).collect();
+    assert_eq!(Value::from(paths), expected["paths"]);
+
+    let plan =
+        r#"{"segment":{"of":{"did":{"touchpoint":"cart"},"then_not":{"touchpoint":"payment_done"},"within":"3d"}}}"#;
+    assert_eq!(report(&store, plan)["members"]["some"], expected["segment"][0]);
+
+    let plan = r#"{"pattern":{"steps":[{"when":{"touchpoint":"catalog"}},{"when":{"touchpoint":"cart"},"follows":"directly"}],"within":"10s"}}"#;
+    let found = report(&store, plan);
+    assert_eq!(serde_json::json!([found["matched"]["some"], found["matches"]]), expected["pattern"]);
 }

@@ -14,7 +14,9 @@ use super::{
 use crate::{
     error::InvalidPlan,
     journey::{Identities, Journey, Matched, NameKind, Names, Needs, PropertyNo, ReservedNumbers},
-    model::{Comparison, Condition, JourneyModel, Micros, Segment, SegmentPart, SegmentRef, StageName, nanos},
+    model::{
+        Comparison, Condition, JourneyModel, Micros, Segment, SegmentPart, SegmentRef, StageName, find_named, nanos,
+    },
 };
 
 /// What a plan asks for while it is bound: conditions, stages and columns, to be read from the events of one store.
@@ -221,22 +223,22 @@ impl<'a> Binder<'a> {
     /// scope's filter and range say.
     ///
     /// # Errors
-    /// [`InvalidPlan`] if no segment is stored under that name, or if it names a stage that the question's model does not have.
+    /// [`InvalidPlan`] if no segment is stored under that name, or under one that it names, if it is too large with what its
+    /// names stand for, or if it names a stage that the question's model does not have.
     pub fn segment(&mut self, segment: &SegmentRef) -> Result<SegmentReading, InvalidPlan> {
-        let segment = match segment {
-            SegmentRef::Is(segment) => segment,
-            SegmentRef::Named(name) => self.stored.get(name).ok_or_else(|| {
-                let known = self.stored.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                let known = if known.is_empty() { "there is none".to_owned() } else { format!("there are {known}") };
-                InvalidPlan::new("segment", format!("no segment is stored under the name {name} ({known})"))
-            })?,
+        let (name, segment) = match segment {
+            SegmentRef::Is(segment) => (None, segment),
+            SegmentRef::Named(name) => {
+                let (name, segment) = find_named("segment", name, self.stored)?;
+                (Some(name), segment)
+            }
         };
         let known = &self.reader.memberships.segments;
         if let Some(place) = known.iter().position(|(known, _)| known == segment) {
             return Ok(SegmentReading(place));
         }
         self.need_to_pick();
-        let node = self.segment_node(&segment.part()?)?;
+        let node = self.segment_node(&segment.part(self.stored, name)?)?;
         let known = &mut self.reader.memberships.segments;
         known.push((segment.clone(), node));
         Ok(SegmentReading(known.len() - 1))

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading};
+use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, listed::by_id};
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
@@ -30,7 +30,7 @@ pub enum DeviationKind {
 }
 
 impl DeviationKind {
-    const ALL: [Self; 4] = [Self::Skipped, Self::Repeated, Self::OutOfOrder, Self::Unexpected];
+    pub(super) const ALL: [Self; 4] = [Self::Skipped, Self::Repeated, Self::OutOfOrder, Self::Unexpected];
 }
 
 impl fmt::Display for DeviationKind {
@@ -95,8 +95,8 @@ impl fmt::Display for DeviationKind {
 ///
 /// # Compared with
 /// Process mining replays journeys on a net and measures "fitness" as the share of tokens, or of an alignment's cost, that is
-/// right; here it is the share of customers, and deviations are those of the moves as they were made. Whether a journey holds a
-/// designed sequence of events is asked of [`PatternMatches`](crate::PatternMatches).
+/// right; here it is the share of customers, and deviations are those of the moves as they were made. A sequence of events as the
+/// design is asked of [`PatternConformance`](crate::PatternConformance).
 ///
 /// # Literature
 /// A. Rozinat and W. M. P. van der Aalst (2008), "Conformance checking of processes based on monitoring real behavior"; J. Carmona and
@@ -401,27 +401,23 @@ impl Bound for BoundConformance {
             moves: state.moves,
             by_kind,
             deviations,
-            listed: self.lists_customers.then(|| self.listed(&state.listed, names)).transpose()?,
+            listed: self.lists_customers.then(|| self.listed(state.listed, names)),
         })
     }
 }
 
 impl BoundConformance {
     /// The customers by id.
-    fn listed(&self, customers: &[Listed], names: &Names) -> Result<Vec<ConformanceCustomer>> {
+    fn listed(&self, customers: Vec<Listed>, names: &Names) -> Vec<ConformanceCustomer> {
         let deviation = |&(cell, at): &Deviating| {
             let (kind, from, to) = self.of_cell(cell)?;
             Some(CustomerDeviation { kind, from, to, at: at.to_datetime() })
         };
-        let mut listed = Vec::with_capacity(customers.len());
-        for one in customers {
-            listed.push(ConformanceCustomer {
-                customer: CustomerId::new(names.customer(one.customer))?,
-                deviations: one.deviations.iter().filter_map(deviation).collect(),
-            });
-        }
-        listed.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
-        Ok(listed)
+        let found = customers.into_iter().map(|one| (one.customer, one.deviations));
+        by_id(found, names, |customer, deviations| ConformanceCustomer {
+            customer,
+            deviations: deviations.iter().filter_map(deviation).collect(),
+        })
     }
 }
 

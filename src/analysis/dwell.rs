@@ -2,16 +2,19 @@
 
 use std::{cmp::Reverse, fmt};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, RateDifference, StageReading, SurvivalPoint,
-    SurvivalTime, survival::Survival,
+    SurvivalTime,
+    listed::{by_id, of_each, when},
+    survival::Survival,
 };
 use crate::{
     error::{InvalidPlan, Result},
-    journey::{Journey, Names},
-    model::{JourneyModel, MoveKind, StageName},
+    journey::{CustomerNo, Journey, Names},
+    model::{CustomerId, JourneyModel, Micros, MoveKind, StageName},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -66,7 +69,7 @@ use crate::{
 /// # Cost
 /// Time: one look at each visit. Memory: the lengths of visits, those that ended and those still open, for each stage. Up to 16,384
 /// of a kind they are exact; beyond that both kinds of the stage are counted in buckets, and every length is taken to be as
-/// much as one part in 1,024 shorter than it is (`relative_error`).
+/// much as one part in 1,024 shorter than it is (`relative_error`). If customers are listed, their visits too.
 ///
 /// # Compared with
 /// It is `survfit` of R with `conf.type = "log-log"`, and `KaplanMeierFitter` of lifelines. R gives no interval where S is 0.
@@ -82,17 +85,25 @@ pub struct Dwell {
     /// The model; `None` for that of the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<JourneyModel>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    customers: bool,
 }
 
 impl Dwell {
     /// In the stages of a model.
     pub fn of(model: JourneyModel) -> Self {
-        Self { model: Some(model) }
+        Self { model: Some(model), customers: false }
     }
 
     /// In the stages of the model that the question names, else of the standard one.
     pub fn of_question() -> Self {
-        Self { model: None }
+        Self { model: None, customers: false }
+    }
+
+    /// Lists the customers with their visits.
+    pub fn list_customers(mut self) -> Self {
+        self.customers = true;
+        self
     }
 }
 
@@ -101,7 +112,12 @@ impl Analysis for Dwell {
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundDwell, InvalidPlan> {
         let model = self.model.clone().unwrap_or_else(|| binder.model().clone());
-        Ok(BoundDwell { reading: binder.stages(&model), scope: binder.scope().clone(), model })
+        Ok(BoundDwell {
+            reading: binder.stages(&model),
+            scope: binder.scope().clone(),
+            lists_customers: self.customers,
+            model,
+        })
     }
 }
 
@@ -111,12 +127,24 @@ pub struct BoundDwell {
     model: JourneyModel,
     reading: StageReading,
     scope: BoundScope,
+    lists_customers: bool,
 }
 
 /// What is counted, for each stage.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DwellState {
     stages: Vec<StageState>,
+    /// Each customer's in order.
+    listed: Vec<(CustomerNo, Stay)>,
+}
+
+/// A visit that counts.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Stay {
+    stage: usize,
+    since: Micros,
+    /// When it ended, and to which stage the customer went.
+    end: Option<(Micros, usize)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,7 +165,7 @@ impl Bound for BoundDwell {
         let stages = self.model.stages().len();
         let stage =
             || StageState { departed: Durations::default(), still_here: Durations::default(), ends: vec![0; stages] };
-        DwellState { stages: (0..stages).map(|_| stage()).collect() }
+        DwellState { stages: (0..stages).map(|_| stage()).collect(), listed: Vec::new() }
     }
 
     fn visit(&self, state: &mut DwellState, journey: &Journey<'_>) {
@@ -153,6 +181,10 @@ impl Bound for BoundDwell {
                 }
                 None => stage.still_here.add_between(visit.since, self.scope.end),
             }
+            if self.lists_customers {
+                let end = visits.peek().map(|next| (next.since, next.stage));
+                state.listed.push((journey.customer(), Stay { stage: visit.stage, since: visit.since, end }));
+            }
         }
     }
 
@@ -162,14 +194,16 @@ impl Bound for BoundDwell {
             here.still_here.merge(there.still_here);
             here.ends.iter_mut().zip(there.ends).for_each(|(here, there)| *here += there);
         }
+        state.listed.extend(other.listed);
     }
 
     fn size(&self, state: &DwellState) -> usize {
         let lengths = |stage: &StageState| stage.departed.size() + stage.still_here.size() + stage.ends.len() * 8;
-        state.stages.iter().map(|stage| size_of::<StageState>() + lengths(stage)).sum()
+        let listed = state.listed.len() * size_of::<(CustomerNo, Stay)>();
+        state.stages.iter().map(|stage| size_of::<StageState>() + lengths(stage)).sum::<usize>() + listed
     }
 
-    fn finish(&self, state: DwellState, _: &Names) -> Result<DwellReport> {
+    fn finish(&self, state: DwellState, names: &Names) -> Result<DwellReport> {
         let waited: Vec<_> = state.stages.iter().map(|stage| stage.still_here.summary()).collect();
         let departed: Vec<u64> = state.stages.iter().map(|stage| stage.ends.iter().sum()).collect();
         let waiting: Vec<u64> = waited.iter().map(|waited| waited.map_or(0, |waited| waited.count)).collect();
@@ -200,11 +234,29 @@ impl Bound for BoundDwell {
             bottlenecks.push(DwellBottleneck { stage: name.clone(), waiting, waited, went_on, others, difference });
         }
         bottlenecks.sort_by_key(|bottleneck| Reverse(bottleneck.waiting));
-        Ok(DwellReport { model: self.model.name().to_owned(), stages, bottlenecks })
+        let customers = self.lists_customers.then(|| self.listed(&state.listed, names));
+        Ok(DwellReport { model: self.model.name().to_owned(), stages, bottlenecks, customers })
     }
 }
 
 impl BoundDwell {
+    /// The customers by id.
+    fn listed(&self, found: &[(CustomerNo, Stay)], names: &Names) -> Vec<DwellCustomer> {
+        let name = |stage: usize| self.model.stages().get(stage).cloned();
+        let visit = |(_, stay): &(CustomerNo, Stay)| {
+            Some(CustomerVisit {
+                stage: name(stay.stage)?,
+                since: stay.since.to_datetime(),
+                until: stay.end.map(|(at, _)| at.to_datetime()),
+                to: stay.end.and_then(|(_, to)| name(to)),
+            })
+        };
+        by_id(of_each(found), names, |customer, rows| DwellCustomer {
+            customer,
+            visits: rows.iter().filter_map(visit).collect(),
+        })
+    }
+
     /// How the visits to one stage ended.
     fn ends(&self, from: usize, counts: &[u64], visits: u64) -> Vec<DwellEnd> {
         let end = |(to, (stage, &count)): (usize, (&StageName, &u64))| {
@@ -225,6 +277,9 @@ pub struct DwellReport {
     pub stages: Vec<StageDwell>,
     /// Each stage again, the one in which most customers wait first.
     pub bottlenecks: Vec<DwellBottleneck>,
+    /// The customers by id, if the plan lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customers: Option<Vec<DwellCustomer>>,
 }
 
 /// How long visits to one stage last: `visits = departed + still_here`, and `departed` is the sum of its ends.
@@ -283,6 +338,30 @@ pub struct DwellBottleneck {
     pub difference: Option<RateDifference>,
 }
 
+/// A customer with their visits to stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DwellCustomer {
+    /// Who.
+    pub customer: CustomerId,
+    /// Each visit that began in the scope's range, in order.
+    pub visits: Vec<CustomerVisit>,
+}
+
+/// One visit of one customer to a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CustomerVisit {
+    /// The stage.
+    pub stage: StageName,
+    /// When it began.
+    pub since: DateTime<Utc>,
+    /// When it ended; `None` if it is still open at the end of observation.
+    pub until: Option<DateTime<Utc>>,
+    /// To which stage the customer went then.
+    pub to: Option<StageName>,
+}
+
 impl DwellReport {
     /// A stage by its name.
     pub fn stage(&self, name: &str) -> Option<&StageDwell> {
@@ -339,7 +418,23 @@ impl Tables for DwellReport {
                 p_value,
             ]);
         }
-        vec![dwell, waiting, ends, curve]
+        let mut tables = vec![dwell, waiting, ends, curve];
+        if let Some(customers) = &self.customers {
+            let mut table = Table::new("Customers", ["customer", "stage", "since", "until", "to"]);
+            for one in customers {
+                for visit in &one.visits {
+                    table.push([
+                        one.customer.as_str().into(),
+                        visit.stage.as_str().into(),
+                        when(visit.since),
+                        visit.until.map_or(Cell::Empty, when),
+                        visit.to.as_ref().map_or(Cell::Empty, |to| to.as_str().into()),
+                    ]);
+                }
+            }
+            tables.push(table);
+        }
+        tables
     }
 }
 
@@ -358,7 +453,7 @@ mod tests {
         let plan: Dwell = serde_json::from_str("{}").unwrap();
         assert_eq!(plan, Dwell::of_question());
         assert_eq!(serde_json::to_string(&plan).unwrap(), "{}");
-        let plan = Dwell::of(JourneyModel::standard());
+        let plan = Dwell::of(JourneyModel::standard()).list_customers();
         assert_eq!(serde_json::from_str::<Dwell>(&serde_json::to_string(&plan).unwrap()).unwrap(), plan);
         assert!(serde_json::from_str::<Dwell>(r#"{"modle":{}}"#).unwrap_err().to_string().contains("modle"));
     }

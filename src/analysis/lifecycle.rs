@@ -5,11 +5,15 @@ use std::{collections::BTreeMap, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Matches, over_time::over_time};
+use super::{
+    Analysis, Binder, Bound, BoundScope, Matches,
+    listed::{by_id, of_each},
+    over_time::over_time,
+};
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
-    journey::{Journey, Names},
-    model::{Condition, Micros, Period, PeriodSpan, Periods, RefusedName},
+    journey::{CustomerNo, Journey, Names},
+    model::{Condition, CustomerId, Micros, Period, PeriodSpan, Periods, RefusedName},
     table::{Table, Tables, write_tables},
 };
 
@@ -46,7 +50,8 @@ use crate::{
 /// ```
 ///
 /// # Cost
-/// Time: one look at each active event. Memory: five numbers for each period.
+/// Time: one look at each active event. Memory: five numbers for each period, and for each customer the periods in which they
+/// are counted, if these are listed.
 ///
 /// # Literature
 /// It is the growth accounting of subscription businesses, without their revenue; the names are those that tools for product
@@ -57,14 +62,17 @@ use crate::{
 pub struct Lifecycle {
     activity: Condition,
     period: Period,
+    customers: bool,
 }
 
-/// The JSON form: `{"activity":{"touchpoint":"visit"},"period":"week"}`.
+/// The JSON form: `{"activity":{"touchpoint":"visit"},"period":"week","customers":true}`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
     activity: Condition,
     period: Period,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    customers: bool,
 }
 
 impl Lifecycle {
@@ -77,21 +85,27 @@ impl Lifecycle {
         C: TryInto<Condition, Error: Into<RefusedName>>,
     {
         let refused = |e: C::Error| InvalidValue::from(e.into()).within("lifecycle");
-        Form { activity: activity.try_into().map_err(refused)?, period }.try_into()
+        Form { activity: activity.try_into().map_err(refused)?, period, customers: false }.try_into()
+    }
+
+    /// Lists the customers with the periods in which they are counted, and as what.
+    pub fn list_customers(mut self) -> Self {
+        self.customers = true;
+        self
     }
 }
 
 impl TryFrom<Form> for Lifecycle {
     type Error = InvalidPlan;
-    fn try_from(Form { activity, period }: Form) -> Result<Self, InvalidPlan> {
+    fn try_from(Form { activity, period, customers }: Form) -> Result<Self, InvalidPlan> {
         activity.check().map_err(|e| e.within("lifecycle.activity"))?;
-        Ok(Self { activity, period })
+        Ok(Self { activity, period, customers })
     }
 }
 
 impl From<Lifecycle> for Form {
-    fn from(Lifecycle { activity, period }: Lifecycle) -> Self {
-        Self { activity, period }
+    fn from(Lifecycle { activity, period, customers }: Lifecycle) -> Self {
+        Self { activity, period, customers }
     }
 }
 
@@ -100,7 +114,12 @@ impl Analysis for Lifecycle {
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundLifecycle, InvalidPlan> {
         let matches = binder.matches(std::slice::from_ref(&self.activity))?;
-        Ok(BoundLifecycle { period: self.period, matches, scope: binder.scope().clone() })
+        Ok(BoundLifecycle {
+            period: self.period,
+            matches,
+            scope: binder.scope().clone(),
+            lists_customers: self.customers,
+        })
     }
 }
 
@@ -110,12 +129,15 @@ pub struct BoundLifecycle {
     period: Period,
     matches: Matches,
     scope: BoundScope,
+    lists_customers: bool,
 }
 
 /// What is counted, by the starts of periods.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LifecycleState {
     counts: BTreeMap<Micros, Counts>,
+    /// By the starts of periods too, each customer's in order.
+    listed: Vec<(CustomerNo, (Micros, LifecyclePhase))>,
     /// Room for looking periods up.
     #[serde(skip)]
     periods: Periods,
@@ -138,13 +160,20 @@ impl BoundLifecycle {
     }
 
     /// Counts a customer who was active in a period and is not in the next.
-    fn count_dormant(&self, state: &mut LifecycleState, active: PeriodSpan) {
+    fn count_dormant(&self, state: &mut LifecycleState, active: PeriodSpan, customer: CustomerNo) {
         if active.end > self.last_moment() {
             return;
         }
         let silent = state.periods.span_of(self.period, active.end);
         if silent.end > self.scope.from {
             state.counts.entry(silent.start).or_default().dormant += 1;
+            self.list(state, customer, silent.start, LifecyclePhase::Dormant);
+        }
+    }
+
+    fn list(&self, state: &mut LifecycleState, customer: CustomerNo, period: Micros, phase: LifecyclePhase) {
+        if self.lists_customers {
+            state.listed.push((customer, (period, phase)));
         }
     }
 }
@@ -166,23 +195,25 @@ impl Bound for BoundLifecycle {
             if latest.is_none_or(|latest| !latest.contains(at)) {
                 let span = state.periods.span_of(self.period, at);
                 if let Some(silent) = latest.filter(|latest| latest.end != span.start) {
-                    self.count_dormant(state, silent);
+                    self.count_dormant(state, silent, journey.customer());
                 }
                 (before, latest, is_counted) = (latest, Some(span), false);
             }
             if let Some(span) = latest.filter(|_| !is_counted && self.scope.counts(at)) {
                 let counts = state.counts.entry(span.start).or_default();
                 counts.active += 1;
-                match before {
-                    None => counts.new += 1,
-                    Some(before) if before.end == span.start => counts.returning += 1,
-                    Some(_) => counts.resurrected += 1,
-                }
+                let (count, phase) = match before {
+                    None => (&mut counts.new, LifecyclePhase::New),
+                    Some(before) if before.end == span.start => (&mut counts.returning, LifecyclePhase::Returning),
+                    Some(_) => (&mut counts.resurrected, LifecyclePhase::Resurrected),
+                };
+                *count += 1;
+                self.list(state, journey.customer(), span.start, phase);
                 is_counted = true;
             }
         }
         if let Some(latest) = latest {
-            self.count_dormant(state, latest);
+            self.count_dormant(state, latest, journey.customer());
         }
     }
 
@@ -195,13 +226,15 @@ impl Bound for BoundLifecycle {
             here.resurrected += there.resurrected;
             here.dormant += there.dormant;
         }
+        state.listed.extend(other.listed);
     }
 
     fn size(&self, state: &LifecycleState) -> usize {
-        state.counts.len() * 2 * (size_of::<Micros>() + size_of::<Counts>()) + state.periods.size()
+        let listed = state.listed.len() * size_of::<(CustomerNo, (Micros, LifecyclePhase))>();
+        state.counts.len() * 2 * (size_of::<Micros>() + size_of::<Counts>()) + listed + state.periods.size()
     }
 
-    fn finish(&self, state: LifecycleState, _: &Names) -> Result<LifecycleReport> {
+    fn finish(&self, state: LifecycleState, names: &Names) -> Result<LifecycleReport> {
         let first = state.counts.keys().next().copied().unwrap_or(Micros::MAX);
         let row = |span: PeriodSpan| {
             let Counts { active, new, returning, resurrected, dormant } =
@@ -217,8 +250,17 @@ impl Bound for BoundLifecycle {
             }
         };
         let periods = over_time(self.period, first, self.last_moment())?.into_iter().map(row).collect();
-        Ok(LifecycleReport { period: self.period, periods })
+        let customers = self.lists_customers.then(|| listed(&state.listed, names));
+        Ok(LifecycleReport { period: self.period, periods, customers })
     }
+}
+
+/// The customers by id.
+fn listed(found: &[(CustomerNo, (Micros, LifecyclePhase))], names: &Names) -> Vec<LifecycleCustomer> {
+    by_id(of_each(found), names, |customer, rows| {
+        let phase = |&(_, (period, phase)): &(_, (Micros, _))| CustomerPhase { period: period.to_datetime(), phase };
+        LifecycleCustomer { customer, periods: rows.iter().map(phase).collect() }
+    })
 }
 
 /// The lifecycle of customers by period.
@@ -229,6 +271,9 @@ pub struct LifecycleReport {
     pub period: Period,
     /// Each period, in order.
     pub periods: Vec<LifecyclePeriod>,
+    /// The customers by id, if the plan lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customers: Option<Vec<LifecycleCustomer>>,
 }
 
 /// One period of a lifecycle: `active = new + returning + resurrected`.
@@ -251,6 +296,52 @@ pub struct LifecyclePeriod {
     pub dormant: u64,
 }
 
+/// A customer with the periods in which they are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LifecycleCustomer {
+    /// Who.
+    pub customer: CustomerId,
+    /// Each period in which they are active or dormant, in order.
+    pub periods: Vec<CustomerPhase>,
+}
+
+/// As what a customer is counted in one period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CustomerPhase {
+    /// The period's first moment.
+    pub period: DateTime<Utc>,
+    /// As what.
+    pub phase: LifecyclePhase,
+}
+
+/// What a customer can be in a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LifecyclePhase {
+    /// Active, and in no earlier period.
+    New,
+    /// Active, and in the period before too.
+    Returning,
+    /// Active, and in an earlier period, but not in the one before.
+    Resurrected,
+    /// Active in the period before, and not in this one.
+    Dormant,
+}
+
+impl fmt::Display for LifecyclePhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::New => "new",
+            Self::Returning => "returning",
+            Self::Resurrected => "resurrected",
+            Self::Dormant => "dormant",
+        })
+    }
+}
+
 impl Tables for LifecycleReport {
     fn tables(&self) -> Vec<Table> {
         let columns = ["period", "active", "new", "returning", "resurrected", "dormant"];
@@ -261,7 +352,18 @@ impl Tables for LifecycleReport {
             let counts = [row.active, row.new, row.returning, row.resurrected, row.dormant];
             table.push(std::iter::once(name.into()).chain(counts.map(Into::into)));
         }
-        vec![table]
+        let mut tables = vec![table];
+        if let Some(customers) = &self.customers {
+            let mut table = Table::new("Customers", ["customer", "period", "is"]);
+            for one in customers {
+                for row in &one.periods {
+                    let period = self.period.label(row.period.into());
+                    table.push([one.customer.as_str().into(), period.into(), row.phase.to_string().into()]);
+                }
+            }
+            tables.push(table);
+        }
+        tables
     }
 }
 
@@ -277,9 +379,9 @@ mod tests {
 
     #[test]
     fn json_is_itself_again() {
-        let text = r#"{"activity":{"touchpoint":"visit"},"period":"week"}"#;
+        let text = r#"{"activity":{"touchpoint":"visit"},"period":"week","customers":true}"#;
         let plan: Lifecycle = serde_json::from_str(text).unwrap();
-        assert_eq!(plan, Lifecycle::of("visit", Period::WEEK).unwrap());
+        assert_eq!(plan, Lifecycle::of("visit", Period::WEEK).unwrap().list_customers());
         assert_eq!(serde_json::to_string(&plan).unwrap(), text);
         assert!(Lifecycle::of("", Period::DAY).unwrap_err().to_string().starts_with("lifecycle.touchpoint: is empty"));
     }

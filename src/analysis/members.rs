@@ -114,8 +114,7 @@ impl Bound for BoundMembers {
     }
 
     fn finish(&self, state: MembersState, names: &Names) -> Result<MembersReport> {
-        let listed = state.listed.iter().map(|customer| CustomerId::new(names.customer(*customer)));
-        let mut listed = listed.collect::<Result<Vec<_>, _>>()?;
+        let mut listed: Vec<_> = state.listed.iter().filter_map(|customer| names.customer_id(*customer)).collect();
         listed.sort_unstable();
         Ok(MembersReport { members: Rate::new(state.members, state.all), customers: self.customers.then_some(listed) })
     }

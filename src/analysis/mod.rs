@@ -16,6 +16,7 @@ mod histogram;
 mod kept;
 mod lifecycle;
 mod lifetime;
+mod listed;
 mod masks;
 mod members;
 mod membership;
@@ -23,6 +24,7 @@ mod numbers;
 mod over_time;
 mod paths;
 mod pattern;
+mod pattern_conformance;
 mod picking;
 mod pieces;
 mod plan;
@@ -53,7 +55,7 @@ pub use conformance::{
 };
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
-pub use dwell::{Dwell, DwellBottleneck, DwellEnd, DwellReport, StageDwell};
+pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
 pub use experience::{
     Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport, ExperienceRow,
     SurveyScore,
@@ -65,7 +67,7 @@ pub use funnel::{
     Touch, ValueBands,
 };
 pub use histogram::TimeBin;
-pub use lifecycle::{Lifecycle, LifecyclePeriod, LifecycleReport};
+pub use lifecycle::{CustomerPhase, Lifecycle, LifecycleCustomer, LifecyclePeriod, LifecyclePhase, LifecycleReport};
 pub use lifetime::{
     BgNbd, CustomerLifetime, ExpectedValue, GammaGamma, HistoricValue, LIMIT_HORIZON_UNITS, LifetimeValue,
     LifetimeValueBuilder, LifetimeValueReport, LifetimeWarning, Optimum, PurchaseFit, PurchaseHistory, ValueFit,
@@ -78,6 +80,10 @@ pub use paths::{
     PathsReport,
 };
 pub use pattern::{PatternCustomer, PatternEvent, PatternMatch, PatternMatches, PatternReport};
+pub use pattern_conformance::{
+    CustomerStepDeviation, DesignedStep, PatternConformance, PatternConformanceCustomer, PatternConformanceReport,
+    StepDeviation,
+};
 pub use plan::{Plan, Report};
 pub use rate::Rate;
 pub use retention::{
@@ -89,10 +95,10 @@ pub(crate) use scope::BoundScope;
 pub use scope::Scope;
 pub use seam::{Analysis, Bound};
 pub use sessions::{
-    LIMIT_SESSION_TOUCHPOINTS, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder,
-    SessionsPeriod, SessionsReport,
+    CustomerSession, LIMIT_SESSION_TOUCHPOINTS, SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints,
+    Sessions, SessionsBuilder, SessionsPeriod, SessionsReport,
 };
 pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
 pub use stickiness::{LIMIT_STICKINESS_PERIODS, Stickiness, StickinessCustomer, StickinessReport, StickinessRow};
 pub use survival::{SurvivalPoint, SurvivalTime};
-pub use transitions::{StageTotal, TransitionCell, Transitions, TransitionsReport};
+pub use transitions::{CustomerMove, StageTotal, TransitionCell, TransitionCustomer, Transitions, TransitionsReport};

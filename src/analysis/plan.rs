@@ -8,8 +8,8 @@ use super::{
     Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
     CohortRetentionReport, Conformance, ConformanceReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
     FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Paths,
-    PathsReport, PatternMatches, PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness,
-    StickinessReport, Transitions, TransitionsReport,
+    PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions, SessionsReport,
+    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -24,7 +24,7 @@ macro_rules! any_plan {
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
         /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
-        /// `{"lifetime_value":{"purchase":{..}}}`,
+        /// `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -161,6 +161,8 @@ any_plan! {
     Attribution(Attribution, AttributionReport),
     /// How satisfied customers say they are.
     Experience(Experience, ExperienceReport),
+    /// How far journeys are a designed sequence of events.
+    PatternConformance(PatternConformance, PatternConformanceReport),
     /// How many customers are in a segment, and who.
     Segment(Members, MembersReport),
     /// Another plan, asked of each of some segments.
@@ -171,7 +173,7 @@ type AnyBySegment = BySegment<Plan>;
 type AnyBySegmentReport = BySegmentReport<Report>;
 
 impl Plan {
-    /// The same plan, listing the customers behind its numbers, if it can.
+    /// The same plan, listing the customers behind its numbers.
     #[must_use]
     pub fn list_customers(self) -> Self {
         match self {
@@ -183,11 +185,15 @@ impl Plan {
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
             Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
             Self::Experience(experience) => Self::Experience(experience.list_customers()),
+            Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
             Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
-            other @ (Self::Transitions(_) | Self::Lifecycle(_) | Self::Dwell(_) | Self::Sessions(_)) => other,
+            Self::Transitions(transitions) => Self::Transitions(transitions.list_customers()),
+            Self::Lifecycle(lifecycle) => Self::Lifecycle(lifecycle.list_customers()),
+            Self::Dwell(dwell) => Self::Dwell(dwell.list_customers()),
+            Self::Sessions(sessions) => Self::Sessions(sessions.list_customers()),
         }
     }
 }

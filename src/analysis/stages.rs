@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, over_time::over_time};
+use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, listed::by_id, over_time::over_time};
 use crate::{
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
@@ -189,20 +189,14 @@ impl Bound for BoundStages {
         let customers = state.now.iter().sum::<u64>() + state.none;
         let stages = self.model.stages().iter().zip(&state.now);
         let listed = || {
-            let mut listed = state
-                .customers
-                .iter()
-                .map(|&(customer, stay)| {
-                    let (stage, since) = stay.unzip();
-                    Ok(StageCustomer {
-                        customer: CustomerId::new(names.customer(customer))?,
-                        stage: stage.and_then(|stage: usize| self.model.stages().get(stage)).cloned(),
-                        since: since.map(Micros::to_datetime),
-                    })
-                })
-                .collect::<Result<Vec<_>>>()?;
-            listed.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
-            Ok::<_, crate::error::Error>(listed)
+            by_id(state.customers, names, |customer, stay| {
+                let (stage, since) = stay.unzip();
+                StageCustomer {
+                    customer,
+                    stage: stage.and_then(|stage: usize| self.model.stages().get(stage)).cloned(),
+                    since: since.map(Micros::to_datetime),
+                }
+            })
         };
         Ok(StageCountsReport {
             model: self.model.name().to_owned(),
@@ -215,7 +209,7 @@ impl Bound for BoundStages {
                 .collect(),
             without_stage: state.none,
             over_time: moments,
-            customers: if self.customers { Some(listed()?) } else { None },
+            customers: self.customers.then(listed),
         })
     }
 }

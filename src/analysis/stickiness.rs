@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Matches, Rate};
+use super::{Analysis, Binder, Bound, BoundScope, Matches, Rate, listed::by_id};
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
@@ -202,14 +202,7 @@ impl Bound for BoundStickiness {
             row
         });
         let rows = rows.collect();
-        let customer = |&(customer, periods): &(CustomerNo, u32)| {
-            Ok(StickinessCustomer { customer: CustomerId::new(names.customer(customer))?, periods })
-        };
-        let listed = || {
-            let mut listed = state.listed.iter().map(customer).collect::<Result<Vec<_>>>()?;
-            listed.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
-            Ok::<_, crate::error::Error>(listed)
-        };
+        let listed = || by_id(state.listed, names, |customer, periods| StickinessCustomer { customer, periods });
         Ok(StickinessReport {
             period: self.plan.period,
             from: self.starts.first().copied().unwrap_or(Micros::MIN).to_datetime(),
@@ -217,7 +210,7 @@ impl Bound for BoundStickiness {
             active: all,
             mean: (all > 0).then(|| periods as f64 / all as f64),
             rows,
-            customers: if self.plan.customers { Some(listed()?) } else { None },
+            customers: self.plan.customers.then(listed),
         })
     }
 }

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, StageReading, Visit};
+use super::{
+    Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, StageReading, Visit,
+    listed::{by_id, when},
+};
 use crate::{
     error::{InvalidPlan, Result},
-    journey::{Journey, Names},
-    model::{JourneyModel, MoveKind, StageName},
+    journey::{CustomerNo, Journey, Names},
+    model::{CustomerId, JourneyModel, Micros, MoveKind, StageName},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -48,7 +52,8 @@ const CELL_WORDS: usize = 65;
 /// ```
 ///
 /// # Cost
-/// Time: one look at each event. Memory: a few numbers and the dwell times per cell, up to a bound.
+/// Time: one look at each event. Memory: a few numbers and the dwell times per cell, up to a bound, and the customers with their
+/// moves if they are listed.
 ///
 /// Dwell figures are of the visits that this move ended. Visits that are still open are in `here_now`, and in every share
 /// of their row, but in no dwell figure: how long customers stay in a stage, open visits included, is what
@@ -60,17 +65,25 @@ pub struct Transitions {
     /// The model; `None` for that of the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<JourneyModel>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    customers: bool,
 }
 
 impl Transitions {
     /// The transitions of a model.
     pub fn of(model: JourneyModel) -> Self {
-        Self { model: Some(model) }
+        Self { model: Some(model), customers: false }
     }
 
     /// The transitions of the model that the question names, else of the standard one.
     pub fn of_question() -> Self {
-        Self { model: None }
+        Self { model: None, customers: false }
+    }
+
+    /// Lists the customers with their moves.
+    pub fn list_customers(mut self) -> Self {
+        self.customers = true;
+        self
     }
 }
 
@@ -79,7 +92,12 @@ impl Analysis for Transitions {
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundTransitions, InvalidPlan> {
         let model = self.model.clone().unwrap_or_else(|| binder.model().clone());
-        Ok(BoundTransitions { reading: binder.stages(&model), scope: binder.scope().clone(), model })
+        Ok(BoundTransitions {
+            reading: binder.stages(&model),
+            scope: binder.scope().clone(),
+            lists_customers: self.customers,
+            model,
+        })
     }
 }
 
@@ -89,6 +107,7 @@ pub struct BoundTransitions {
     model: JourneyModel,
     reading: StageReading,
     scope: BoundScope,
+    lists_customers: bool,
 }
 
 /// What is counted: a cell for each move, the row of the start first.
@@ -98,6 +117,24 @@ pub struct TransitionsState {
     here_before: Vec<u64>,
     here_now: Vec<u64>,
     customers: u64,
+    listed: Vec<(CustomerNo, Listed)>,
+    /// So many moves are listed.
+    moves: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Listed {
+    here_before: Option<usize>,
+    here_now: usize,
+    moves: Vec<Move>,
+}
+
+/// From which visit, to which stage, and when.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Move {
+    left: Option<(usize, Micros)>,
+    to: usize,
+    at: Micros,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -129,6 +166,8 @@ impl Bound for BoundTransitions {
             here_before: vec![0; stages],
             here_now: vec![0; stages],
             customers: 0,
+            listed: Vec::new(),
+            moves: 0,
         }
     }
 
@@ -136,6 +175,7 @@ impl Bound for BoundTransitions {
         let mut before: Option<Visit> = None;
         let mut counted = [0_u64; CELL_WORDS];
         let mut at_start: Option<usize> = None;
+        let mut moves = Vec::new();
         for visit in self.reading.of(journey) {
             if self.after_range(&visit) {
                 break;
@@ -154,6 +194,10 @@ impl Bound for BoundTransitions {
                         *word |= 1 << (place % 64);
                     }
                 }
+                if self.lists_customers {
+                    let left = before.map(|left| (left.stage, left.since));
+                    moves.push(Move { left, to: visit.stage, at: visit.since });
+                }
             }
             before = Some(visit);
         }
@@ -165,6 +209,11 @@ impl Bound for BoundTransitions {
         count_in(&mut state.here_before, at_start);
         count_in(&mut state.here_now, before.map(|visit| visit.stage));
         state.customers += u64::from(before.is_some());
+        if let Some(last) = before.filter(|_| self.lists_customers) {
+            state.moves += moves.len();
+            let listed = Listed { here_before: at_start, here_now: last.stage, moves };
+            state.listed.push((journey.customer(), listed));
+        }
     }
 
     fn merge(&self, state: &mut TransitionsState, other: TransitionsState) {
@@ -176,13 +225,16 @@ impl Bound for BoundTransitions {
         state.here_before.iter_mut().zip(other.here_before).for_each(|(here, there)| *here += there);
         state.here_now.iter_mut().zip(other.here_now).for_each(|(here, there)| *here += there);
         state.customers += other.customers;
+        state.listed.extend(other.listed);
+        state.moves += other.moves;
     }
 
     fn size(&self, state: &TransitionsState) -> usize {
-        state.cells.iter().map(|cell| size_of::<CellState>() + cell.dwell.size()).sum()
+        let listed = state.listed.len() * size_of::<(CustomerNo, Listed)>() + state.moves * size_of::<Move>();
+        state.cells.iter().map(|cell| size_of::<CellState>() + cell.dwell.size()).sum::<usize>() + listed
     }
 
-    fn finish(&self, state: TransitionsState, _: &Names) -> Result<TransitionsReport> {
+    fn finish(&self, state: TransitionsState, known: &Names) -> Result<TransitionsReport> {
         let names = self.model.stages();
         let count = |from: Option<usize>, to: usize| state.cells.get(self.cell(from, to)).map_or(0, |cell| cell.count);
         let froms = || std::iter::once(None).chain((0..names.len()).map(Some));
@@ -227,6 +279,21 @@ impl Bound for BoundTransitions {
             regressions: of_kind(MoveKind::Regression),
             stages,
             cells,
+            listed: self.lists_customers.then(|| self.listed(state.listed, known)),
+        })
+    }
+}
+
+impl BoundTransitions {
+    /// The customers by id.
+    fn listed(&self, found: Vec<(CustomerNo, Listed)>, names: &Names) -> Vec<TransitionCustomer> {
+        let name = |stage: usize| self.model.stages().get(stage).cloned();
+        let one = |one: &Move| CustomerMove::of(&self.model, one.left, one.to, one.at);
+        by_id(found, names, |customer, found| TransitionCustomer {
+            customer,
+            here_before: found.here_before.and_then(name),
+            here_now: name(found.here_now),
+            moves: found.moves.iter().filter_map(one).collect(),
         })
     }
 }
@@ -251,6 +318,53 @@ pub struct TransitionsReport {
     pub stages: Vec<StageTotal>,
     /// Each possible move, from the start first, also those that nobody made.
     pub cells: Vec<TransitionCell>,
+    /// Each of the customers, by id, if the plan lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Vec<TransitionCustomer>>,
+}
+
+/// A customer with their moves between stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TransitionCustomer {
+    /// Who.
+    pub customer: CustomerId,
+    /// The stage they were in when the scope's range began; `None` if they were in none, or without a range.
+    pub here_before: Option<StageName>,
+    /// The stage they are in at the end.
+    pub here_now: Option<StageName>,
+    /// The transitions that count, in order.
+    pub moves: Vec<CustomerMove>,
+}
+
+/// One move of one customer between stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CustomerMove {
+    /// The stage left; `None` for the first.
+    pub from: Option<StageName>,
+    /// The stage entered.
+    pub to: StageName,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How the move is called.
+    pub kind: MoveKind,
+    /// How long the visit lasted that it ended; `None` for the first.
+    pub dwell: Option<TimeDelta>,
+}
+
+impl CustomerMove {
+    /// From a visit since a moment to a stage at another; `None` if the model has no such move.
+    pub(crate) fn of(model: &JourneyModel, left: Option<(usize, Micros)>, to: usize, at: Micros) -> Option<Self> {
+        let stage = |stage: usize| model.stages().get(stage).cloned();
+        Some(Self {
+            from: left.and_then(|(from, _)| stage(from)),
+            to: stage(to)?,
+            at: at.to_datetime(),
+            kind: JourneyModel::kind_of(left.map(|(from, _)| from), to)?,
+            dwell: left.map(|(_, since)| at.to_datetime() - since.to_datetime()),
+        })
+    }
 }
 
 /// One stage of a transition matrix: `here_before + arrivals = departures + here_now`.
@@ -325,7 +439,26 @@ impl Tables for TransitionsReport {
             let counts = [stage.here_before, stage.arrivals, stage.departures, stage.here_now].map(Cell::from);
             totals.push(std::iter::once(stage.stage.as_str().into()).chain(counts));
         }
-        vec![moves, totals]
+        let mut tables = vec![moves, totals];
+        if let Some(listed) = &self.listed {
+            let columns = ["customer", "here before", "from", "to", "when", "here now"];
+            let mut table = Table::new("Customers", columns);
+            let name = |stage: &Option<StageName>| stage.as_ref().map_or(Cell::Empty, |stage| stage.as_str().into());
+            for one in listed {
+                let row = |from: Cell, to: Cell, at: Cell| {
+                    [one.customer.as_str().into(), name(&one.here_before), from, to, at, name(&one.here_now)]
+                };
+                if one.moves.is_empty() {
+                    table.push(row(Cell::Empty, Cell::Empty, Cell::Empty));
+                }
+                for made in &one.moves {
+                    let from = made.from.as_ref().map_or("(start)", StageName::as_str);
+                    table.push(row(from.into(), made.to.as_str().into(), when(made.at)));
+                }
+            }
+            tables.push(table);
+        }
+        tables
     }
 }
 

@@ -243,5 +243,5 @@ fn funnel() -> Funnel {
 /// depend on who was.
 fn answers(query: Query) -> (FunnelReport, TransitionsReport, StageCountsReport) {
     let stages = StageCounts::of(JourneyModel::standard()).list_customers();
-    query.as_of(at(150)).run((&funnel(), &Transitions::of(JourneyModel::standard()), &stages)).unwrap()
+    query.as_of(at(150)).run((&funnel(), &Transitions::of(JourneyModel::standard()).list_customers(), &stages)).unwrap()
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
 
 use super::name_table::{NameTable, hash_name};
+use crate::model::CustomerId;
 
 macro_rules! number_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -190,6 +191,11 @@ impl Names {
     /// The id of a customer. Empty for a number of another store.
     pub fn customer(&self, number: CustomerNo) -> Arc<str> {
         self.text(NameKind::Customer, number.0).unwrap_or_default()
+    }
+
+    /// The same as an id; `None` also for somebody who has been erased meanwhile, whom lists leave out.
+    pub(crate) fn customer_id(&self, number: CustomerNo) -> Option<CustomerId> {
+        CustomerId::new(self.customer(number)).ok()
     }
 
     /// The name of a touchpoint. Empty for a number of another store.

@@ -37,7 +37,7 @@ pub(crate) use period::{PeriodSpan, Periods};
 pub use property::PropertyValue;
 pub(crate) use scalar::Scalar;
 pub use segment::{LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, Segment, SegmentBuilder, SegmentRef, WhichAnswer};
-pub(crate) use segment::{SegmentPart, SegmentSpan};
+pub(crate) use segment::{SegmentPart, SegmentSpan, find_named};
 pub use seq::Seq;
 pub use stage::{JourneyModel, JourneyModelBuilder, MoveKind, Nth, Rule, Stage, StageName};
 pub(crate) use time::read_maybe_time;

@@ -1,6 +1,6 @@
 //! Segments: which customers, by what they did, did not do, are, or scored.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Comparison, Condition, Currency, Micros, RefusedName, StageName, Survey, Window, check_name,
-    segment_form::{Form, Score, Sum, check_shape},
+    segment_form::{Form, Reading, Score, Sum, check_shape},
 };
 use crate::error::{InvalidPlan, InvalidValue, without_value};
 
@@ -40,6 +40,7 @@ pub const LIMIT_SEGMENT_LEAVES: usize = 64;
 /// | `{"score":{"survey":"nps","le":6}}` | [`score`](Self::score) | answered that survey, and the latest answer compares so; or `"answer":"first"`, or `"any"` of them |
 /// | `{"value":{"currency":"EUR","ge":"500"},"of":C}` | [`value`](Self::value) | spent so much: the sum of the money of their events C (all, without `of`) in that currency, which is 0 if there is none |
 /// | `{"all":[..]}`, `{"any":[..]}`, `{"not":..}` | [`all`](Self::all), [`any`](Self::any), [`negated`](SegmentBuilder::negated) | are in all of these segments (`[]`: everyone), in any of them (`[]`: no one), not in that one |
+/// | `{"segment":"loyal"}` | [`named`](Self::named) | are in the segment that the store keeps under that name |
 ///
 /// **Times.** All but `stage` take `"from"` (inclusive), `"to"` (exclusive) and `"past":"30d"`, the time from so long before the end
 /// of observation on, inclusive; several must all hold. Of `did`, `did_not`, `score` and `value` other events are not looked at.
@@ -56,6 +57,9 @@ pub const LIMIT_SEGMENT_LEAVES: usize = 64;
 ///
 /// **Ties.** C and D of `then` may happen at the same instant in either order, and one event serves only one of them, as in a funnel. The
 /// first, the last, the latest answer and the current stage follow the order of the log where several events share an instant.
+///
+/// **Names.** A name stands for what it is when the question is asked, as if that stood in its place, one level deeper; the limits are
+/// those of the whole. A store keeps no segment that names itself, in however wide a circle, or one that it does not have.
 ///
 /// # Worked example
 /// ```
@@ -188,7 +192,7 @@ impl Segment {
         }
     }
 
-    fn named(stage: &str, put: impl FnOnce(StageName) -> Form) -> SegmentBuilder {
+    fn of_stage(stage: &str, put: impl FnOnce(StageName) -> Form) -> SegmentBuilder {
         match StageName::new(stage) {
             Ok(stage) => Self::begin(put(stage)),
             Err(e) => SegmentBuilder { form: Form::default(), refused: Some(e) },
@@ -230,12 +234,12 @@ impl Segment {
 
     /// Customers who are in this stage at the end of observation.
     pub fn in_stage(stage: impl AsRef<str>) -> SegmentBuilder {
-        Self::named(stage.as_ref(), |stage| Form { stage: Some(stage), ..Form::default() })
+        Self::of_stage(stage.as_ref(), |stage| Form { stage: Some(stage), ..Form::default() })
     }
 
     /// Customers who came into this stage.
     pub fn reached(stage: impl AsRef<str>) -> SegmentBuilder {
-        Self::named(stage.as_ref(), |stage| Form { reached: Some(stage), ..Form::default() })
+        Self::of_stage(stage.as_ref(), |stage| Form { reached: Some(stage), ..Form::default() })
     }
 
     /// Customers whose latest answer to this survey compares so.
@@ -250,6 +254,12 @@ impl Segment {
         Self::begin(Form { value: Some(sum), ..Form::default() })
     }
 
+    /// Customers who are in the segment that the store keeps under this name
+    /// ([`Store::define_segment`](crate::Store::define_segment)): a part of others. Alone, a name is a [`SegmentRef`].
+    pub fn named(name: impl Into<String>) -> SegmentBuilder {
+        Self::begin(Form { segment: Some(name.into()), ..Form::default() })
+    }
+
     /// Customers who are in all of these.
     pub fn all<S: Into<SegmentBuilder>>(segments: impl IntoIterator<Item = S>) -> SegmentBuilder {
         let (forms, refused) = taken_apart(segments);
@@ -262,10 +272,40 @@ impl Segment {
         SegmentBuilder { form: Form { any: Some(forms), ..Form::default() }, refused }
     }
 
-    /// What it asks, taken apart.
-    pub(crate) fn part(&self) -> Result<SegmentPart, InvalidPlan> {
-        self.0.read("segment", LIMIT_SEGMENT_DEPTH, &mut 0)
+    /// What it asks, taken apart, by the segments that have a name; it may have one itself.
+    ///
+    /// # Errors
+    /// [`InvalidPlan`] if it names one that is not there, or itself, or if it is too large with what its names stand for.
+    pub(crate) fn part(
+        &self,
+        named: &BTreeMap<String, Self>,
+        own_name: Option<&str>,
+    ) -> Result<SegmentPart, InvalidPlan> {
+        self.0.read("segment", LIMIT_SEGMENT_DEPTH, &mut Reading::with(named, own_name))
     }
+
+    /// Whether it names another for which this holds.
+    pub(crate) fn names(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.0.has_name(&wanted)
+    }
+
+    pub(super) fn form(&self) -> &Form {
+        &self.0
+    }
+}
+
+/// The segment of a name, or a refusal that says which there are.
+pub(crate) fn find_named<'a>(
+    at: &str,
+    name: &str,
+    named: &'a BTreeMap<String, Segment>,
+) -> Result<(&'a str, &'a Segment), InvalidPlan> {
+    let found = named.get_key_value(name).map(|(name, segment)| (name.as_str(), segment));
+    found.ok_or_else(|| {
+        let known = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "there is none".to_owned() } else { format!("there are {known}") };
+        InvalidPlan::new(at, format!("no segment is stored under the name {name} ({known})"))
+    })
 }
 
 fn taken_apart<S: Into<SegmentBuilder>>(segments: impl IntoIterator<Item = S>) -> (Vec<Form>, Option<InvalidValue>) {
@@ -429,7 +469,7 @@ impl SegmentBuilder {
             return Err(refused.within("segment").into());
         }
         let segment = Segment(Box::new(self.form));
-        segment.part()?;
+        segment.0.read("segment", LIMIT_SEGMENT_DEPTH, &mut Reading::default())?;
         Ok(segment)
     }
 }
@@ -527,7 +567,7 @@ mod tests {
             r#"{"reached":"purchase","past":"30d"}"#,
             r#"{"score":{"survey":"nps","le":6},"answer":"first"}"#,
             r#"{"value":{"currency":"EUR","ge":"10.50"},"of":{"touchpoint":"a"},"past":"365d"}"#,
-            r#"{"any":[{"not":{"did":{"touchpoint":"a"}}},{"all":[]}]}"#,
+            r#"{"any":[{"not":{"did":{"touchpoint":"a"}}},{"all":[]},{"segment":"loyal"}]}"#,
         ] {
             let read = segment(text).unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::from_str::<Value>(text).unwrap());
@@ -558,6 +598,8 @@ mod tests {
                 "segment.not.to: is not after from",
             ),
             (r#"{"first":{"all":[]}}"#, "segment.first: says nothing"),
+            (r#"{"segment":"loyal","past":"3d"}"#, "segment.past: is nothing that segment takes"),
+            (r#"{"not":{"segment":""}}"#, "segment.not.segment: is empty"),
             (r#"{"stage":"purchase","past":"3d"}"#, "segment.past: is nothing that stage takes"),
             (r#"{"stage":""}"#, "segment.stage"),
             (r#"{"score":{"survey":"nps","ge":7,"le":8}}"#, "segment.score: takes one survey and one comparison"),
@@ -572,6 +614,37 @@ mod tests {
         assert_eq!(refused, "segment.touchpoint: is empty");
         let refused = Segment::did("a").then("b").within(TimeDelta::days(-1)).negated().build().unwrap_err();
         assert_eq!(refused.at(), "segment.within");
+    }
+
+    #[test]
+    fn names_are_looked_up() {
+        let kept = |segments: &[(&str, &str)]| -> BTreeMap<String, Segment> {
+            segments.iter().map(|(name, text)| ((*name).to_owned(), segment(text).unwrap())).collect()
+        };
+        let refused = |text: &str, named: &BTreeMap<String, Segment>, own: Option<&str>| {
+            segment(text).unwrap().part(named, own).unwrap_err().to_string()
+        };
+        let circle = kept(&[("a", r#"{"not":{"segment":"b"}}"#), ("b", r#"{"any":[{"segment":"a"}]}"#)]);
+        let text = refused(r#"{"segment":"b"}"#, &circle, None);
+        assert_eq!(text, "segment.segment(b).any[0].segment(a).not.segment: names itself: b > a > b");
+        assert!(refused(r#"{"segment":"c"}"#, &circle, Some("c")).contains("under the name c (there are a, b)"));
+        let alone = kept(&[("c", r#"{"segment":"c"}"#)]);
+        assert!(refused(r#"{"segment":"c"}"#, &alone, Some("c")).ends_with("names itself: c > c"));
+        // Twice the leaves with each name, and one level more with each.
+        let doubling: BTreeMap<String, Segment> = (0..40)
+            .map(|i| (format!("s{i}"), format!(r#"{{"any":[{{"segment":"s{0}"}},{{"segment":"s{0}"}}]}}"#, i + 1)))
+            .chain([("s40".to_owned(), r#"{"stage":"a"}"#.to_owned())])
+            .map(|(name, text)| (name, segment(&text).unwrap()))
+            .collect();
+        assert!(refused(r#"{"segment":"s33"}"#, &doubling, None).contains("has 65 leaves or more"));
+        assert!(segment(r#"{"segment":"s34"}"#).unwrap().part(&doubling, None).is_ok());
+        let chain: BTreeMap<String, Segment> = (0..40)
+            .map(|i| (format!("s{i}"), format!(r#"{{"segment":"s{}"}}"#, i + 1)))
+            .chain([("s40".to_owned(), r#"{"stage":"a"}"#.to_owned())])
+            .map(|(name, text)| (name, segment(&text).unwrap()))
+            .collect();
+        assert!(refused(r#"{"segment":"s9"}"#, &chain, None).ends_with("nests deeper than 32"));
+        assert!(segment(r#"{"segment":"s10"}"#).unwrap().part(&chain, None).is_ok());
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! The JSON form of a segment, and what its keys stand for if they go together.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Comparison, Condition, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, SegmentPart, SegmentSpan, StageName, WhichAnswer,
-    Window, read_maybe_time,
+    Comparison, Condition, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, Segment, SegmentPart, SegmentSpan, StageName,
+    WhichAnswer, Window, check_name, read_maybe_time, segment::find_named,
 };
 use crate::error::{InvalidPlan, InvalidValue};
 
-/// The JSON form of a segment: one of the first eleven keys, and what that takes.
+/// The JSON form of a segment: one of the first twelve keys, and what that takes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Form {
@@ -20,6 +22,9 @@ pub(super) struct Form {
     pub(super) any: Option<Vec<Form>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) not: Option<Box<Form>>,
+    /// The name of another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) segment: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) did: Option<Condition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,12 +125,19 @@ fn too_deep(at: &str) -> InvalidPlan {
 const TIMES: &[&str] = &["from", "to", "past"];
 
 impl Form {
+    /// Whether there is a name in it for which this holds.
+    pub(super) fn has_name(&self, wanted: &dyn Fn(&str) -> bool) -> bool {
+        let inner = self.all.iter().chain(&self.any).flatten().chain(self.not.as_deref());
+        self.segment.as_deref().is_some_and(wanted) || inner.into_iter().any(|form| form.has_name(wanted))
+    }
+
     /// The keys that are there of those that say what it is, and of those that say more.
     fn keys(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let heads = [
             ("all", self.all.is_some()),
             ("any", self.any.is_some()),
             ("not", self.not.is_some()),
+            ("segment", self.segment.is_some()),
             ("did", self.did.is_some()),
             ("did_not", self.did_not.is_some()),
             ("first", self.first.is_some()),
@@ -154,20 +166,20 @@ impl Form {
     }
 
     /// What the keys that are there stand for, if they go together.
-    pub(super) fn read(&self, at: &str, depth: usize, leaves: &mut usize) -> Result<SegmentPart, InvalidPlan> {
+    pub(super) fn read(&self, at: &str, depth: usize, reading: &mut Reading<'_>) -> Result<SegmentPart, InvalidPlan> {
         let below = depth.checked_sub(1).ok_or_else(|| too_deep(at))?;
         let refuse = |key: &str, reason: String| Err(InvalidPlan::new(format!("{at}.{key}"), reason));
         let (heads, more) = self.keys();
         let [head] = *heads.as_slice() else {
             let found = if heads.is_empty() { "none".to_owned() } else { heads.join(", ") };
             let reason = format!(
-                "needs one of did, did_not, first, last, stage, reached, score, value, all, any, not; found {found}"
+                "needs one of did, did_not, first, last, stage, reached, score, value, all, any, not, segment; found {found}"
             );
             return Err(InvalidPlan::new(at, reason));
         };
         let follows = self.then.is_some() || self.then_not.is_some();
         let (takes, times): (&[&str], &[&str]) = match head {
-            "all" | "any" | "not" | "stage" => (&[], &[]),
+            "all" | "any" | "not" | "segment" | "stage" => (&[], &[]),
             "did" if follows => (&["then", "then_not", "within"], TIMES),
             "did" => (&["at_least", "at_most", "exactly"], TIMES),
             "first" | "last" => (&["is"], TIMES),
@@ -179,23 +191,26 @@ impl Form {
             let with = if follows && head == "did" { "did with then or then_not" } else { head };
             return refuse(key, format!("is nothing that {with} takes"));
         }
-        let list = |list: &[Self], leaves: &mut usize| {
+        let list = |list: &[Self], reading: &mut Reading<'_>| {
             if list.is_empty() {
-                count_leaf(leaves)?;
+                reading.count_leaf()?;
             }
-            let one = |(i, form): (usize, &Self)| form.read(&format!("{at}.{head}[{i}]"), below, leaves);
+            let one = |(i, form): (usize, &Self)| form.read(&format!("{at}.{head}[{i}]"), below, reading);
             list.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>()
         };
         match (&self.all, &self.any, &self.not) {
-            (Some(all), ..) => return list(all, leaves).map(SegmentPart::All),
-            (_, Some(any), _) => return list(any, leaves).map(SegmentPart::Any),
+            (Some(all), ..) => return list(all, reading).map(SegmentPart::All),
+            (_, Some(any), _) => return list(any, reading).map(SegmentPart::Any),
             (.., Some(not)) => {
-                let inner = not.read(&format!("{at}.not"), below, leaves)?;
+                let inner = not.read(&format!("{at}.not"), below, reading)?;
                 return Ok(SegmentPart::Not(Box::new(inner)));
             }
             _ => {}
         }
-        count_leaf(leaves)?;
+        if let Some(name) = &self.segment {
+            return reading.read_named(name, at, below);
+        }
+        reading.count_leaf()?;
         self.leaf(at)
     }
 
@@ -297,11 +312,48 @@ impl Form {
     }
 }
 
-fn count_leaf(leaves: &mut usize) -> Result<(), InvalidPlan> {
-    *leaves += 1;
-    if *leaves > LIMIT_SEGMENT_LEAVES {
-        let reason = format!("has {leaves} leaves or more, the limit is {LIMIT_SEGMENT_LEAVES}");
-        return Err(InvalidPlan::new("segment", reason));
+/// What is known while a segment is read.
+#[derive(Default)]
+pub(super) struct Reading<'a> {
+    leaves: usize,
+    /// The segments that have a name; `None` if names are only looked at, and not up.
+    named: Option<&'a BTreeMap<String, Segment>>,
+    /// The names within which it stands, the outermost first.
+    within: Vec<&'a str>,
+}
+
+impl<'a> Reading<'a> {
+    /// With the names looked up; of the segment of this name, if it has one.
+    pub(super) fn with(named: &'a BTreeMap<String, Segment>, name: Option<&'a str>) -> Self {
+        Self { leaves: 0, named: Some(named), within: name.into_iter().collect() }
     }
-    Ok(())
+
+    fn count_leaf(&mut self) -> Result<(), InvalidPlan> {
+        self.leaves += 1;
+        if self.leaves > LIMIT_SEGMENT_LEAVES {
+            let reason = format!("has {} leaves or more, the limit is {LIMIT_SEGMENT_LEAVES}", self.leaves);
+            return Err(InvalidPlan::new("segment", reason));
+        }
+        Ok(())
+    }
+
+    /// What the segment of that name stands for, one level deeper than its name.
+    fn read_named(&mut self, name: &str, at: &str, below: usize) -> Result<SegmentPart, InvalidPlan> {
+        let at = format!("{at}.segment");
+        check_name(&at, name)?;
+        let Some(named) = self.named else {
+            self.count_leaf()?;
+            return Ok(SegmentPart::Any(Vec::new()));
+        };
+        let (name, segment) = find_named(&at, name, named)?;
+        if self.within.contains(&name) {
+            let chain = self.within.iter().skip_while(|outer| **outer != name).copied().chain([name]);
+            let reason = format!("names itself: {}", chain.collect::<Vec<_>>().join(" > "));
+            return Err(InvalidPlan::new(at, reason));
+        }
+        self.within.push(name);
+        let part = segment.form().read(&format!("{at}({name})"), below, self)?;
+        self.within.pop();
+        Ok(part)
+    }
 }

@@ -1,32 +1,18 @@
 //! Questions about one customer, and the short way to the first questions of all.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Utc};
 
 use super::Query;
 use crate::{
-    analysis::{Analysis, Binder, Bound, Funnel, FunnelReport, Scope, StageReading, Transitions, TransitionsReport},
+    analysis::{
+        Analysis, Binder, Bound, CustomerMove, Funnel, FunnelReport, Scope, StageReading, Transitions,
+        TransitionsReport,
+    },
     error::{InvalidPlan, Result},
     journey::{Journey, Names},
-    model::{JourneyModel, Micros, MoveKind, StageName},
+    model::{JourneyModel, Micros, StageName},
     store::{Customer, Store},
 };
-
-/// One move of one customer between stages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CustomerMove {
-    /// The stage left; `None` for the first.
-    pub from: Option<StageName>,
-    /// The stage entered.
-    pub to: StageName,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// How the move is called.
-    pub kind: MoveKind,
-    /// How long the visit lasted that it ended; `None` for the first.
-    pub dwell: Option<TimeDelta>,
-}
 
 impl Customer {
     /// Begins a question about this customer alone. Observation ends where the snapshot's does: with the last event of all
@@ -97,21 +83,10 @@ impl Bound for BoundMoves {
     }
 
     fn finish(&self, state: Self::State, _: &Names) -> Result<Self::Report> {
-        let name = |stage: usize| self.model.stages().get(stage).cloned();
         let mut before: Option<(usize, Micros)> = None;
         let mut moves = Vec::with_capacity(state.len());
         for (stage, at) in state {
-            let left = before.replace((stage, at));
-            let kind = JourneyModel::kind_of(left.map(|(stage, _)| stage), stage);
-            if let (Some(to), Some(kind)) = (name(stage), kind) {
-                moves.push(CustomerMove {
-                    from: left.and_then(|(stage, _)| name(stage)),
-                    to,
-                    at: at.to_datetime(),
-                    kind,
-                    dwell: left.map(|(_, since)| at.to_datetime() - since.to_datetime()),
-                });
-            }
+            moves.extend(CustomerMove::of(&self.model, before.replace((stage, at)), stage, at));
         }
         Ok(moves)
     }

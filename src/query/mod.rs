@@ -5,7 +5,6 @@ mod journeys;
 mod query;
 mod question;
 
-pub use customer::CustomerMove;
 pub use journeys::Journeys;
 pub use query::Query;
 pub use question::{Answer, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, Question};

@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use super::{Store, files};
 use crate::{
     codec::{frame, unframe},
-    error::{Error, ErrorKind, InvalidValue, Result},
+    error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result},
     model::{Segment, check_name},
 };
 
 pub(super) const FILE: &str = "SEGMENTS";
 const KIND: [u8; 4] = *b"JLNS";
-const VERSION: u32 = 1;
+/// A segment that names another came with the second.
+const VERSION: u32 = 2;
 const WHAT: &str = "the file SEGMENTS, which holds segments with a name";
 /// At most so many segments have a name.
 pub const LIMIT_NAMED_SEGMENTS: usize = 1_000;
@@ -38,7 +39,9 @@ pub(super) fn write(named: &BTreeMap<String, Segment>, dir: &Path) -> Result<()>
         return Ok(());
     }
     let payload = serde_json::to_vec(named).map_err(|error| Error::io("writing", &path, error.into()))?;
-    files::replace(&path, &frame(KIND, VERSION, &payload))
+    // Where no segment names another, earlier releases read it too.
+    let version = if named.values().any(|segment| segment.names(|_| true)) { VERSION } else { 1 };
+    files::replace(&path, &frame(KIND, version, &payload))
 }
 
 /// The bytes that a segment takes as JSON, which must be read again as it was.
@@ -54,9 +57,12 @@ impl Store {
     /// of snapshots that are taken from now on may name it: `query.segment("abandoned carts")`, in JSON
     /// `"scope":{"segment":"abandoned carts"}`. Backups have it too.
     ///
-    /// It is kept as it is given, whoever is erased: name no persons in its conditions.
+    /// It is kept as it is given, whoever is erased: name no persons in its conditions. It may name others that are kept
+    /// ([`Segment::named`]); whoever changes one of these changes it too.
     ///
     /// # Errors
+    /// `InvalidPlan` if it names a segment that is not kept, or itself, by way of however many others, or if it, or one that names it,
+    /// would be too large with what its names stand for (32 levels, 64 leaves);
     /// `InvalidValue` if the name is no name, or the segment and its conditions nest so deep together that their JSON could not be
     /// read again (127 levels); `Limit` if there are 1,000 already, or it takes more than 64 KiB of JSON; `Full` or
     /// `Io` if it could not be written, and then those before hold; `Closed` after a close.
@@ -95,6 +101,10 @@ impl Store {
                 let (found, limit) = (named.len() as u64, LIMIT_NAMED_SEGMENTS as u64);
                 return Err(ErrorKind::Limit { what: "segments with a name (remove some)", found, limit }.into());
             }
+            // It, and those that name it.
+            segment.part(named, Some(name))?;
+            let mut naming = named.iter().filter(|(_, other)| other.names(|_| true));
+            naming.try_for_each(|(other, segment)| segment.part(named, Some(other)).map(drop))?;
             Ok(())
         })
     }
@@ -102,12 +112,18 @@ impl Store {
     /// Removes the segment of that name, and says whether there was one. Snapshots that were taken before still have it.
     ///
     /// # Errors
-    /// `Full` or `Io` if that could not be written, and then it is still there; `Closed` after a close.
+    /// `InvalidPlan` if another segment names it: remove that one, or change it, before; `Full` or `Io` if that could not be written, and then it is still there; `Closed` after a close.
     pub fn remove_segment(&self, name: impl AsRef<str>) -> Result<bool> {
         let mut was_there = false;
         self.change_segments(|named| {
             was_there = named.remove(name.as_ref()).is_some();
-            Ok(())
+            match named.iter().find(|(_, other)| was_there && other.names(|inner| inner == name.as_ref())) {
+                Some((other, _)) => {
+                    let reason = format!("is named by the segment {other}, which must be removed or changed before");
+                    Err(InvalidPlan::new(format!("segment({})", name.as_ref()), reason).into())
+                }
+                None => Ok(()),
+            }
         })?;
         Ok(was_there)
     }

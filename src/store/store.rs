@@ -125,6 +125,8 @@ impl Store {
         options: &StoreOptions,
         open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
     ) -> Result<Self> {
+        // The folder stays the same when the program's own changes.
+        let dir = &std::path::absolute(dir).map_err(|e| Error::io("looking for", dir, e))?;
         let (lock, mark) = mark::claim(dir, options.must_exist)?;
         let opened = Self::open_claimed(dir, options, (lock, mark), open_engine)?;
         // It goes on without what was cut off: that is no part of this store any more.

@@ -11,8 +11,9 @@ use super::{
     story::Stories,
 };
 use crate::{
-    Condition, CustomerId, Event, JourneyModel, Lifecycle, LifecyclePeriod, LifecycleReport, Period, Rate, Scope,
-    Stickiness, StickinessCustomer, StickinessReport, StickinessRow,
+    Condition, CustomerId, CustomerPhase, Event, JourneyModel, Lifecycle, LifecycleCustomer, LifecyclePeriod,
+    LifecyclePhase, LifecycleReport, Period, Rate, Scope, Stickiness, StickinessCustomer, StickinessReport,
+    StickinessRow,
 };
 
 /// A plan as its JSON says it.
@@ -73,25 +74,43 @@ pub fn lifecycle(events: &[Event], plan: &Lifecycle, model: &JourneyModel, scope
     let everyone = active(&stories, &said, model);
     let count = |wanted: &dyn Fn(&Active) -> bool| everyone.iter().filter(|one| wanted(one)).count() as u64;
     let mut periods = Vec::new();
+    let mut phases: Vec<Vec<CustomerPhase>> = vec![Vec::new(); everyone.len()];
     let mut next = everyone.iter().flat_map(|one| &one.ever).min().copied();
     while let Some(start) = next.filter(|start| start.timestamp_micros() <= last_moment(&stories)) {
         let (before, end) = (before(said.period, start), end_of(said.period, start));
         next = Some(end);
         let is_in_range = stories.from.is_none_or(|from| from < end.timestamp_micros());
-        let is_new = |one: &Active| one.ever.first() == Some(&start);
+        let is_new = |one: &Active| one.counted.contains(&start) && one.ever.first() == Some(&start);
+        let is_returning = |one: &Active| one.counted.contains(&start) && one.ever.contains(&before);
+        let is_resurrected = |one: &Active| {
+            one.counted.contains(&start) && one.ever.first() != Some(&start) && !one.ever.contains(&before)
+        };
+        let is_dormant = |one: &Active| is_in_range && one.ever.contains(&before) && !one.ever.contains(&start);
         periods.push(LifecyclePeriod {
             period: start,
             finished: end.timestamp_micros() <= stories.end,
             active: count(&|one| one.counted.contains(&start)),
-            new: count(&|one| one.counted.contains(&start) && is_new(one)),
-            returning: count(&|one| one.counted.contains(&start) && one.ever.contains(&before)),
-            resurrected: count(&|one| one.counted.contains(&start) && !is_new(one) && !one.ever.contains(&before)),
-            dormant: count(&|one| is_in_range && one.ever.contains(&before) && !one.ever.contains(&start)),
+            new: count(&is_new),
+            returning: count(&is_returning),
+            resurrected: count(&is_resurrected),
+            dormant: count(&is_dormant),
         });
+        for (one, phases) in everyone.iter().zip(&mut phases) {
+            let each = [
+                (is_new(one), LifecyclePhase::New),
+                (is_returning(one), LifecyclePhase::Returning),
+                (is_resurrected(one), LifecyclePhase::Resurrected),
+                (is_dormant(one), LifecyclePhase::Dormant),
+            ];
+            let here = each.into_iter().filter(|(is, _)| *is);
+            phases.extend(here.map(|(_, phase)| CustomerPhase { period: start, phase }));
+        }
     }
     let nobody = periods.iter().take_while(|row| row.active + row.dormant == 0).count();
     periods.drain(..nobody);
-    LifecycleReport { period: said.period, periods }
+    let listed = everyone.iter().zip(phases).filter(|(_, periods)| !periods.is_empty());
+    let listed = listed.map(|(one, periods)| LifecycleCustomer { customer: one.customer.clone(), periods });
+    LifecycleReport { period: said.period, periods, customers: said.customers.then(|| listed.collect()) }
 }
 
 /// What the report of [`Stickiness`] must say. Not for worlds of extreme times.

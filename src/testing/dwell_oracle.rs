@@ -1,9 +1,12 @@
 //! Dwell, from the visits of each customer's story; shares as exact fractions.
 
-use super::story::{Stories, Told, edges, summary};
+use super::{
+    calendar::moment,
+    story::{Stories, Told, edges, summary},
+};
 use crate::{
-    DwellBottleneck, DwellEnd, DwellReport, Event, JourneyModel, MoveKind, Rate, Scope, StageDwell, SurvivalPoint,
-    SurvivalTime,
+    CustomerVisit, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, Event, JourneyModel, MoveKind, Rate, Scope,
+    StageDwell, SurvivalPoint, SurvivalTime,
 };
 
 /// A visit of a story.
@@ -99,7 +102,8 @@ fn curve(lengths: &Lengths) -> Vec<SurvivalPoint> {
     edges().into_iter().filter(reached).map(point).collect()
 }
 
-/// What the report of [`Dwell`](crate::Dwell) in a model must say, of a question's model and scope, but for rounding:
+/// What the report of [`Dwell`](crate::Dwell) in a model must say with the customers listed, of a question's model and scope, but
+/// for rounding:
 /// [`differences_beyond_rounding`](super::differences_beyond_rounding) compares them.
 pub fn dwell(events: &[Event], model: &JourneyModel, (of_question, scope): (&JourneyModel, &Scope)) -> DwellReport {
     let stories = Stories::read(events, model, (of_question, scope));
@@ -153,5 +157,17 @@ pub fn dwell(events: &[Event], model: &JourneyModel, (of_question, scope): (&Jou
     }
     // The sort is stable: equals stay in the order of the model.
     bottlenecks.sort_by_key(|bottleneck| std::cmp::Reverse(bottleneck.waiting));
-    DwellReport { model: model.name().to_owned(), stages, bottlenecks }
+    let visit = |stay: Stay| CustomerVisit {
+        stage: names[stay.stage].clone(),
+        since: moment(stay.since),
+        until: stay.end.map(|(at, _)| moment(at)),
+        to: stay.end.map(|(_, to)| names[to].clone()),
+    };
+    let visits = |story: &[Told<'_>]| -> Vec<CustomerVisit> {
+        stays(story).into_iter().filter(|stay| stories.counts(stay.since)).map(visit).collect()
+    };
+    let customers = stories.by_customer.iter();
+    let customers = customers.map(|(id, story)| DwellCustomer { customer: id.clone(), visits: visits(story) });
+    let customers = Some(customers.filter(|one| !one.visits.is_empty()).collect());
+    DwellReport { model: model.name().to_owned(), stages, bottlenecks, customers }
 }

@@ -1,6 +1,6 @@
 //! Segments by looking at every event, and every pair of events, of every customer; and random ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
@@ -175,6 +175,26 @@ pub fn in_segment(events: &[Event], segment: &Segment, model: &JourneyModel, sco
     let segment = serde_json::to_value(segment).unwrap();
     let is_in = |story: &[Told<'_>]| Looking { story, end: stories.end, model }.is(&segment);
     stories.by_customer.iter().filter(|(_, story)| is_in(story)).map(|(customer, _)| customer.clone()).collect()
+}
+
+/// A segment with others in the place of their names.
+pub fn with_names(segment: &Segment, named: &BTreeMap<String, Segment>) -> Segment {
+    fn put_in(said: &mut Value, named: &BTreeMap<String, Segment>) {
+        if let Some(name) = said.get("segment") {
+            *said = serde_json::to_value(&named[name.as_str().unwrap()]).unwrap();
+            return put_in(said, named);
+        }
+        for key in ["all", "any"] {
+            said.get_mut(key)
+                .into_iter()
+                .flat_map(|list| list.as_array_mut().unwrap())
+                .for_each(|one| put_in(one, named));
+        }
+        said.get_mut("not").into_iter().for_each(|one| put_in(one, named));
+    }
+    let mut said = serde_json::to_value(segment).unwrap();
+    put_in(&mut said, named);
+    serde_json::from_value(said).unwrap()
 }
 
 /// What the report of [`Members`] must say. Not for segments that are named.

@@ -9,8 +9,8 @@ use super::{
     story::{Stories, Told, histogram, summary},
 };
 use crate::{
-    CustomerId, Event, JourneyModel, Period, Rate, Scope, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions,
-    SessionsPeriod, SessionsReport, Touchpoint, Window,
+    CustomerId, CustomerSession, Event, JourneyModel, Period, Rate, Scope, SessionCustomer, SessionSize,
+    SessionTouchpoint, SessionTouchpoints, Sessions, SessionsPeriod, SessionsReport, Touchpoint, Window,
 };
 
 /// A plan as its JSON says it.
@@ -19,6 +19,8 @@ struct Said {
     gap: Window,
     every: Option<Period>,
     limit: usize,
+    #[serde(default)]
+    customers: bool,
 }
 
 /// A session: whose, and its events.
@@ -110,6 +112,24 @@ pub fn sessions(events: &[Event], plan: &Sessions, model: &JourneyModel, scope: 
         }
         rows
     });
+    let listed = said.customers.then(|| {
+        let mut listed: Vec<SessionCustomer> = Vec::new();
+        for session in &all {
+            let one = CustomerSession {
+                begin: moment(session.first().at),
+                end: moment(session.last().at),
+                events: session.events.len() as u64,
+                first: session.first().event.touchpoint().clone(),
+                last: session.last().event.touchpoint().clone(),
+                open: apart(session.last().at, stories.end) <= gap,
+            };
+            match listed.last_mut() {
+                Some(last) if last.customer == *session.customer => last.sessions.push(one),
+                _ => listed.push(SessionCustomer { customer: session.customer.clone(), sessions: vec![one] }),
+            }
+        }
+        listed
+    });
     SessionsReport {
         gap: said.gap,
         sessions,
@@ -126,5 +146,6 @@ pub fn sessions(events: &[Event], plan: &Sessions, model: &JourneyModel, scope: 
         last: top(all.iter().map(|session| session.last().event.touchpoint()).collect(), said.limit),
         every: said.every,
         over_time,
+        listed,
     }
 }

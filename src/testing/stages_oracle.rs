@@ -1,12 +1,14 @@
 //! Transitions and stages, read off each customer's story.
 
+use chrono::TimeDelta;
+
 use super::{
     calendar::{end_of, moment, start_of},
     story::{Stories, Told, summary},
 };
 use crate::{
-    Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer, StageMoment,
-    StageTotal, TransitionCell, TransitionsReport,
+    CustomerMove, Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer,
+    StageMoment, StageTotal, TransitionCell, TransitionCustomer, TransitionsReport,
 };
 
 /// The current stage after the events up to a moment, and since when: the first event of the unbroken run of
@@ -39,7 +41,8 @@ fn moves(story: &[Told<'_>]) -> Vec<Move> {
     found
 }
 
-/// What the report of [`Transitions`](crate::Transitions) of a model must say, of a question's model and scope.
+/// What the report of [`Transitions`](crate::Transitions) of a model must say, with the customers listed, of a question's model
+/// and scope.
 pub fn transitions(
     events: &[Event],
     model: &JourneyModel,
@@ -100,6 +103,24 @@ pub fn transitions(
         }
     }
     let of_kind = |wanted: MoveKind| count(&|m| kind(m.from, m.to) == wanted);
+    let customer_move = |m: &Move| CustomerMove {
+        from: m.from.map(|from| names[from].clone()),
+        to: names[m.to].clone(),
+        at: moment(m.at),
+        kind: kind(m.from, m.to),
+        dwell: m.dwell.map(length),
+    };
+    let stage =
+        |story: &[Told<'_>], until: &dyn Fn(i64) -> bool| current(story, until).map(|(stage, _)| names[stage].clone());
+    let here = stories.by_customer.iter().zip(&all);
+    let here = here.filter(|((_, story), _)| current(story, by_end).is_some());
+    let listed = here.map(|((customer, story), moves)| TransitionCustomer {
+        customer: customer.clone(),
+        here_before: stage(story, &before),
+        here_now: stage(story, &by_end),
+        moves: moves.iter().map(customer_move).collect(),
+    });
+    let listed = Some(listed.collect());
     TransitionsReport {
         model: model.name().to_owned(),
         customers: stories.by_customer.values().filter(|story| current(story, by_end).is_some()).count() as u64,
@@ -109,11 +130,18 @@ pub fn transitions(
         regressions: of_kind(MoveKind::Regression),
         stages,
         cells,
+        listed,
     }
 }
 
-/// What the report of [`StageCounts`](crate::StageCounts) of a model must say, of a question's model and scope: over time if a period is given, with
-/// the customers listed. Not for worlds of extreme times.
+/// A length that may not fit 64 bits of microseconds.
+fn length(micros: i128) -> TimeDelta {
+    let seconds = TimeDelta::seconds(i64::try_from(micros.div_euclid(1_000_000)).unwrap());
+    seconds + TimeDelta::microseconds(i64::try_from(micros.rem_euclid(1_000_000)).unwrap())
+}
+
+/// What the report of [`StageCounts`](crate::StageCounts) of a model must say, of a question's model and scope: over time if a
+/// period is given, with the customers listed. Not for worlds of extreme times.
 pub fn stages(
     events: &[Event],
     model: &JourneyModel,

@@ -1,7 +1,7 @@
 //! Lifecycle and stickiness: by hand, and against the oracles.
 
 use journeylog::{
-    Event, JourneyModel, Lifecycle, LifecycleReport, Period, Scope, Stickiness, StickinessReport,
+    Event, JourneyModel, Lifecycle, LifecyclePhase, LifecycleReport, Period, Scope, Stickiness, StickinessReport,
     testing::{check_arrival, check_bystander, check_laws, check_names, differences, oracle},
 };
 
@@ -10,7 +10,7 @@ use crate::given::{
 };
 
 fn lifecycle(lines: &[&str], period: Period, scope: Scope) -> LifecycleReport {
-    let (events, plan) = (given(lines), Lifecycle::of("visit", period).unwrap());
+    let (events, plan) = (given(lines), Lifecycle::of("visit", period).unwrap().list_customers());
     let report = journeys(&events).query().scope(scope.clone()).run(&plan).unwrap();
     differences(&oracle::lifecycle(&events, &plan, &JourneyModel::standard(), &scope), &report).unwrap();
     report
@@ -50,6 +50,18 @@ fn each_period_tells_who_is_new_still_there_back_and_gone() {
         "{report}"
     );
     assert_eq!(rows(&lifecycle(&["ann 0 support"], Period::DAY, Scope::all())), [[0; 4]; 0]);
+}
+
+#[test]
+fn customers_behind_each_number_are_listed() {
+    use LifecyclePhase::{Dormant, New, Resurrected, Returning};
+    let report = lifecycle(&LINES, Period::DAY, Scope::all());
+    let listed = report.customers.as_ref().unwrap();
+    let phases = |place: usize| listed[place].periods.iter().map(|row| row.phase).collect::<Vec<_>>();
+    assert_eq!((listed.len(), listed[0].customer.as_str()), (2, "ann"));
+    assert_eq!((phases(0), phases(1)), (vec![New, Returning, Dormant, Resurrected], vec![New, Returning, Dormant]));
+    assert_eq!(listed[0].periods[2].period, day(2.0));
+    assert!(report.to_string().contains("| ann      | 1970-01-03 | dormant     |"), "{report}");
 }
 
 #[test]

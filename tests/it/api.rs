@@ -5,8 +5,9 @@ use journeylog::{
     CohortRetentionReport, Conformance, ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Experience,
     ExperienceReport, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle,
     LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Names, Paths, PathsReport, Pattern,
-    PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport,
-    Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
+    PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Query, Question, Receipt, Report,
+    Segment, Segments, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store,
+    StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -29,7 +30,7 @@ fn handles_and_values_cross_threads() {
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(Attribution, AttributionReport)>();
     crosses::<(Experience, ExperienceReport)>();
-    crosses::<(Conformance, ConformanceReport)>();
+    crosses::<(Conformance, ConformanceReport, PatternConformance, PatternConformanceReport)>();
     crosses::<(Paths, PathsReport, Pattern, PatternMatches, PatternReport)>();
     crosses::<(Segment, Segments, Members, MembersReport)>();
     crosses::<(BySegment<Funnel>, BySegmentReport<Report>)>();

@@ -11,7 +11,8 @@ const DAY: f64 = 86_400.0;
 
 fn standard(lines: &[&str], scope: Scope) -> DwellReport {
     let (events, model) = (given(lines), JourneyModel::standard());
-    let report = journeys(&events).query().scope(scope.clone()).run(&Dwell::of(model.clone())).unwrap();
+    let report =
+        journeys(&events).query().scope(scope.clone()).run(&Dwell::of(model.clone()).list_customers()).unwrap();
     differences_beyond_rounding(&oracle::dwell(&events, &model, (&model, &scope)), &report).unwrap();
     report
 }
@@ -105,6 +106,20 @@ fn bottlenecks_come_by_how_many_wait() {
     assert!(text.contains("| consideration |       2 |         0 s |    7.0 d |   0.0 % |    50.0 % |"), "{text}");
 }
 
+#[test]
+fn customers_behind_each_number_are_listed() {
+    let lines = ["ann 0 ad_click", "ann 4 cart", "ann 5 purchase", "bob 1 cart", "cat 0 support"];
+    let report = standard(&lines, Scope::all().from(day(3.0)));
+    let listed = report.customers.as_ref().unwrap();
+    let visits: Vec<_> =
+        listed[0].visits.iter().map(|visit| (visit.stage.as_str(), visit.since, visit.until)).collect();
+    let went = ("consideration", day(4.0), Some(day(5.0)));
+    assert_eq!((listed.len(), visits), (1, vec![went, ("purchase", day(5.0), None)]));
+    assert_eq!(listed[0].visits[0].to.as_ref().unwrap().as_str(), "purchase");
+    let row = "| ann      | purchase      | 1970-01-06T00:00:00Z |                    - |        - |";
+    assert!(report.to_string().contains(row), "{report}");
+}
+
 fn world(seed: u64) -> Vec<Event> {
     let world = World::new(seed).customers(3).events(14).touchpoints(9).instants(6);
     if seed.is_multiple_of(10) { world.extreme_times().make() } else { world.make() }
@@ -116,7 +131,7 @@ fn random_worlds_agree_with_the_oracle() {
         // The scope is read in the question's model, the stages in the plan's.
         let (model, of_question, scope) = (any_model(seed), any_model(seed / 3), any_scope(seed));
         let expected = oracle::dwell(events, &model, (&of_question, &scope));
-        let plan = Dwell::of(model);
+        let plan = Dwell::of(model).list_customers();
         let query = journeys(events).query().scope(scope.clone()).model(of_question);
         let report = query.run(&plan).map_err(|e| e.to_string())?;
         differences_beyond_rounding(&expected, &report)

@@ -87,7 +87,7 @@ fn stages_are_counted_at_the_ends_of_time() {
         let start = period.start_of(Micros::MAX);
         assert!(period.next(start).is_none_or(|next| next > start));
     }
-    let transitions = Transitions::of(JourneyModel::standard());
+    let transitions = Transitions::of(JourneyModel::standard()).list_customers();
     let report = journeys().query().run(&transitions).unwrap();
     assert_eq!(
         report,

@@ -8,8 +8,8 @@ use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
     CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Experience,
     ExperienceBy, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members,
-    Names, Nth, Paths, Pattern, PatternMatches, Period, PropertyValue, Scope, Segments, Seq, Sessions, Stickiness,
-    Survey, Ties, Touch, Window, Zone,
+    Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period, PropertyValue, Scope, Segments, Seq,
+    Sessions, Stickiness, Survey, Ties, Touch, Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -416,7 +416,8 @@ pub(crate) fn any_retention(seed: u64) -> CohortRetention {
 /// A lifecycle by any period.
 pub(crate) fn any_lifecycle(seed: u64) -> Lifecycle {
     let mut rng = Rng::with_seed(seed ^ 0x11f);
-    Lifecycle::of(any_wanted(&mut rng), any_period(&mut rng)).unwrap()
+    let plan = Lifecycle::of(any_wanted(&mut rng), any_period(&mut rng)).unwrap();
+    if rng.bool() { plan.list_customers() } else { plan }
 }
 
 /// Lifetime value with any of its options.
@@ -456,6 +457,9 @@ pub(crate) fn any_sessions(seed: u64) -> Sessions {
     let mut plan = Sessions::builder().gap(gap.max(TimeDelta::zero())).limit(rng.u32(1..4));
     if rng.bool() {
         plan = plan.every(any_period(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
     }
     plan.build().unwrap()
 }
@@ -605,6 +609,20 @@ pub(crate) fn any_experience(seed: u64) -> Experience {
         plan = plan.list_customers();
     }
     plan.build().unwrap()
+}
+
+/// Conformance to a chain of a few steps, some of which the same events meet.
+pub(crate) fn any_pattern_conformance(seed: u64) -> PatternConformance {
+    let mut rng = Rng::with_seed(seed ^ 0xc4a);
+    let mut pattern = Pattern::starting_with(any_wanted(&mut rng));
+    for _ in 0..rng.usize(..4) {
+        pattern = pattern.then(any_wanted(&mut rng));
+    }
+    let mut plan = PatternConformance::to(pattern.build().unwrap()).unwrap();
+    if rng.bool() {
+        plan = plan.unexpected(any_wanted(&mut rng)).unwrap();
+    }
+    if rng.bool() { plan.list_customers() } else { plan }
 }
 
 /// Any segment, its customers listed or not.

@@ -20,8 +20,9 @@ fn funnels_keep_the_laws() {
 fn transitions_stages_and_dwell_keep_the_laws() {
     each_world(60, world, |seed, events| {
         let stages = StageCounts::of(any_model(seed)).every(Period::DAY).list_customers();
-        check_laws(&(Transitions::of(any_model(seed)), stages, Dwell::of(any_model(seed))), events)
-            .map_err(|e| e.to_string())
+        let moves = Transitions::of(any_model(seed)).list_customers();
+        let dwell = Dwell::of(any_model(seed)).list_customers();
+        check_laws(&(moves, stages, dwell), events).map_err(|e| e.to_string())
     });
 }
 

@@ -8,8 +8,8 @@ use journeylog::{
     LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES,
     LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS,
     LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, LifetimeValue, Paths, Pattern, PatternMatches,
-    Period, PropertyValue, Question, Segment, SegmentBuilder, Segments, Sessions, StageCounts, StageName, Stickiness,
-    Touchpoint, Transitions,
+    Period, Plan, PropertyValue, Question, Segment, SegmentBuilder, Segments, Sessions, StageCounts, StageName,
+    Stickiness, Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -281,6 +281,34 @@ fn a_question_has_so_much_memory() {
     assert!(ask(1 << 20).is_ok());
     let refused = ask(1_000).unwrap_err();
     assert!(refused.is_limit() && refused.to_string().contains("raise Query::memory"), "{refused}");
+}
+
+#[test]
+fn customers_that_are_listed_take_of_this_memory() {
+    let journeys =
+        Journeys::of((0..1_000).map(|i| Event::at(DateTime::<Utc>::UNIX_EPOCH, format!("c{i}"), "purchase"))).unwrap();
+    let text = r#"[
+        {"lifecycle":{"activity":{"all":[]},"period":"day"}}, {"stickiness":{"activity":{"all":[]},"period":"day","of":3}},
+        {"transitions":{}}, {"dwell":{}}, {"sessions":{}}, {"stages":{}}, {"conformance":{}}, {"paths":{}},
+        {"segment":{"of":{"did":{"touchpoint":"purchase"}}}}, {"pattern":{"steps":[{"when":{"touchpoint":"purchase"}}]}},
+        {"pattern_conformance":{"steps":[{"when":{"touchpoint":"purchase"}}]}},
+        {"retention":{"start":{"all":[]},"return":{"all":[]},"period":"day"}}
+    ]"#;
+    for mut question in Question::read(text).unwrap() {
+        // What is listed of 1,000 customers takes more than this, and the numbers alone take less.
+        let query = journeys.query().memory(match question.plan {
+            Plan::Segment(_) => 3_000,
+            Plan::Stickiness(_) => 7_000,
+            _ => 20_000,
+        });
+        let unlisted = query.ask(std::slice::from_ref(&question));
+        assert!(unlisted.is_ok(), "{question:?} {unlisted:?}");
+        question.plan = question.plan.list_customers();
+        let refused = query.ask(std::slice::from_ref(&question)).map(drop);
+        assert!(refused.as_ref().is_err_and(journeylog::Error::is_limit), "{question:?} {refused:?}");
+        let listed = journeys.query().ask(std::slice::from_ref(&question)).unwrap();
+        assert!(serde_json::to_string(&listed[0]).unwrap().contains("c999"), "{question:?}");
+    }
 }
 
 #[test]

@@ -12,9 +12,9 @@ use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel,
     CohortRetention, Comparison, Condition, Conformance, CustomerId, Dwell, Error, Event, EventBuilder, EventId,
     Experience, ExperienceBy, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Lifecycle,
-    LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternMatches, Plan, PropertyValue, Question,
-    Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint,
-    Transitions, Verify, Window, export,
+    LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Plan, PropertyValue,
+    Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables,
+    Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -249,6 +249,7 @@ fn choices(shown: &mut Shown) {
     shown.value("ExperienceBy", &ExperienceBy::Stage);
     shown.value("ExperienceAnswers", &journeylog::ExperienceAnswers::Latest);
     shown.value("DeviationKind", &journeylog::DeviationKind::Skipped);
+    shown.value("LifecyclePhase", &journeylog::LifecyclePhase::New);
     shown.value("PathsOf", &journeylog::PathsOf::Touchpoint);
     shown.value("PathRepeats", &journeylog::PathRepeats::Kept);
     shown.value("PathDirection", &journeylog::PathDirection::Forward);
@@ -332,7 +333,7 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let retention = CohortRetention::of(about_a_person(), "view", journeylog::Period::HOUR).value().list_customers();
     shown.lock().unwrap().value("CohortRetentionBuilder", &retention);
     let retention = retention.build().unwrap();
-    let sessions = Sessions::builder().every(journeylog::Period::DAY);
+    let sessions = Sessions::builder().every(journeylog::Period::DAY).list_customers();
     shown.lock().unwrap().value("SessionsBuilder", &sessions);
     let at = |name| Condition::touchpoint(name).unwrap();
     let paths = Paths::of_groups([("person", about_a_person()), ("view", at("view"))])
@@ -364,16 +365,21 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         experience.build().unwrap().into(),
         attribution.build().unwrap().into(),
         conformance.build().unwrap().into(),
+        PatternConformance::to(Pattern::starting_with("view").then(about_a_person()).build().unwrap())
+            .and_then(|plan| plan.unexpected(about_a_person()))
+            .unwrap()
+            .list_customers()
+            .into(),
         PatternMatches::of(pattern).list_customers().into(),
         paths.build().unwrap().into(),
         Paths::of_channels().list_customers().build().unwrap().into(),
         Plan::from(funnel),
-        Transitions::of(JourneyModel::standard()).into(),
+        Transitions::of(JourneyModel::standard()).list_customers().into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
         retention.into(),
-        Dwell::of(JourneyModel::standard()).into(),
+        Dwell::of(JourneyModel::standard()).list_customers().into(),
         sessions.clone().build().unwrap().into(),
-        Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().into(),
+        Lifecycle::of(about_a_person(), journeylog::Period::DAY).unwrap().list_customers().into(),
         Stickiness::of(about_a_person(), journeylog::Period::MONTH, 1_000).unwrap().list_customers().into(),
         Members::of(&segment).list_customers().into(),
         Plan::BySegment(

@@ -17,7 +17,11 @@ fn ask(lines: &[&str], plan: &Sessions, scope: Scope) -> SessionsReport {
 
 /// With a gap of one day.
 fn daily(lines: &[&str], scope: Scope) -> SessionsReport {
-    ask(lines, &Sessions::builder().gap(TimeDelta::days(1)).every(Period::WEEK).limit(1).build().unwrap(), scope)
+    ask(
+        lines,
+        &Sessions::builder().gap(TimeDelta::days(1)).every(Period::WEEK).limit(1).list_customers().build().unwrap(),
+        scope,
+    )
 }
 
 const LINES: [&str; 8] = [
@@ -30,6 +34,20 @@ const LINES: [&str; 8] = [
     "bob 9 home",
     "cat 9.5 view",
 ];
+
+#[test]
+fn customers_behind_each_number_are_listed() {
+    let report = daily(&LINES, Scope::all());
+    let listed = report.listed.as_ref().unwrap();
+    let sessions: Vec<_> = listed.iter().map(|one| (one.customer.as_str(), one.sessions.len())).collect();
+    assert_eq!(sessions.iter().map(|(_, sessions)| *sessions as u64).sum::<u64>(), report.sessions);
+    assert_eq!(sessions[0], ("ann", 2));
+    let first = &listed[0].sessions[0];
+    assert_eq!((first.begin, first.end, first.events), (day(0.0), day(2.0), 3));
+    assert_eq!((first.first.as_str(), first.last.as_str(), first.open), ("home", "purchase", false));
+    let row = "| ann      | 1970-01-01T00:00:00Z | 1970-01-03T00:00:00Z |      3 | home  | purchase | no         |";
+    assert!(report.to_string().contains(row), "{report}");
+}
 
 #[test]
 fn events_not_more_than_the_gap_apart_are_one_session() {
@@ -137,6 +155,9 @@ fn arrival_matters_only_where_touchpoints_are_tied() {
     };
     each_world(500, make, |seed, events| {
         check_arrival(&any_sessions(seed), events, seed).map_err(|broken| broken.to_string())?;
-        check_names(&any_sessions(seed), events, seed).map_err(|broken| broken.to_string())
+        let mut plan = serde_json::to_value(any_sessions(seed)).unwrap();
+        plan.as_object_mut().unwrap().remove("customers");
+        let plan: Sessions = serde_json::from_value(plan).unwrap();
+        check_names(&plan, events, seed).map_err(|broken| broken.to_string())
     });
 }

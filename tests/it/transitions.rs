@@ -1,14 +1,16 @@
 //! Transitions: by hand, and against the oracle.
 
+use chrono::TimeDelta;
 use journeylog::{
-    Condition, Event, JourneyModel, MoveKind, Nth, Scope, StageTotal, Transitions, TransitionsReport,
+    Condition, Event, JourneyModel, MoveKind, Nth, Scope, StageName, StageTotal, Transitions, TransitionsReport,
     testing::{World, check_arrival, check_bystander, differences, oracle},
 };
 
 use crate::given::{any_model, any_scope, day, each_world, given, journeys};
 
 fn ask(events: &[Event], model: &JourneyModel, scope: Scope) -> TransitionsReport {
-    let report = journeys(events).query().scope(scope.clone()).run(&Transitions::of(model.clone())).unwrap();
+    let report =
+        journeys(events).query().scope(scope.clone()).run(&Transitions::of(model.clone()).list_customers()).unwrap();
     assert_eq!(report, oracle::transitions(events, model, (&JourneyModel::standard(), &scope)), "the oracle agrees");
     report
 }
@@ -77,6 +79,31 @@ fn a_range_counts_the_moves_in_it_and_reads_the_stage_before() {
 }
 
 #[test]
+fn customers_behind_each_number_are_listed() {
+    let lines = ["ann 0 ad_click", "ann 4 cart", "bob 1 cart", "cat 0 support"];
+    let report = ask(&given(&lines), &JourneyModel::standard(), Scope::all().from(day(3.0)));
+    let listed = report.listed.as_ref().unwrap();
+    let stage = |stage: &Option<StageName>| stage.as_ref().map(|stage| stage.as_str().to_owned()).unwrap_or_default();
+    let rows: Vec<_> = listed
+        .iter()
+        .map(|one| (one.customer.as_str(), stage(&one.here_before), stage(&one.here_now), one.moves.len()))
+        .collect();
+    let (before, now) = ("awareness".to_owned(), "consideration".to_owned());
+    assert_eq!(rows, [("ann", before, now.clone(), 1), ("bob", now.clone(), now, 0)]);
+    let made = &listed[0].moves[0];
+    assert_eq!((made.at, made.dwell, made.kind), (day(4.0), Some(TimeDelta::days(4)), MoveKind::Advance));
+    let text = report.to_string();
+    assert!(
+        text.contains(
+            "| bob      | consideration |         - |             - |                    - | consideration |"
+        ),
+        "{text}"
+    );
+    let unasked = journeys(&given(&lines)).query().run(&Transitions::of(JourneyModel::standard())).unwrap();
+    assert_eq!(unasked.listed, None);
+}
+
+#[test]
 fn the_second_purchase_is_another_stage() {
     let report = standard(&["ann 0 purchase", "ann 3 payment", "ann 4 order"]);
     let again = report.cell(Some("purchase"), "retention").unwrap();
@@ -127,7 +154,7 @@ fn random_worlds_agree_with_the_oracle() {
         // The scope is read in the question's model, the stages in the plan's.
         let (model, of_question, scope) = (any_model(seed), any_model(seed / 3), any_scope(seed));
         let expected = oracle::transitions(events, &model, (&of_question, &scope));
-        let plan = Transitions::of(model);
+        let plan = Transitions::of(model).list_customers();
         let query = journeys(events).query().scope(scope.clone()).model(of_question);
         let report = query.run(&plan).map_err(|e| e.to_string())?;
         for stage in &report.stages {

@@ -7,7 +7,8 @@ use std::{
 };
 
 use journeylog::{
-    Event, EventBuilder, Feedback, Funnel, JourneyModel, Store, StoreOptions, Transitions, testing::World,
+    Event, EventBuilder, Feedback, Funnel, JourneyModel, Members, Segment, StageCounts, Store, StoreOptions,
+    Transitions, testing::World,
 };
 
 use crate::{at, built, event, small_seals};
@@ -273,4 +274,26 @@ fn who_is_erased_ends_no_observation() {
     store.erase("bob").unwrap();
     let end = store.query().known_at(journeylog::Seq(2)).observation_end().unwrap();
     assert_eq!(end, Some(crate::at(5)));
+}
+
+#[test]
+fn lists_leave_out_who_is_erased_while_they_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for n in 0..600 {
+        store.append(Event::at(chrono::DateTime::UNIX_EPOCH, format!("c{n}"), "product_view")).unwrap();
+    }
+    let funnel = Funnel::ordered(["product_view"]).list_customers().build().unwrap();
+    let members = Members::of(Segment::did("product_view").build().unwrap()).list_customers();
+    let stages = StageCounts::of(JourneyModel::standard()).list_customers();
+    std::thread::scope(|scope| {
+        let erasing = scope.spawn(|| (0..200).for_each(|n| drop(store.erase(&format!("c{}", n * 3)).unwrap())));
+        while !erasing.is_finished() {
+            let (funnel, members, stages) = store.query().run((&funnel, &members, &stages)).unwrap();
+            assert!(funnel.customers.unwrap().len() >= 400 && members.customers.unwrap().len() >= 400);
+            assert!(stages.customers.unwrap().len() >= 400);
+        }
+    });
+    let listed = store.query().run(&members).unwrap().customers.unwrap();
+    assert_eq!(listed.len(), 400);
 }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Backup, BySegment, Condition, CustomerId, Event, LIMIT_NAMED_SEGMENT_BYTES, Members, Question, Segment, Segments,
-    StageCounts, Store, StoreOptions, StorePart, Verify,
+    Backup, BySegment, Condition, CustomerId, Event, JourneyModel, LIMIT_NAMED_SEGMENT_BYTES, Members, Question, Scope,
+    Segment, Segments, StageCounts, Store, StoreOptions, StorePart, Verify,
+    testing::{World, any_segment, oracle},
 };
 
 use crate::small_seals;
@@ -148,6 +149,72 @@ fn damage_of_the_file_is_told() {
     fs::remove_dir_all(salvaged).unwrap();
     fs::remove_file(&file).unwrap();
     assert_eq!(Store::open(dir.path()).unwrap().segments(), BTreeMap::new());
+}
+
+/// Segments whose parts are names of others, against the same with these written out.
+#[test]
+fn a_name_within_a_segment_stands_for_what_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = World::new(11).customers(12).events(160).touchpoints(5).instants(12).make();
+    let store = small_seals(dir.path());
+    store.append_batch(events.iter().cloned()).unwrap();
+    for seed in 0..40 {
+        let named = |i: u64| any_segment(seed * 10 + i, 1);
+        store.define_segment("a", &named(0)).unwrap();
+        store
+            .define_segment("b", &Segment::any([named(1).into(), Segment::named("a").negated()]).build().unwrap())
+            .unwrap();
+        let both = [Segment::named("a"), Segment::named("b"), named(2).into()];
+        let asked = if seed % 2 == 0 { Segment::all(both) } else { Segment::any(both) }.build().unwrap();
+        let whole = oracle::with_names(&asked, &store.segments());
+        let listed = |segment: &Segment| store.query().run(&Members::of(segment).list_customers()).unwrap();
+        assert_eq!(listed(&asked), listed(&whole), "{}", serde_json::to_string(&asked).unwrap());
+        let members = oracle::in_segment(&events, &whole, &JourneyModel::standard(), &Scope::all());
+        assert_eq!(listed(&asked).customers.unwrap(), members.into_iter().collect::<Vec<_>>());
+        store.define_segment("kept", &asked).unwrap();
+        assert_eq!(store.query().run(&Members::of("kept").list_customers()).unwrap(), listed(&whole));
+        assert!(store.remove_segment("kept").unwrap() && store.remove_segment("b").unwrap());
+    }
+    store.define_segment("b", &Segment::named("a").negated().build().unwrap()).unwrap();
+    store.close().unwrap();
+    let again = small_seals(dir.path());
+    assert_eq!((again.segments().len(), members(&again, "b").is_ok()), (2, true));
+}
+
+#[test]
+fn names_that_lead_nowhere_or_back_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    store.append(Event::at(day(1), "ann", "buy")).unwrap();
+    let names = |name: &str| Segment::named(name).negated().build().unwrap();
+    let define = |name: &str, segment: &Segment| store.define_segment(name, segment).map_err(|e| e.to_string());
+    let unknown = "segment.not.segment: no segment is stored under the name b (there are a)";
+    assert_eq!(define("a", &names("b")).unwrap_err(), unknown);
+    assert_eq!(store.segments().len(), 0);
+    define("b", &did("buy")).unwrap();
+    define("a", &names("b")).unwrap();
+    define("c", &names("a")).unwrap();
+    // Any of those that would name themselves is told.
+    let circle = define("b", &names("c")).unwrap_err();
+    assert!(circle.contains("names itself: ") && circle.contains("b > c > a > b"), "{circle}");
+    assert!(define("c", &names("c")).unwrap_err().ends_with("names itself: c > c"));
+    let refused = store.remove_segment("b").unwrap_err();
+    assert!(refused.is_invalid(), "{refused}");
+    let named = "segment(b): is named by the segment a, which must be removed or changed before";
+    assert_eq!((refused.to_string().as_str(), store.segment("b")), (named, Some(did("buy"))));
+    // What others name cannot become too large for them.
+    let wide = |leaves| Segment::any((0..leaves).map(|_| Segment::did("buy"))).build().unwrap();
+    define("twice", &Segment::any([Segment::named("b"), Segment::named("b")]).build().unwrap()).unwrap();
+    assert!(define("b", &wide(33)).unwrap_err().contains("has 65 leaves or more, the limit is 64"));
+    define("b", &wide(32)).unwrap();
+    let question = r#"{"segment":{"of":{"all":[{"segment":"nowhere"}]}}}"#;
+    let refused = store.query().ask(&Question::read(question).unwrap()).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("segment.all[0].segment: no segment is stored under the name nowhere (there are a, b,")
+    );
+    let scope = r#"{"stages":{},"scope":{"segment":{"not":{"segment":"nowhere"}}}}"#;
+    let refused = store.query().ask(&Question::read(scope).unwrap()).unwrap_err().to_string();
+    assert!(refused.starts_with("scope.segment.not.segment: no segment is stored"), "{refused}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{InvalidValue, Result},
     journey::Names,
-    model::{CustomerId, Money, PropertyValue},
+    model::{Money, PropertyValue},
 };
 
 /// Removal effects are weighed in units of 2^-50.
@@ -164,8 +164,9 @@ fn shown_moves(moves: &[Move], ranked: &Ranked) -> Vec<AttributionMove> {
 fn listed(state: &AttributionState, ranked: &Ranked, names: &Names) -> Result<Vec<AttributionCustomer>> {
     let mut listed = Vec::with_capacity(state.listed.len());
     for one in &state.listed {
+        let Some(customer) = names.customer_id(one.customer) else { continue };
         listed.push(AttributionCustomer {
-            customer: CustomerId::new(names.customer(one.customer))?,
+            customer,
             converted_at: one.at.to_datetime(),
             value: one.value.map(|(amount, currency)| Money::from_nanos(amount, currency)).transpose()?,
             touches: one.touches.iter().map(|key| ranked.name_of_place(*key)).collect(),

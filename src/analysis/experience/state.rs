@@ -11,7 +11,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, StageReading, carried::Carried},
     error::{InvalidPlan, Result},
     journey::{ChannelNo, CustomerNo, Journey, NO_VALUE, Names, TouchpointNo},
-    model::{Comparison, Condition, CustomerId, Feedback, Micros, Periods, Seq, StageName, Survey},
+    model::{Comparison, Condition, Feedback, Micros, Periods, Seq, StageName, Survey},
 };
 
 /// Scores of surveys bound to a store.
@@ -234,17 +234,17 @@ impl Bound for BoundExperience {
         });
         let rows = rows.collect();
         let listed = |one: &Listed| {
-            Ok(ExperienceAnswer {
-                customer: CustomerId::new(names.customer(one.customer))?,
+            Some(ExperienceAnswer {
+                customer: names.customer_id(one.customer)?,
                 answered_at: one.answer.at.to_datetime(),
-                feedback: Feedback::new(one.answer.survey, one.answer.score)?,
+                feedback: Feedback::new(one.answer.survey, one.answer.score).ok()?,
                 group: self.group(one.answer.group, names),
                 seq: Seq(one.seq.unwrap_or_default()),
             })
         };
         let mut all = Vec::new();
         if self.plan.customers {
-            all = state.listed.iter().map(listed).collect::<Result<Vec<_>>>()?;
+            all = state.listed.iter().filter_map(listed).collect::<Vec<_>>();
             all.sort_by(|a, b| (&a.customer, a.answered_at, a.seq).cmp(&(&b.customer, b.answered_at, b.seq)));
         }
         Ok(ExperienceReport {

@@ -19,7 +19,7 @@ use crate::{
     },
     error::{ErrorKind, Result},
     journey::Names,
-    model::{CustomerId, Micros, Period, PeriodSpan, PropertyValue},
+    model::{Micros, Period, PeriodSpan, PropertyValue},
 };
 
 /// What was counted by period of entry.
@@ -45,7 +45,7 @@ impl BoundFunnel {
             }
             None => (None, groups.into_whole()),
         };
-        let customers = if self.plan.customers { Some(self.named(customers, names)?) } else { None };
+        let customers = self.plan.customers.then(|| self.named(customers, names));
         let trend = trend.map(|trend| self.rows(&trend, |groups| Some(groups.whole()))).transpose()?;
         let FunnelFigures {
             entered,
@@ -220,27 +220,27 @@ impl BoundFunnel {
     }
 
     /// The listed customers with their ids, in the order of these, and then of their groups.
-    fn named(&self, listed: Vec<Listed>, names: &Names) -> Result<Vec<FunnelCustomer>> {
+    fn named(&self, listed: Vec<Listed>, names: &Names) -> Vec<FunnelCustomer> {
         let mut customers = listed
             .into_iter()
-            .map(|one| {
+            .filter_map(|one| {
+                let customer = names.customer_id(one.customer)?;
                 let events: Vec<_> = one
                     .events
                     .iter()
                     .map(|&(step, seq, at)| ServedEvent { step, seq, occurred_at: at.to_datetime() })
                     .collect();
-                let customer = CustomerId::new(names.customer(one.customer))?;
                 let name = self.groups.as_ref().map(|groups| (groups.name(&one.group, names), groups));
                 let order = name.as_ref().map(|(name, _)| name.clone());
                 let group = name.map(|(name, groups)| groups.shown(name));
                 let level = events.len();
-                Ok((order, FunnelCustomer { customer, level, outcome: one.outcome, group, events }))
+                Some((order, FunnelCustomer { customer, level, outcome: one.outcome, group, events }))
             })
-            .collect::<Result<Vec<_>>>()?;
+            .collect::<Vec<_>>();
         customers.sort_unstable_by(|(a_group, a), (b_group, b)| {
             let first = |one: &FunnelCustomer| one.events.first().map(|served| (served.occurred_at, served.seq));
             a.customer.cmp(&b.customer).then_with(|| a_group.cmp(b_group)).then_with(|| first(a).cmp(&first(b)))
         });
-        Ok(customers.into_iter().map(|(_, customer)| customer).collect())
+        customers.into_iter().map(|(_, customer)| customer).collect()
     }
 }

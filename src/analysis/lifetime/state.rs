@@ -11,7 +11,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches},
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{Currency, CustomerId, Micros, Money, Period, Periods},
+    model::{Currency, Micros, Money, Period, Periods},
 };
 
 const DAY: i64 = 86_400_000_000;
@@ -207,13 +207,14 @@ impl BoundLifetimeValue {
         Ok(all)
     }
 
-    fn listed(&self, row: &Row, expected: Expected, names: &Names) -> Result<CustomerLifetime> {
+    /// `None` of somebody who has been erased meanwhile.
+    fn listed(&self, row: &Row, expected: Expected, names: &Names) -> Result<Option<CustomerLifetime>> {
+        let Some(customer) = names.customer_id(row.customer) else { return Ok(None) };
         let PurchaseHistory { repeats, last, observed } = self.history(row);
         let Expected { alive, purchases, value_each, value } = expected;
         let money = |currency| Money::from_nanos(row.money(), currency);
         let historic = self.plan.currency.map(money).transpose()?;
-        let customer = CustomerId::new(names.customer(row.customer))?;
-        Ok(CustomerLifetime { customer, repeats, last, observed, historic, alive, purchases, value_each, value })
+        Ok(Some(CustomerLifetime { customer, repeats, last, observed, historic, alive, purchases, value_each, value }))
     }
 }
 
@@ -319,7 +320,7 @@ impl Bound for BoundLifetimeValue {
         let mut listed = Vec::new();
         let mut list = |row: &Row, expected: Expected| {
             if self.plan.customers {
-                listed.push(self.listed(row, expected, names)?);
+                listed.extend(self.listed(row, expected, names)?);
             }
             Ok(())
         };

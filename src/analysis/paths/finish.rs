@@ -14,9 +14,7 @@ use super::{
 };
 use crate::{
     analysis::Rate,
-    error::Result,
     journey::{ChannelNo, Names, TouchpointNo},
-    model::CustomerId,
 };
 
 /// The names of the labels that occur, in order: a label's rank is its place among them.
@@ -69,7 +67,7 @@ impl Count {
 /// The ranks of the labels of a variant, in the order of time.
 type Steps = ArrayVec<u32, { LIMIT_PATH_DEPTH as usize }>;
 
-pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> Result<PathsReport> {
+pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> PathsReport {
     let labels = Labels::of(bound, &state.tree, names);
     let mut variants: Vec<(usize, &Step)> = (1..).zip(&state.tree).filter(|(_, step)| step.paths > 0).collect();
     let all = variants.len();
@@ -98,7 +96,7 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> R
         paths: Rate::new(state.paths - shown(|variant| variant.paths.some), state.paths),
         beyond: beyond - shown(|variant| variant.beyond),
     };
-    Ok(PathsReport {
+    PathsReport {
         direction: if bound.is_backward() { PathDirection::Backward } else { PathDirection::Forward },
         paths: state.paths,
         customers: state.customers,
@@ -106,8 +104,8 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> R
         positions: positions(bound, &state.tree, &labels),
         variants,
         other_variants,
-        listed: bound.plan.customers.then(|| customers(state, &listed, names)).transpose()?,
-    })
+        listed: bound.plan.customers.then(|| customers(state, &listed, names)),
+    }
 }
 
 /// The steps of a variant, by where its last one stands.
@@ -210,16 +208,17 @@ fn nodes(counts: &BTreeMap<u32, Count>, limit: usize, labels: &Labels) -> (Vec<P
 }
 
 /// Who took which variants, by id and then by when they first did.
-fn customers(state: &PathsState, variants: &HashMap<usize, u64>, names: &Names) -> Result<Vec<PathCustomer>> {
+fn customers(state: &PathsState, variants: &HashMap<usize, u64>, names: &Names) -> Vec<PathCustomer> {
     let mut customers = Vec::with_capacity(state.listed.len());
     for one in &state.listed {
+        let Some(customer) = names.customer_id(one.customer) else { continue };
         customers.push(PathCustomer {
-            customer: CustomerId::new(names.customer(one.customer))?,
+            customer,
             variant: variants.get(&one.step).copied(),
             paths: one.paths,
             first: one.first.to_datetime(),
         });
     }
     customers.sort_unstable_by(|a, b| (&a.customer, a.first).cmp(&(&b.customer, b.first)));
-    Ok(customers)
+    customers
 }

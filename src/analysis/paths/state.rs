@@ -322,6 +322,6 @@ impl Bound for BoundPaths {
     }
 
     fn finish(&self, state: PathsState, names: &Names) -> Result<PathsReport> {
-        finish::report(self, &state, names)
+        Ok(finish::report(self, &state, names))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Durations, Matches, Rate},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, Names},
-    model::{CustomerId, Micros, Seq},
+    model::{Micros, Seq},
 };
 
 /// A pattern bound to a store.
@@ -136,21 +136,21 @@ impl Bound for BoundPattern {
             matches: state.matches,
             duration: state.lengths.summary(),
             histogram: state.lengths.histogram(),
-            listed: self.lists_customers.then(|| listed(state.listed, names)).transpose()?,
+            listed: self.lists_customers.then(|| listed(state.listed, names)),
         })
     }
 }
 
 /// Who matched, by id.
-fn listed(customers: Vec<Listed>, names: &Names) -> Result<Vec<PatternCustomer>> {
+fn listed(customers: Vec<Listed>, names: &Names) -> Vec<PatternCustomer> {
     let event =
         |(step, seq, at): (usize, u64, Micros)| PatternEvent { step, seq: Seq(seq), occurred_at: at.to_datetime() };
     let one = |events: Vec<_>| PatternMatch { events: events.into_iter().map(event).collect() };
     let mut listed = Vec::with_capacity(customers.len());
     for Listed { customer, matches } in customers {
-        let customer = CustomerId::new(names.customer(customer))?;
+        let Some(customer) = names.customer_id(customer) else { continue };
         listed.push(PatternCustomer { customer, matches: matches.into_iter().map(one).collect() });
     }
     listed.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
-    Ok(listed)
+    listed
 }

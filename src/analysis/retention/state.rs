@@ -15,7 +15,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, Rate, amounts::Amounts},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, Names},
-    model::{Currency, CustomerId, Micros, Periods},
+    model::{Currency, Micros, Periods},
 };
 
 const START: u64 = 1;
@@ -327,7 +327,7 @@ impl Bound for BoundRetention {
             columns: self.columns(),
             cohorts,
             average: pooled.iter().map(average).collect::<Result<_>>()?,
-            customers: self.plan.customers.then(|| listed(&state.customers, names)).transpose()?,
+            customers: self.plan.customers.then(|| listed(&state.customers, names)),
         })
     }
 }
@@ -339,16 +339,16 @@ fn between(sums: &[i128], returns: &Range<usize>) -> i128 {
 }
 
 /// The customers by cohort and id.
-fn listed(customers: &[Listed], names: &Names) -> Result<Vec<RetentionCustomer>> {
+fn listed(customers: &[Listed], names: &Names) -> Vec<RetentionCustomer> {
     let customer = |one: &Listed| {
-        Ok(RetentionCustomer {
-            customer: CustomerId::new(names.customer(one.customer))?,
+        Some(RetentionCustomer {
+            customer: names.customer_id(one.customer)?,
             cohort: one.cohort.to_datetime(),
             started_at: one.start.to_datetime(),
             columns: one.columns.clone(),
         })
     };
-    let mut listed = customers.iter().map(customer).collect::<Result<Vec<_>>>()?;
+    let mut listed: Vec<_> = customers.iter().filter_map(customer).collect();
     listed.sort_unstable_by(|a, b| (a.cohort, &a.customer).cmp(&(b.cohort, &b.customer)));
-    Ok(listed)
+    listed
 }

@@ -1,0 +1,123 @@
+"""Questions about simple_shop.csv.gz, answered in SQL by DuckDB, and Kaplan-Meier medians by SciPy, without journeylog.
+
+Prints one JSON object, a key for each question; tests/public_data.rs compares all its numbers. Times are UTC. The file has no two
+events of a customer at one instant, so nothing here depends on ties. The stages are those of tests/data/shop_model.json.
+"""
+
+import json
+import sys
+
+import duckdb
+from scipy import stats
+
+db = duckdb.connect()
+db.execute("set threads = 2")
+db.execute("create table event as select user_id as who, event as place, timestamp::timestamp as moment from read_csv(?)", [sys.argv[1]])
+END = "(select max(moment) from event)"
+
+
+def rows(sql):
+    return db.execute(sql).fetchall()
+
+
+def one(sql):
+    return list(rows(sql)[0])
+
+
+def funnel(steps, within):
+    """For each event of the first step the earliest chain that goes on from it, by a join for each step."""
+    chain = f"select who, moment as t0 from event where place = '{steps[0]}'"
+    for i, step in enumerate(steps[1:], 1):
+        chain = f"""select chain.*, next.moment as t{i} from ({chain}) chain
+                    asof left join (select who, moment from event where place = '{step}') next
+                    on chain.who = next.who and chain.t{i - 1} <= next.moment"""
+    limit = f"interval '{within} seconds'" if within else "interval '1000 years'"
+    reached = ", ".join(f"count(distinct who) filter (where t{i} - t0 <= {limit})" for i in range(len(steps)))
+    return one(f"select {reached} from ({chain})")
+
+
+db.execute("""
+create table visit as
+with bearing as (
+    select who, moment, case
+        when place in ('main', 'catalog', 'product1', 'product2') then 'visiting'
+        when place = 'cart' then 'choosing'
+        when place = 'payment_done' and count(*) filter (where place = 'payment_done') over (
+            partition by who order by moment) >= 2 then 'loyal'
+        when place in ('delivery_choice', 'payment_choice', 'payment_done') then 'buying' end as stage
+    from event),
+changing as (
+    select *, lag(stage) over (partition by who order by moment) as before from bearing where stage is not null)
+select who, moment as since, before, stage, lead(moment) over (partition by who order by moment) as until
+from changing where before is null or before <> stage""")
+
+
+def median(stage):
+    """The first length with S(t) <= 0.5, in microseconds."""
+    lengths = rows(f"""select epoch_us(coalesce(until, {END})) - epoch_us(since), until is not null
+                       from visit where stage = '{stage}'""")
+    over = [length for length, is_over in lengths if is_over]
+    still = [length for length, is_over in lengths if not is_over]
+    if not lengths:
+        return None
+    curve = stats.ecdf(stats.CensoredData(uncensored=over, right=still)).sf
+    return next((int(t) for t, share in zip(curve.quantiles, curve.probabilities) if share <= 0.5), None)
+
+
+db.execute("""
+create table session as
+with numbered as (
+    select *, sum(begins) over (partition by who order by moment) as nth from (
+        select *, (coalesce(moment - lag(moment) over (partition by who order by moment) > interval 30 minutes, true))::int as begins
+        from event))
+select who, nth, count(*) as events, min(moment) as begin, max(moment) as last,
+    list(place order by moment)[1:3] as steps from numbered group by who, nth""")
+
+db.execute("create table active as select distinct who, date_trunc('month', moment)::date as month from event")
+lifecycle = rows("""
+with month as (select distinct month from active),
+was as (select *, lag(month) over (partition by who order by month) as before,
+               lead(month) over (partition by who order by month) as after from active),
+gone as (select (month + interval 1 month)::date as month, count(*) as dormant from was
+         where after is null or after > month + interval 1 month group by 1)
+select month::text, count(*) filter (where before is null),
+    count(*) filter (where before + interval 1 month = month), count(*) filter (where before + interval 1 month < month),
+    coalesce(any_value(dormant), 0)
+from was left join gone using (month) group by month order by month""")
+
+retention = rows("""
+with start as (select who, min(month) as cohort from active group by who)
+select cohort::text, date_diff('month', cohort, month) as k, count(*) from active join start using (who)
+group by 1, 2 order by 1, 2""")
+
+BUYING = ["catalog", "cart", "delivery_choice", "payment_choice", "payment_done"]
+print(json.dumps({
+    "funnel": [funnel(BUYING, None), funnel(BUYING, 60), funnel(BUYING, 20)],
+    "moves": {f"{a or 'start'}>{b}": [n, customers] for a, b, n, customers in rows(
+        "select before, stage, count(*), count(distinct who) from visit group by 1, 2")},
+    "now": dict(rows("select stage, count(*) from visit where until is null group by 1")),
+    "dwell": {stage: median(stage) for stage in ["visiting", "choosing", "buying", "loyal"]},
+    "retention": [list(row) for row in retention],
+    "lifecycle": [list(row) for row in lifecycle],
+    "stickiness": dict(rows(f"""
+        select days, count(*) from (
+            select who, count(distinct moment::date) as days from event
+            where moment::date > {END}::date - 28 group by who) group by 1""")),
+    "sessions": one(f"""
+        select count(*), count(distinct who), sum(events)::bigint, count(*) filter (where events = 1),
+            count(*) filter (where last >= {END} - interval 30 minutes) from session"""),
+    "sessions_by_month": [list(row) for row in rows("""
+        select date_trunc('month', begin)::date::text, count(*), count(distinct who), sum(events)::bigint from session
+        group by 1 order by 1""")],
+    "paths": {" > ".join(steps): [n, customers] for steps, n, customers in rows(
+        "select steps, count(*), count(distinct who) from session group by 1")},
+    "segment": one(f"""
+        select count(distinct who) from event cart where place = 'cart' and moment + interval 3 days <= {END}
+        and not exists (select 1 from event paid where paid.who = cart.who and paid.place = 'payment_done'
+            and paid.moment between cart.moment and cart.moment + interval 3 days)"""),
+    "pattern": one("""
+        select count(distinct who), count(*) from (
+            select who, place, moment, lead(place) over life as next, lead(moment) over life as next_at
+            from event window life as (partition by who order by moment))
+        where place = 'catalog' and next = 'cart' and next_at - moment <= interval 10 seconds"""),
+}))
