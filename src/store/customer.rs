@@ -51,7 +51,8 @@ pub struct JourneyEvent {
 
 impl Snapshot {
     /// One customer's journey; `None` if the snapshot knows nothing of that id. It takes microseconds: only the pages of
-    /// the index that the journey lies on are read. In a store with links the first look-up reads all of these once.
+    /// the index that the journey lies on are read. In a store with links the first look-up after a link was added, or a customer
+    /// erased, works out from all of them who is one customer.
     ///
     /// # Errors
     /// `Damaged` or `Io` if the store could not be read.

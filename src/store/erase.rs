@@ -120,6 +120,7 @@ impl Shared {
         drop(self.snapshot().identities(None, None)?);
         let mut writer = self.writer();
         writer.check()?;
+        self.check_place()?;
         self.reopen_if_full(&mut writer)?;
         // Only then does everybody who was appended have a number.
         self.catch_up();

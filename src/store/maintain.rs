@@ -266,8 +266,10 @@ fn seal_fresh(shared: &Shared) -> Result<()> {
     }
     // The index must not go further than what the log is sure to hold.
     let is_whole = shared.coming.check();
-    let sealed =
-        is_whole.and_then(|()| shared.log.engine().sync()).and_then(|()| index.seal(&fresh, &ids, head, &shared.names));
+    let sealed = is_whole
+        .and_then(|()| shared.check_place())
+        .and_then(|()| shared.log.engine().sync())
+        .and_then(|()| index.seal(&fresh, &ids, head, &shared.names));
     if let Err(error) = sealed {
         shared.tail().fresh.give_up_sealing();
         return Err(error);

@@ -18,7 +18,7 @@ use crate::{
 
 /// The version of the store as a whole. A change of any format of bytes counts it up; `docs/design.md` says what happens
 /// to older stores.
-pub(crate) const FORMAT: u32 = 5;
+pub(crate) const FORMAT: u32 = 6;
 pub(super) const MARK: &str = "JOURNEYLOG";
 pub(super) const LOCK: &str = "LOCK";
 /// The folders of the log and of the journey index; after a rewriting with a hyphen and the generation.
@@ -185,6 +185,33 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
         }
     };
     Ok((lock, mark))
+}
+
+/// Fails if a folder is not the one any more that was locked: it was moved, or another stands in its place.
+pub(crate) fn check_place(dir: &Path, lock: &File) -> Result<()> {
+    let is_same = match (std::fs::metadata(dir.join(LOCK)), lock.metadata()) {
+        (Ok(there), Ok(ours)) => is_same_file(&there, &ours),
+        (Err(error), _) => error.kind() != std::io::ErrorKind::NotFound,
+        // If the system cannot say, what is to be done there will fail or not.
+        _ => true,
+    };
+    if is_same {
+        return Ok(());
+    }
+    let reason = "it is not the folder any more that was opened: it was moved, or another stands in its place; \
+                  close the store, and open it where it is now";
+    Err(ErrorKind::NotAStore { path: dir.to_owned(), reason: reason.to_owned() }.into())
+}
+
+#[cfg(unix)]
+fn is_same_file(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
+    true
 }
 
 /// Locks a folder that is missing or empty, making it if it is missing, for a store that counts when its mark is

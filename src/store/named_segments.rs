@@ -144,6 +144,7 @@ impl Store {
             let mut named = (*before).clone();
             change(&mut named)?;
             if named != *before {
+                shared.check_place()?;
                 write(&named, &shared.dir)?;
                 shared.set_named_segments(Arc::new(named));
             }

@@ -291,6 +291,7 @@ impl Store {
         let shared = self.go_on()?;
         let writer = shared.writer();
         writer.check()?;
+        shared.check_place()?;
         let mut rules = shared.rules();
         // Later than those before, also if the clock was set back: by that it is known which are the newest.
         let later = rules.set_at.map_or(Micros::MIN, |before| Micros(before.0.saturating_add(1)));

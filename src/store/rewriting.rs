@@ -44,6 +44,7 @@ impl Rewriting {
     pub(super) fn begin(shared: &Shared) -> Result<Self> {
         // After a mark of which it is not known whether it counts, its folders are left alone.
         shared.writer().check()?;
+        shared.check_place()?;
         let mark = shared.mark().next(Head::default());
         let (log_dir, index_dir) = (mark.log(&shared.dir), mark.index(&shared.dir));
         // Names of folders that an earlier try left are free again.
@@ -100,6 +101,7 @@ impl Rewriting {
         let mut index = shared.index();
         let mut writer = shared.writer();
         while self.copy(shared)? > 0 {}
+        shared.check_place()?;
         self.copying.check(writer.head)?;
         let mut erasures = shared.erasures();
         let mut rules = shared.rules();

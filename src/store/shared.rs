@@ -20,7 +20,7 @@ use super::{
     index::Index,
     locks::{Held, Ordered, Place, lock},
     log::Log,
-    mark::Mark,
+    mark::{self, Mark},
     named_segments::NamedSegments,
     queue::Queue,
     reopening::Reopening,
@@ -281,6 +281,11 @@ impl Shared {
         self.room.notify_all();
     }
 
+    /// Fails if the folder is not the one any more that was opened, so that nothing is written into another's.
+    pub(super) fn check_place(&self) -> Result<()> {
+        lock(&self.folder_lock).as_ref().map_or(Ok(()), |held| mark::check_place(&self.dir, held))
+    }
+
     /// Lets others open the folder.
     pub(super) fn unlock_folder(&self) {
         lock(&self.folder_lock).take();
@@ -313,6 +318,7 @@ impl Shared {
                 writer.synced = head;
             }
         }
+        self.check_place()?;
         self.witness().note(head)
     }
 }

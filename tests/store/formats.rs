@@ -116,12 +116,12 @@ fn stores_of_every_format_answer_as_they_did_and_go_on() {
 #[test]
 fn a_store_of_a_later_release_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    unpack(5, dir.path());
-    fs::write(dir.path().join("JOURNEYLOG"), "{\"journeylog\":6}").unwrap();
+    unpack(6, dir.path());
+    fs::write(dir.path().join("JOURNEYLOG"), "{\"journeylog\":7}").unwrap();
     let before = crate::erase::bytes_of(dir.path());
     for refused in [Store::open(dir.path()).map(drop), Backup::check(dir.path()).map(drop)] {
         let refused = refused.unwrap_err();
-        assert!(matches!(refused.kind(), ErrorKind::NewerFormat { found: 6, supported: 5, .. }), "{refused}");
+        assert!(matches!(refused.kind(), ErrorKind::NewerFormat { found: 7, supported: 6, .. }), "{refused}");
     }
     assert!(crate::erase::bytes_of(dir.path()) == before);
 }

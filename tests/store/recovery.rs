@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use journeylog::{Error, ErrorKind, Funnel, Store, StoreOptions};
+use journeylog::{Error, ErrorKind, Event, Funnel, Retention, Segment, Store, StoreOptions};
 
-use crate::{event, small_seals};
+use crate::{at, event, small_seals};
 
 fn filled(dir: &Path) -> u64 {
     let store = small_seals(dir);
@@ -237,4 +237,38 @@ fn a_new_store_that_was_dropped_without_a_close_is_whole() {
     store.append(event("a", "t", 1)).unwrap();
     drop(store);
     assert_eq!(Store::open(&folder).unwrap().len(), 1);
+}
+
+/// A store writes nothing into a folder that is not its own any more.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_was_moved_or_replaced_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (place, moved) = (dir.path().join("store"), dir.path().join("moved"));
+    let store = Store::open(&place).unwrap();
+    store.append(Event::at(at(0), "ann", "view")).unwrap();
+    std::fs::rename(&place, &moved).unwrap();
+    let other = Store::open(&place).unwrap();
+    other.append(Event::at(at(1), "bob", "view")).unwrap();
+    other.append(Event::at(at(2), "bob", "view")).unwrap();
+    let refused = |result: journeylog::Result<()>| {
+        let error = result.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::NotAStore { path, .. } if *path == place), "{error}");
+    };
+    refused(store.compact());
+    refused(store.sync());
+    refused(store.erase("ann").map(drop));
+    refused(store.set_retention(Retention::new()));
+    refused(store.define_segment("all", &Segment::did("view").build().unwrap()));
+    refused(store.close());
+    other.compact().unwrap();
+    other.close().unwrap();
+    // Each has its own.
+    let held = |folder: &std::path::Path| {
+        let store = Store::open(folder).unwrap();
+        let held = (store.len(), store.customer("bob").unwrap().is_some());
+        store.close().unwrap();
+        held
+    };
+    assert_eq!((held(&place), held(&moved)), ((2, true), (1, false)));
 }

@@ -2,7 +2,7 @@
 
 use std::{env, fs::File, io::BufReader, path::Path, thread, time::Duration};
 
-use journeylog::{Durability, Event, Link, ProfileUpdate, Retention, Store, StoreOptions, import::NdjsonReader};
+use journeylog::{Durability, Event, Link, ProfileUpdate, Retention, Segment, Store, StoreOptions, import::NdjsonReader};
 
 fn open(folder: &Path) -> Store {
     StoreOptions::new().fresh_events(50).durability(Durability::Flushed).open(folder).unwrap()
@@ -36,7 +36,14 @@ fn main() {
     append(&store, &events[200..]);
     from_format_4(&store);
     from_format_5(&store);
+    from_format_6(&store);
     store.close().unwrap();
+}
+
+/// Left out of formats before 6, in which no segment names another.
+fn from_format_6(store: &Store) {
+    store.define_segment("viewers", &Segment::did("product_view").build().unwrap()).unwrap();
+    store.define_segment("others", &Segment::named("viewers").negated().build().unwrap()).unwrap();
 }
 
 /// Left out of formats before 5, which know events only.
