@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Columns, CustomerNo, NO_STAGE, Needs, PropertyColumn,
+    Columns, CustomerNo, NO_STAGE, Needs, PropertyColumn, ReservedNumbers,
     column::{Column, Number},
     columns::offset,
     property_column::PropertyColumnBuilder,
@@ -27,6 +27,21 @@ impl Source {
     /// The rows of its journeys.
     pub(crate) fn rows(&self) -> Range<usize> {
         Part::from(self).rows()
+    }
+
+    /// The time of the last event in them among those whose sequences are wanted; entries that are no events do not count.
+    pub(crate) fn last_event(&self, reserved: ReservedNumbers, is_wanted: &impl Fn(u64) -> bool) -> Option<Micros> {
+        let (columns, rows) = (&self.columns, self.rows());
+        let mut seqs = columns.seqs.to_vec().into_iter().skip(rows.start);
+        let mut touchpoints = columns.touchpoints.to_vec().into_iter().skip(rows.start);
+        let mut last = None;
+        columns.times.for_each(rows, |time| {
+            let is_event = touchpoints.next().is_none_or(|touchpoint| !reserved.contains(touchpoint));
+            if seqs.next().is_none_or(is_wanted) && is_event {
+                last = last.max(Some(time));
+            }
+        });
+        last
     }
 }
 

@@ -58,9 +58,9 @@ impl Source {
         }
     }
 
-    fn last_time(&self) -> Option<Micros> {
+    fn last_time(&self) -> Result<Option<Micros>> {
         match self {
-            Self::Journeys(journeys) => journeys.last_time(),
+            Self::Journeys(journeys) => Ok(journeys.last_time()),
             Self::Snapshot(snapshot) => snapshot.last_time(),
             Self::Customer(customer) => customer.snapshot().last_time(),
         }
@@ -117,22 +117,14 @@ impl Source {
     /// The end of observation: the one that a scope names, else the time of the last event that was known by then. A
     /// filter does not move it.
     fn last_time_seen(&self, scope: &Scope) -> Result<Option<Micros>> {
-        let Some(known) = scope.known().filter(|_| scope.end().is_none()) else { return Ok(self.last_time()) };
+        let Some(known) = scope.known().filter(|_| scope.end().is_none()) else { return self.last_time() };
         let reserved = ReservedNumbers::of(self.names());
         let needs = Needs { times: true, seqs: true, touchpoints: reserved.is_any(), ..Needs::default() };
         let chunks = self.chunks_of_ids();
         let mut last = None;
         for chunk in 0..chunks.count() {
-            for part in chunks.load(chunk, &needs)? {
-                let (columns, rows) = (&part.columns, part.rows());
-                let mut seqs = columns.seqs.to_vec().into_iter().skip(rows.start);
-                let mut touchpoints = columns.touchpoints.to_vec().into_iter().skip(rows.start);
-                columns.times.for_each(rows, |time| {
-                    let is_known = seqs.next().is_some_and(|seq| seq <= known.get());
-                    if touchpoints.next().is_none_or(|touchpoint| !reserved.contains(touchpoint)) && is_known {
-                        last = last.max(Some(time));
-                    }
-                });
+            for source in chunks.load(chunk, &needs)? {
+                last = last.max(source.last_event(reserved, &|seq| seq <= known.get()));
             }
         }
         Ok(last)
@@ -264,7 +256,7 @@ impl Query {
     pub fn run<A: Analysis>(&self, plan: A) -> Result<<A::Bound as Bound>::Report> {
         self.scope.check()?;
         let last = self.source.last_time_seen(&self.scope)?;
-        let latest = self.source.last_time();
+        let latest = self.source.last_time()?;
         let identities = self.source.identities(&self.scope)?;
         let (names, named) = (self.source.names(), self.source.segments());
         let scope = &self.scope;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Erasure, Store, shared::Shared};
 use crate::{
     error::Result,
-    journey::{CustomerNo, Needs, Part, ReservedNumbers, Source},
+    journey::{CustomerNo, Needs, ReservedNumbers},
     model::{CustomerId, Micros},
 };
 
@@ -83,14 +83,15 @@ impl Store {
 }
 
 impl Shared {
-    /// All ids of a customer, with how many entries name each; what names two of them counts once.
-    fn ids_of(&self, customer: &CustomerId) -> Result<Vec<(CustomerNo, u64)>> {
-        let Some(number) = self.names.find_customer(customer.as_str()) else { return Ok(Vec::new()) };
+    /// All ids of a customer, with how many entries name each, and the time of their last event; what names two of them
+    /// counts once.
+    fn ids_of(&self, customer: &CustomerId) -> Result<(Vec<(CustomerNo, u64)>, Option<Micros>)> {
+        let Some(number) = self.names.find_customer(customer.as_str()) else { return Ok((Vec::new(), None)) };
         let snapshot = self.snapshot();
         let identities = snapshot.identities(None, None)?;
         let ids: Vec<CustomerNo> = identities.ids(identities.customer(number)).collect();
         let (reserved, hidden) = (ReservedNumbers::of(&self.names), self.names.hidden());
-        let needs = Needs { seqs: true, touchpoints: true, ..Needs::default() };
+        let needs = Needs { times: true, seqs: true, touchpoints: true, ..Needs::default() };
         // A link of somebody who was erased went with them; one of two ids of the customer is that of the one who is linked.
         let is_seen = |id: CustomerNo| hidden.binary_search(&id.0).is_err();
         let all: BTreeSet<CustomerNo> = ids.iter().copied().collect();
@@ -101,18 +102,19 @@ impl Shared {
                 *links.entry(of).or_default() += 1;
             }
         }
-        let mut counted = Vec::with_capacity(ids.len());
+        let (mut counted, mut last) = (Vec::with_capacity(ids.len()), None);
         for id in &ids {
             let mut entries = links.get(id).copied().unwrap_or_default();
-            for Source { columns, journeys } in snapshot.journey_of(*id, &needs)? {
-                let rows = Part { columns: &columns, journeys }.rows();
-                columns
+            for source in snapshot.journey_of(*id, &needs)? {
+                last = last.max(source.last_event(reserved, &|_| true));
+                source
+                    .columns
                     .touchpoints
-                    .for_each(rows, |touchpoint| entries += u64::from(!reserved.is_of_links(touchpoint)));
+                    .for_each(source.rows(), |touchpoint| entries += u64::from(!reserved.is_of_links(touchpoint)));
             }
             counted.push((*id, entries));
         }
-        Ok(counted)
+        Ok((counted, last))
     }
 
     fn erase(&self, customer: &CustomerId) -> Result<Erasure> {
@@ -125,7 +127,7 @@ impl Shared {
         // Only then does everybody who was appended have a number.
         self.catch_up();
         self.coming.check()?;
-        let numbers = self.ids_of(customer)?;
+        let (numbers, last) = self.ids_of(customer)?;
         let mut ids = Vec::with_capacity(numbers.len().max(1));
         for (number, entries) in &numbers {
             ids.push((self.names.customer(*number), *entries));
@@ -139,7 +141,7 @@ impl Shared {
         let mut erasures = self.erasures();
         let erasure = erasures.add(&*self.log.engine(), &ids, now)?;
         self.names.write().forget_all(numbers.into_iter().map(|(number, _)| number));
-        self.tail().set_erased(erasures.pending_events());
+        self.tail().note_erased(erasures.pending_events(), last);
         self.witness().note_erased(erasures.len())?;
         // The store is compacted when it has been left alone for a while.
         self.work.appended(false);

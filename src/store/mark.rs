@@ -286,16 +286,15 @@ mod tests {
     fn a_newer_store_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(claim(dir.path(), false).unwrap());
-        fs::write(dir.path().join(MARK), r#"{"journeylog":6}"#).unwrap();
-        assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NewerFormat { found: 6, .. }));
-        let later = Mark { journeylog: 6, check: None, ..Mark::first() };
+        fs::write(dir.path().join(MARK), format!("{{\"journeylog\":{}}}", FORMAT + 1)).unwrap();
+        let refused = claim(dir.path(), false).unwrap_err();
+        assert!(matches!(*refused.kind(), ErrorKind::NewerFormat { found, .. } if found == FORMAT + 1));
+        let later = Mark { journeylog: FORMAT + 1, check: None, ..Mark::first() };
         let later = Mark { check: Some(later.checksum()), ..later };
         fs::write(dir.path().join(MARK), serde_json::to_vec(&later).unwrap()).unwrap();
         let refused = claim(dir.path(), false).unwrap_err();
-        assert!(
-            matches!(refused.kind(), ErrorKind::NewerFormat { found: 6, .. }),
-            "one whose checksum fits: {refused}"
-        );
+        let is_newer = matches!(*refused.kind(), ErrorKind::NewerFormat { found, .. } if found == FORMAT + 1);
+        assert!(is_newer, "one whose checksum fits: {refused}");
         let earlier = r#"{"journeylog":1}"#;
         fs::write(dir.path().join(MARK), earlier).unwrap();
         let open_elsewhere = File::open(dir.path().join(LOCK)).unwrap();
@@ -309,10 +308,11 @@ mod tests {
         drop(open_elsewhere);
         drop(claim(dir.path(), false).unwrap());
         let raised = fs::read_to_string(dir.path().join(MARK)).unwrap();
-        assert!(raised.starts_with("{\"journeylog\":5,\"generation\":0,"), "{raised}");
+        let begins = |format: u32| format!("{{\"journeylog\":{format},");
+        assert!(raised.starts_with(&(begins(FORMAT) + "\"generation\":0,")), "{raised}");
         fs::write(dir.path().join(MARK), raised.replace("\"generation\":0", "\"generation\":1")).unwrap();
         assert!(claim(dir.path(), false).unwrap_err().is_corrupt(), "another generation is another log");
-        fs::write(dir.path().join(MARK), raised.replace("\"journeylog\":5", "\"journeylog\":6")).unwrap();
+        fs::write(dir.path().join(MARK), raised.replace(&begins(FORMAT), &begins(FORMAT + 1))).unwrap();
         assert!(claim(dir.path(), false).unwrap_err().is_corrupt(), "a bit flipped is no later release");
         fs::write(dir.path().join(MARK), "?").unwrap();
         assert!(matches!(claim(dir.path(), false).unwrap_err().kind(), ErrorKind::NotAStore { .. }));

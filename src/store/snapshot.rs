@@ -14,13 +14,17 @@ use crate::{
 };
 
 /// What can be asked at one moment: sealed segments, and the fresh journeys after them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) fresh: Vec<Arc<Columns>>,
     pub(crate) head: Head,
     /// The time of the last event.
     pub(crate) last_time: Option<Micros>,
+    /// Whether that may be of a customer who was erased.
+    pub(super) is_last_erased: bool,
+    /// The same of events that are to be seen, once somebody has asked, by how many customers were hidden.
+    pub(super) last_seen: Mutex<Option<(usize, Option<Micros>)>>,
     /// Events in it that were erased.
     pub(crate) erased: u64,
     /// What its entries say of ids, once somebody has asked.
@@ -55,6 +59,8 @@ type State = (usize, u64, usize);
 pub struct Snapshot {
     view: Arc<View>,
     names: Names,
+    /// How many customers were hidden when it was taken.
+    hidden: usize,
     log: Log,
     named_segments: NamedSegments,
 }
@@ -80,7 +86,7 @@ impl LoggedEvent {
 
 impl Snapshot {
     pub(super) fn new(view: Arc<View>, names: Names, log: Log, named_segments: NamedSegments) -> Self {
-        Self { view, names, log, named_segments }
+        Self { view, hidden: names.hidden().len(), names, log, named_segments }
     }
 
     /// The segments that had a name at that moment.
@@ -113,8 +119,26 @@ impl Snapshot {
         &self.names
     }
 
-    pub(crate) fn last_time(&self) -> Option<Micros> {
-        self.view.last_time
+    /// The time of the last event that is to be seen.
+    pub(crate) fn last_time(&self) -> Result<Option<Micros>> {
+        let hidden = self.names.hidden().len();
+        if !self.view.is_last_erased && hidden == self.hidden {
+            return Ok(self.view.last_time);
+        }
+        let mut seen = self.view.last_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, last)) = seen.filter(|(then, _)| *then == hidden) {
+            return Ok(last);
+        }
+        let reserved = ReservedNumbers::of(&self.names);
+        let needs = Needs { times: true, touchpoints: reserved.is_any(), ..Needs::default() };
+        let (scan, mut last) = (self.scan(), None);
+        for chunk in 0..scan.chunks() {
+            for source in scan.load(chunk, &needs)? {
+                last = last.max(source.last_event(reserved, &|_| true));
+            }
+        }
+        *seen = Some((hidden, last));
+        Ok(last)
     }
 
     /// Begins a scan over everything, each id for itself.

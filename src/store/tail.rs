@@ -1,6 +1,6 @@
 //! The tail: what questions see that is in no file yet, and the segments before it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::{
     fresh::Fresh,
@@ -21,8 +21,9 @@ pub(super) struct Tail {
     pub(super) fresh: Fresh,
     segments: Vec<Arc<Segment>>,
     last_time: Option<Micros>,
-    /// Events that were erased.
+    /// Events that were erased, and the latest of them.
     erased: u64,
+    last_erased: Option<Micros>,
     /// Why the last seal failed, if it did.
     pub(super) seal_failed: Option<Error>,
     identities: Arc<LastIdentities>,
@@ -45,10 +46,16 @@ impl Tail {
         self.view = None;
     }
 
-    /// Notes how many events were erased in all.
-    pub(super) fn set_erased(&mut self, events: u64) {
+    /// Notes how many events were erased in all, and the latest of those that were erased just now.
+    pub(super) fn note_erased(&mut self, events: u64, last: Option<Micros>) {
         self.erased = events;
+        self.last_erased = self.last_erased.max(last);
         self.view = None;
+    }
+
+    /// Notes how many events were erased in all, of which it is not known when they were.
+    pub(super) fn set_erased(&mut self, events: u64) {
+        self.note_erased(events, self.last_time.filter(|_| events > 0));
     }
 
     /// Goes by other segments.
@@ -76,6 +83,8 @@ impl Tail {
             fresh,
             head: self.head,
             last_time: self.last_time,
+            is_last_erased: self.last_erased.is_some() && self.last_erased >= self.last_time,
+            last_seen: Mutex::default(),
             erased: self.erased,
             said: OnceLock::new(),
             identities: Arc::clone(&self.identities),

@@ -297,3 +297,39 @@ fn lists_leave_out_who_is_erased_while_they_are_made() {
     let listed = store.query().run(&members).unwrap().customers.unwrap();
     assert_eq!(listed.len(), 400);
 }
+
+#[test]
+fn observation_does_not_end_with_an_event_of_somebody_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = |day| chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(day);
+    let funnel = Funnel::ordered(["view", "pay"]).within(chrono::TimeDelta::days(7)).build().unwrap();
+    let asked = |query: journeylog::Query| {
+        (query.run(&funnel).unwrap().pending, query.observation_end().unwrap().unwrap() == day(1))
+    };
+    let mut store = small_seals(dir.path());
+    store.append(Event::at(day(0), "ann", "view")).unwrap();
+    store.append(Event::at(day(1), "cleo", "view")).unwrap();
+    store.append(Event::at(day(30), "bob", "view")).unwrap();
+    let before = store.snapshot();
+    assert_eq!(asked(store.query()), (1, false), "of Bob's window nobody knows how it ends");
+    store.erase("bob").unwrap();
+    for step in ["erased", "sealed", "opened again", "compacted", "appended"] {
+        match step {
+            "sealed" => store.settle().unwrap(),
+            "opened again" => {
+                store.close().unwrap();
+                store = small_seals(dir.path());
+            }
+            "compacted" => store.compact().unwrap(),
+            "appended" => drop(store.append(Event::at(day(0), "dan", "other")).unwrap()),
+            _ => {}
+        }
+        assert_eq!(asked(store.query()), (2, true), "{step}");
+        if step == "erased" {
+            assert_eq!(asked(before.query()), (2, true), "a snapshot from before");
+        }
+    }
+    store.append(Event::at(day(40), "dan", "other")).unwrap();
+    assert_eq!(asked(store.query()), (0, false));
+    store.close().unwrap();
+}

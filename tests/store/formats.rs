@@ -76,7 +76,7 @@ fn stores_of_every_format_answer_as_they_did_and_go_on() {
         // Segments of version 1, and ids, are made anew.
         assert_eq!(report.rebuilt.is_some(), format == 1, "format {format}: {report:?}");
         check(&store, "opened");
-        assert!(mark().starts_with("{\"journeylog\":5,"), "{}", mark());
+        assert!(mark().starts_with("{\"journeylog\":6,"), "{}", mark());
         // Ids are known, and who was erased stays out.
         let known = store.append_batch(events.iter().filter(|event| event.id().is_some()).cloned()).unwrap();
         assert_eq!(known.stored(), 0, "format {format}");
