@@ -427,7 +427,8 @@ pub(crate) fn any_lifetime_value(seed: u64) -> LifetimeValue {
     if rng.bool() {
         plan = plan.zone(any_zone(&mut rng));
     }
-    if rng.u8(..4) > 0 {
+    let has_currency = rng.u8(..4) > 0;
+    if has_currency {
         plan = plan.value_in(if rng.bool() { "EUR" } else { "USD" });
         if rng.bool() {
             plan = plan.margin("0.35");
@@ -435,9 +436,9 @@ pub(crate) fn any_lifetime_value(seed: u64) -> LifetimeValue {
     }
     if rng.bool() {
         plan = plan.horizon(TimeDelta::days(rng.i64(1..100)));
-    }
-    if rng.bool() {
-        plan = plan.discount(rng.f64());
+        if has_currency && rng.bool() {
+            plan = plan.discount(rng.f64());
+        }
     }
     plan.list_customers().build().unwrap()
 }

@@ -19,6 +19,16 @@ fn buyers() -> Vec<Event> {
     weekly("ann", 9).chain(weekly("bob", 4)).chain(once).collect()
 }
 
+fn days(window: &str) -> f64 {
+    window.trim_end_matches('d').parse().unwrap()
+}
+
+/// What a customer's repeats were worth on average.
+fn mean_of(bought: &[oracle::Bought], customer: &journeylog::CustomerId) -> f64 {
+    let one = bought.iter().find(|one| one.customer == *customer).unwrap();
+    one.money[1].to_string().parse::<f64>().unwrap() / f64::from(one.repeats.max(1))
+}
+
 /// Whether a report is what the oracle says, as far as that goes.
 fn check(
     events: &[Event],
@@ -29,7 +39,7 @@ fn check(
 ) -> Result<(), String> {
     let bought = oracle::bought(events, plan, model, scope);
     let form = serde_json::to_value(plan).unwrap();
-    let unit = form["unit"].as_str().unwrap().trim_end_matches('d').parse::<f64>().unwrap();
+    let unit = days(form["unit"].as_str().unwrap());
     let has_currency = form.get("currency").is_some();
     let found = report.customers.as_ref().unwrap();
     if bought.len() != found.len() || report.buyers != found.len() as u64 {
@@ -71,6 +81,33 @@ fn check(
     let alive: f64 = found.iter().map(|one| one.alive.unwrap()).sum();
     let value: f64 = found.iter().filter_map(|one| one.value).sum();
     let expected = report.expected.unwrap();
+    let horizon = report.horizon.map(|horizon| days(&horizon.to_string()) / unit);
+    let discount = form.get("discount").map_or(0.0, |discount| discount.as_f64().unwrap());
+    let margin = form.get("margin").map_or(1.0, |margin| margin.as_str().unwrap().parse::<f64>().unwrap());
+    for one in found {
+        let within = |time: f64| fit.model.expected_purchases(&history(one), time);
+        let same = |found: Option<f64>, right: Option<f64>| match (found, right) {
+            (Some(found), Some(right)) => close(found, right),
+            (found, right) => found.is_none() && right.is_none_or(|right| !right.is_finite()),
+        };
+        let paid = one.historic.as_ref().map_or(0.0, |_| mean_of(&bought, &one.customer));
+        let each = report.value_fit.filter(|_| one.repeats == 0 || paid > 0.0);
+        let each = each.map(|fit| fit.model.expected_value(if paid > 0.0 { one.repeats } else { 0 }, paid));
+        let each = each.filter(|each| each.is_finite());
+        // Unit by unit, each discounted by its end.
+        let value = horizon.zip(each).map(|(horizon, each)| {
+            let (mut at, mut sum) = (0.0, 0.0);
+            while at < horizon {
+                let until = (at + 1.0_f64).min(horizon);
+                sum += (within(until) - within(at)) / (1.0 + discount).powf((at + 1.0) * unit / 365.0);
+                at += 1.0;
+            }
+            sum * each * margin
+        });
+        if !same(one.purchases, horizon.map(within)) || !same(one.value_each, each) || !same(one.value, value) {
+            return Err(format!("{one:#?} {each:?} {value:?} {fit:?}"));
+        }
+    }
     let sums = close(likelihood, fit.optimum.log_likelihood)
         && close(alive, expected.alive)
         && close(value, expected.value.unwrap_or_default())

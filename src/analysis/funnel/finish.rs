@@ -37,7 +37,8 @@ impl BoundFunnel {
                 ("chains of near events in one journey (ask for a smaller tolerance)", LIMIT_CHAINS as u64);
             return Err(ErrorKind::Limit { what, found: limit + 1, limit }.into());
         }
-        let trend = self.plan.trend.map(|period| self.over_time(period, trend)).transpose()?;
+        let groups_in_all = groups.count();
+        let trend = self.plan.trend.map(|period| self.over_time(period, trend, groups_in_all)).transpose()?;
         let (breakdown, all) = match &self.groups {
             Some(by) => {
                 let (breakdown, all) = self.break_down(groups, by, trend.as_ref(), names)?;
@@ -146,14 +147,13 @@ impl BoundFunnel {
     }
 
     /// The periods from the first to the last in which somebody entered, each with what was counted.
-    fn over_time(&self, period: Period, counted: BTreeMap<Micros, Groups>) -> Result<Trend> {
+    fn over_time(&self, period: Period, counted: BTreeMap<Micros, Groups>, groups: usize) -> Result<Trend> {
         let ends =
             counted.first_key_value().zip(counted.last_key_value()).map(|((first, _), (last, _))| (*first, *last));
         let spans = ends.map_or(Ok(Vec::new()), |(first, last)| over_time(period, first, last))?;
         if let Some(by) = &self.groups {
             // Each listed group has a row for each period, the others together too, and so has the whole.
-            let groups = counted.values().map(Groups::count).max().unwrap_or_default().min(by.limit()) + 2;
-            check_rows(spans.len() * groups)?;
+            check_rows(spans.len() * (groups.min(by.limit()) + 2))?;
         }
         Ok(Trend { spans, counted })
     }

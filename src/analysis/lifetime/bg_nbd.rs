@@ -123,22 +123,28 @@ impl BgNbd {
         1.0 / (1.0 + self.odds_of_stopping(history))
     }
 
-    /// How many purchases are to be expected of a customer in so much time after the end of observation.
+    /// How many purchases are to be expected of a customer in so much time after the end of observation. Not a number where the
+    /// parameters are none.
     pub fn expected_purchases(&self, history: &PurchaseHistory, time: f64) -> f64 {
         let Self { r, alpha, b, .. } = *self;
         let x = f64::from(history.repeats);
         // At 1 the formula is a limit, and so it is where its series has a pole.
         let off = |a: f64, pole: f64| if (a - pole).abs() < 1e-7 { pole + 1e-7 } else { a };
         let a = off(off(self.a, 1.0), 1.0 - b - x);
-        let z = time / (alpha + history.observed + time);
-        let series = hypergeometric(a + b - 1.0 - r, a - 1.0, a + b + x - 1.0, z);
-        let bought = (a + b + x - 1.0) / (a - 1.0) * (1.0 - (1.0 - z).powf(a - 1.0) * series);
-        (bought * self.alive(history)).max(0.0)
+        let (z, c) = (time / (alpha + history.observed + time), a + b + x - 1.0);
+        // Two forms of one number, of which each is summed up where its terms fall.
+        let not_bought = if a > r + x + 1.0 {
+            (1.0 - z).powf(r + x) * hypergeometric(r + x, b + x, c, z)
+        } else {
+            (1.0 - z).powf(a - 1.0) * hypergeometric(a + b - 1.0 - r, a - 1.0, c, z)
+        };
+        let expected = c / (a - 1.0) * (1.0 - not_bought) * self.alive(history);
+        // What rounding leaves of nothing may be less.
+        if expected < 0.0 { 0.0 } else { expected }
     }
 }
 
-/// Gauss's series 2F1(a, b; c; z) for z from 0 to below 1. By Euler's transformation it is called where its terms fall at
-/// z = 1 too.
+/// Gauss's series 2F1(a, b; c; z) for z from 0 to below 1, where its terms fall at z = 1 too: for c > a + b.
 fn hypergeometric(a: f64, b: f64, c: f64, z: f64) -> f64 {
     let (mut term, mut sum) = (1.0, 1.0);
     for place in (0..100_000).map(f64::from) {
@@ -179,7 +185,8 @@ mod tests {
 
     #[test]
     fn the_formulas_are_what_the_model_sums_up_to() {
-        let models = [[2.0, 4.0, 2.0, 3.0], [3.0, 1.5, 1.0, 2.0], [2.5, 10.0, 3.5, 1.5]].map(BgNbd::of);
+        let models =
+            [[2.0, 4.0, 2.0, 3.0], [3.0, 1.5, 1.0, 2.0], [2.5, 10.0, 3.5, 1.5], [2.0, 5.0, 15.0, 45.0]].map(BgNbd::of);
         let history = |repeats, last, observed| PurchaseHistory { repeats, last, observed };
         for model in models {
             for history in [history(0, 0.0, 5.0), history(1, 0.5, 6.0), history(3, 5.0, 6.0), history(7, 2.0, 9.0)] {
@@ -244,12 +251,23 @@ mod tests {
         for groups in [vec![group(u32::MAX, 1e9, 1e9, 1)], vec![group(1, 0.0, 0.0, u64::MAX)]] {
             let (model, optimum) = BgNbd::fit(&groups).unwrap();
             assert!(optimum.log_likelihood.is_finite(), "{model:?} {optimum:?}");
-            let history = groups[0].0;
-            assert!(
-                model.alive(&history).is_finite() && !model.expected_purchases(&history, 52.0).is_nan(),
-                "{model:?}"
-            );
+            assert!(model.alive(&groups[0].0).is_finite(), "{model:?}");
         }
+    }
+
+    /// Where all stop alike: each buys at rate λ until they stop with p, so in a time t (1 - e^(-pλt)) / p times.
+    #[test]
+    fn customers_who_stop_alike_have_large_parameters() {
+        let history = PurchaseHistory { repeats: 0, last: 0.0, observed: 0.0 };
+        for size in [1e2, 1e4, 1e6] {
+            // Rates are alike too, at 1/5; of four purchases one is the last.
+            let model = BgNbd { r: size, alpha: 5.0 * size, a: size, b: 3.0 * size };
+            let right = (1.0 - (-0.25_f64 * 52.0 / 5.0).exp()) / 0.25;
+            let found = model.expected_purchases(&history, 52.0);
+            assert!((found / right - 1.0).abs() < 2.0 / size + 1e-3, "{size}: {found} {right}");
+        }
+        let model = BgNbd { r: 1.0, alpha: 5.0, a: 300.0, b: 900.0 };
+        assert_eq!(format!("{:.3}", model.expected_purchases(&history, 52.0)), "2.893");
     }
 
     #[test]

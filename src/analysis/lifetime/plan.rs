@@ -34,7 +34,7 @@ const DAY: i64 = 86_400_000_000;
 /// Σ (Y(i) − Y(i − 1)) · M / (1 + d)^(i · unit / 365 days) over its units i, where Y(i) are the purchases to be expected up to
 /// then, M the value of each and d the yearly [`discount`](LifetimeValueBuilder::discount); times the margin, if there is one.
 ///
-/// Where the data cannot carry a model, there is none, or a [`LifetimeWarning`](crate::LifetimeWarning) beside it.
+/// Nothing is expected of customers whose repeats were worth nothing. Where the data cannot carry a model, there is none, or a [`LifetimeWarning`](crate::LifetimeWarning) beside it.
 ///
 /// # Worked example
 /// ```
@@ -49,7 +49,7 @@ const DAY: i64 = 86_400_000_000;
 /// let value = LifetimeValue::of("purchase").value_in("EUR").margin("0.4").list_customers().build()?;
 /// let report = journeys.query().run(&value)?;
 /// let historic = report.historic.unwrap();
-/// assert_eq!((historic.total.to_string(), historic.margin.unwrap().to_string()), ("90.5 EUR".into(), "36.2 EUR".into()));
+/// assert_eq!((historic.total.to_string(), historic.margin.unwrap().to_string()), ("90.5 EUR".into(), "36.20 EUR".into()));
 /// let ann = &report.customers.unwrap()[0];
 /// assert_eq!((ann.repeats, ann.last, ann.observed), (1, 1.0, 20.0 / 7.0)); // two purchases on day 7 are one
 /// # Ok::<(), journeylog::Error>(())
@@ -210,7 +210,7 @@ impl LifetimeValueBuilder {
     /// # Errors
     /// [`InvalidPlan`] if the condition cannot be asked; if the unit is not a whole number of days; if the margin is no
     /// decimal above 0 and at most 1, or there is no currency to take it of; if the horizon is nothing, or over 1,000 units; or if
-    /// the discount is negative or no number.
+    /// the discount is negative or no number, or there is no horizon or no currency for it.
     pub fn build(self) -> Result<LifetimeValue, InvalidPlan> {
         if let Some(refused) = self.refused {
             return Err(refused.within("lifetime_value").into());
@@ -240,6 +240,9 @@ impl LifetimeValueBuilder {
             return refuse("discount", "is negative, or no number");
         }
         let Self { purchase, unit, zone, currency, margin: _, horizon, discount, customers, refused: _ } = self;
+        if discount > 0.0 && (horizon.is_none() || currency.is_none()) {
+            return refuse("discount", "is of nothing: name a currency and a horizon");
+        }
         Ok(LifetimeValue { purchase, unit, zone, currency, margin, horizon, discount, customers })
     }
 }
@@ -292,6 +295,10 @@ mod tests {
             (plan().horizon(days(0)), "lifetime_value.horizon: is no time"),
             (plan().horizon(days(7_007)), "lifetime_value.horizon: is over 1,000 units: take a longer unit"),
             (plan().discount(-0.1), "lifetime_value.discount: is negative, or no number"),
+            (
+                plan().value_in("EUR").discount(0.1),
+                "lifetime_value.discount: is of nothing: name a currency and a horizon",
+            ),
             (plan().discount(f64::NAN), "lifetime_value.discount: is negative, or no number"),
         ] {
             assert_eq!(plan.build().unwrap_err().to_string(), says);

@@ -159,6 +159,9 @@ impl BoundLifetimeValue {
     fn expected_purchases(&self, model: &BgNbd, history: &PurchaseHistory) -> Option<(f64, f64)> {
         let (horizon, unit) = (self.plan.horizon?.micros(), self.plan.unit.micros());
         let purchases = model.expected_purchases(history, horizon as f64 / unit as f64);
+        if !purchases.is_finite() {
+            return None;
+        }
         if self.plan.discount == 0.0 {
             return Some((purchases, purchases));
         }
@@ -192,11 +195,12 @@ impl BoundLifetimeValue {
                 _ => (history, fit.model.alive(&history), self.expected_purchases(&fit.model, &history)),
             };
             known = Some((history, alive, purchases));
+            // Of repeats that were worth nothing the model knows nothing.
             let worth = |model: &GammaGamma| match row.mean() {
-                Some(mean) => model.expected_value(row.repeats, mean),
-                None => model.expected_value(0, 0.0),
+                Some(mean) => Some(model.expected_value(row.repeats, mean)),
+                None => (row.repeats == 0).then(|| model.expected_value(0, 0.0)),
             };
-            let worth = values.map(|fit| worth(&fit.model)).filter(|worth| worth.is_finite());
+            let worth = values.and_then(|fit| worth(&fit.model)).filter(|worth| worth.is_finite());
             let value = purchases.zip(worth).map(|((_, discounted), worth)| discounted * worth * margin);
             all.alive += alive;
             all.purchases = purchases.map(|(purchases, _)| all.purchases.unwrap_or_default() + purchases);
