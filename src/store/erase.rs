@@ -82,10 +82,12 @@ impl Store {
     }
 }
 
+/// A customer's ids, with how many entries name each.
+type Ids = Vec<(CustomerNo, u64)>;
+
 impl Shared {
-    /// All ids of a customer, with how many entries name each, and the time of their last event; what names two of them
-    /// counts once.
-    fn ids_of(&self, customer: &CustomerId) -> Result<(Vec<(CustomerNo, u64)>, Option<Micros>)> {
+    /// All ids of a customer, and the time of their last event; an entry that names two of them counts once.
+    fn ids_of(&self, customer: &CustomerId) -> Result<(Ids, Option<Micros>)> {
         let Some(number) = self.names.find_customer(customer.as_str()) else { return Ok((Vec::new(), None)) };
         let snapshot = self.snapshot();
         let identities = snapshot.identities(None, None)?;

@@ -287,7 +287,8 @@ fn lists_leave_out_who_is_erased_while_they_are_made() {
     let members = Members::of(Segment::did("product_view").build().unwrap()).list_customers();
     let stages = StageCounts::of(JourneyModel::standard()).list_customers();
     std::thread::scope(|scope| {
-        let erasing = scope.spawn(|| (0..200).for_each(|n| drop(store.erase(&format!("c{}", n * 3)).unwrap())));
+        let erase = |n: u32| assert_eq!(store.erase(&format!("c{n}")).unwrap().events, 1);
+        let erasing = scope.spawn(move || (0..600).step_by(3).for_each(erase));
         while !erasing.is_finished() {
             let (funnel, members, stages) = store.query().run((&funnel, &members, &stages)).unwrap();
             assert!(funnel.customers.unwrap().len() >= 400 && members.customers.unwrap().len() >= 400);

@@ -20,7 +20,7 @@ const DAY: u32 = 24 * 60;
 /// | [`Mixpanel`](Self::Mixpanel) | 7 days | either order within 2 seconds | stop the chain | first event |
 ///
 /// In all three a window is inclusive, steps are in order, other events may lie between, and customers are counted. What is said
-/// beside a preset goes first; but that there is no window cannot be said, nor, beside PostHog's, that an exclusion stops the chain
+/// beside a preset goes first; but that there is no window cannot be said, nor, beside [`PostHog`](Self::PostHog), that an exclusion stops the chain
 /// alone, or that the value of a breakdown is that of the first event. A plan that was built holds the
 /// rules themselves, and not the preset's name.
 ///
