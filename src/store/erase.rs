@@ -142,8 +142,9 @@ impl Shared {
         let now: Micros = writer.now();
         let mut erasures = self.erasures();
         let erasure = erasures.add(&*self.log.engine(), &ids, now)?;
-        self.names.write().forget_all(numbers.into_iter().map(|(number, _)| number));
+        // Whoever sees that names are gone sees that the last event may be too.
         self.tail().note_erased(erasures.pending_events(), last);
+        self.names.write().forget_all(numbers.into_iter().map(|(number, _)| number));
         self.witness().note_erased(erasures.len())?;
         // The store is compacted when it has been left alone for a while.
         self.work.appended(false);

@@ -199,6 +199,7 @@ impl Worker<'_> {
                 self.merging = Some(merging);
             } else {
                 let merged = merging.finish()?;
+                shared.check_place()?;
                 let mut index = shared.index();
                 index.end_merge(&merged)?;
                 shared.writer().ids.turn_to(index.ids());
@@ -206,6 +207,7 @@ impl Worker<'_> {
             }
             return Ok(true);
         }
+        shared.check_place()?;
         let urgency = self.urgency();
         self.merging = shared.index().begin_merge(urgency)?;
         if self.merging.is_some() {

@@ -55,6 +55,7 @@ impl Shared {
                 return Ok(());
             }
         }
+        self.check_place()?;
         let size = writer.reopening.closed.map_or_else(|| engine.size_on_disk(), Ok)?;
         self.look_for_room(&mut writer.reopening, LEAST_ROOM + size / SHARE_OF_LOG)?;
         // It says again that there was no room.

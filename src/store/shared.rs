@@ -222,8 +222,10 @@ impl Shared {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
+        // First, so that who is erased meanwhile is seen to be hidden since.
+        let hidden = self.names.hidden().len();
         let view = self.tail().view();
-        Snapshot::new(view, self.names.clone(), self.log.clone(), self.named_segments())
+        Snapshot::new(view, (self.names.clone(), hidden), self.log.clone(), self.named_segments())
     }
 
     /// Segments that have a name.

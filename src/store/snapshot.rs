@@ -85,8 +85,13 @@ impl LoggedEvent {
 }
 
 impl Snapshot {
-    pub(super) fn new(view: Arc<View>, names: Names, log: Log, named_segments: NamedSegments) -> Self {
-        Self { view, hidden: names.hidden().len(), names, log, named_segments }
+    pub(super) fn new(
+        view: Arc<View>,
+        (names, hidden): (Names, usize),
+        log: Log,
+        named_segments: NamedSegments,
+    ) -> Self {
+        Self { view, names, hidden, log, named_segments }
     }
 
     /// The segments that had a name at that moment.
