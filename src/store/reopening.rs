@@ -14,6 +14,7 @@ use super::{
     files::{self, Output},
     ids::fingerprint,
     log::Log,
+    retention::Rules,
     shared::{Shared, Writer},
     witness::Head,
 };
@@ -69,7 +70,7 @@ impl Shared {
             return Err(error);
         }
         cut::forget(&log_dir)?;
-        let erasures = Erasures::read(&*log.engine())?;
+        let (erasures, rules) = (Erasures::read(&*log.engine())?, Rules::read(&*log.engine())?);
         let mut more = Vec::new();
         log.entries_after(writer.head.seq, |block| {
             more.push(block);
@@ -79,7 +80,8 @@ impl Shared {
         writer.reopening = Reopening::default();
         more.into_iter().filter(|block| !block.entries.is_empty()).for_each(|block| self.take_in_late(writer, &block));
         writer.synced = writer.head;
-        // So may an erasure that was refused.
+        // So may an erasure that was refused, and rules.
+        *self.rules() = rules;
         let mut known = self.erasures();
         erasures.forget_names(&mut self.names.write());
         self.tail().set_erased(erasures.pending_events());

@@ -323,7 +323,11 @@ mod tests {
     use crate::{
         Backup, Event, StoreOptions, Verify,
         error::ErrorKind,
-        store::{mark::Mark, sled_engine::SledEngine},
+        store::{
+            mark::Mark,
+            sled_engine::SledEngine,
+            witness::{Orders, Witness},
+        },
     };
 
     #[test]
@@ -386,5 +390,30 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         assert_eq!(store.retention(), rules(50_000));
         store.close().unwrap();
+        // Whoever accepts that events are lost too is told of both.
+        put(Change::Remove(KEY.to_vec()));
+        put(Change::Remove(crate::store::log::key(1)));
+        let store = accepting.open(dir.path()).unwrap();
+        let mended = store.open_report().mended.join("\n");
+        assert!(mended.contains(WHAT) && mended.contains("sequence"), "{mended}");
+        store.close().unwrap();
+    }
+
+    /// As after an older release, or a crash before the witness was written.
+    #[test]
+    fn orders_that_were_not_witnessed_are_at_the_next_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.append(Event::at(DateTime::UNIX_EPOCH, "ann", "view")).unwrap();
+        store.set_retention(Retention::new().events(TimeDelta::days(40_000)).unwrap()).unwrap();
+        store.erase("bob").unwrap();
+        store.close().unwrap();
+        let witness = || Witness::open(dir.path()).unwrap();
+        let (head, orders) = (witness().head().unwrap(), witness().orders());
+        assert!(orders.erased == 1 && orders.rules_set_at.is_some());
+        Witness::forgotten(dir.path()).set(head).unwrap();
+        assert_eq!(witness().orders(), Orders::default());
+        Store::open(dir.path()).unwrap().close().unwrap();
+        assert_eq!(witness().orders(), orders);
     }
 }

@@ -172,15 +172,7 @@ impl Store {
         report.replayed = replay.replayed;
         let erasures = Erasures::read(&*log.engine())?;
         let rules = Rules::read(&*log.engine())?;
-        let Orders { erased, rules_set_at } = witness.orders();
-        if let Err(lost) = erasures.check(erased).and(rules.check(rules_set_at)) {
-            if !options.accept_loss {
-                return Err(lost);
-            }
-            report.mended.push(lost.to_string());
-            witness = Witness::forgotten(dir);
-            witness.set(head)?;
-        }
+        check_orders(&log, (&erasures, &rules), &mut witness, options, &mut report)?;
         erasures.forget_names(&mut names.write());
         replay.tail.set_erased(erasures.pending_events());
 
@@ -360,20 +352,25 @@ fn check_head(
     options: &StoreOptions,
     report: &mut OpenReport,
 ) -> Result<(Head, Witness)> {
-    let checked = || -> Result<(Head, Witness)> {
-        let witness = Witness::open(dir)?;
-        // What was witnessed before this generation began was another log.
-        let witnessed = witness.head().filter(|head| head.seq > mark.began.seq).unwrap_or(mark.began);
-        log.check(witnessed)?;
-        Ok((log.check(index::witnessed(&mark.index(dir))?)?, witness))
-    };
-    let (head, mut witness) = match checked() {
-        Err(error) if options.accept_loss && error.is_corrupt() => {
+    let is_accepted = |error: &Error| options.accept_loss && error.is_corrupt();
+    let mut witness = match Witness::open(dir) {
+        Err(error) if is_accepted(&error) => {
             report.mended.push(error.to_string());
             let mut witness = Witness::forgotten(dir);
+            witness.set(mark.began)?;
+            witness
+        }
+        witness => witness?,
+    };
+    // What was witnessed before this generation began was another log.
+    let witnessed = witness.head().filter(|head| head.seq > mark.began.seq).unwrap_or(mark.began);
+    let checked = log.check(witnessed).and_then(|_| log.check(index::witnessed(&mark.index(dir))?));
+    let head = match checked {
+        Err(error) if is_accepted(&error) => {
+            report.mended.push(error.to_string());
             let head = log.head()?;
             witness.set(head)?;
-            (head, witness)
+            head
         }
         checked => checked?,
     };
@@ -386,6 +383,30 @@ fn check_head(
         witness.set(head)?;
     }
     Ok((head, witness))
+}
+
+/// Checks that the log has the orders that were witnessed, and notes those that it has beyond them.
+fn check_orders(
+    log: &Log,
+    (erasures, rules): (&Erasures, &Rules),
+    witness: &mut Witness,
+    options: &StoreOptions,
+    report: &mut OpenReport,
+) -> Result<()> {
+    let Orders { erased, rules_set_at } = witness.orders();
+    for checked in [erasures.check(erased), rules.check(rules_set_at)] {
+        match checked {
+            Err(lost) if options.accept_loss => report.mended.push(lost.to_string()),
+            checked => checked?,
+        }
+    }
+    let found = Orders { erased: erasures.len(), rules_set_at: rules.set_at() };
+    if found != witness.orders() {
+        // They may have been written and not synced.
+        log.engine().sync()?;
+        witness.set_orders(found)?;
+    }
+    Ok(())
 }
 
 /// The segments that have a name. They are no part of the log: who accepts a loss goes on without them.

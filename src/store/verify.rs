@@ -163,8 +163,9 @@ fn look(shared: &Shared, how: Verify, progress: &mut dyn FnMut(Progress)) -> Res
     problems.note(StorePart::Mark, check_mark(shared))?;
     problems.note(StorePart::Witness, check_witness(shared))?;
     problems.note(StorePart::Log, shared.log.check(moment.synced).map(drop))?;
-    let engine = shared.log.engine();
+    // In this order: the log has what was witnessed before.
     let orders = shared.witness().orders();
+    let engine = shared.log.engine();
     let erasures = Erasures::read(&*engine).and_then(|erasures| erasures.check(orders.erased));
     problems.note(StorePart::Log, erasures)?;
     let rules = Rules::read(&*engine).and_then(|rules| rules.check(orders.rules_set_at));

@@ -100,7 +100,8 @@ impl Witness {
         self.set_orders(Orders { rules_set_at: set_at, ..orders })
     }
 
-    fn set_orders(&mut self, orders: Orders) -> Result<()> {
+    /// Sets the orders, also back: a loss was accepted.
+    pub(crate) fn set_orders(&mut self, orders: Orders) -> Result<()> {
         self.write(Content { orders, ..self.written.unwrap_or_default() })
     }
 
