@@ -9,7 +9,7 @@ use super::{Analysis, Binder, Bound, Rate, SegmentReading};
 use crate::{
     error::{InvalidPlan, Result},
     journey::{Journey, Names},
-    model::{SegmentRef, check_name},
+    model::{SegmentRef, check_name, unique_keys},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -93,7 +93,7 @@ impl Serialize for Segments {
 impl<'de> Deserialize<'de> for Segments {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut segments = Self::default();
-        for (label, value) in BTreeMap::<String, Part>::deserialize(from)? {
+        for (label, value) in unique_keys::<Part, D>(from)? {
             segments = match value {
                 Part::Others if segments.others.is_some() => {
                     return Err(serde::de::Error::custom("by_segment: everybody else is there twice"));
@@ -162,7 +162,7 @@ impl TryFrom<Value> for Part {
 /// Time: that of the segments, and of the question once for each segment that a customer is in. Memory: that of the question for
 /// each segment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct BySegment<A> {
     plan: Box<A>,

@@ -131,7 +131,7 @@ impl Conformance {
 
 /// Conformance in the making, and the JSON form of it, each key optional: `{"model":{..},"entries":["awareness"],"customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "conformance is only made by build"]
 pub struct ConformanceBuilder {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -79,7 +79,7 @@ use crate::{
 /// E. L. Kaplan and P. Meier (1958), "Nonparametric estimation from incomplete observations"; M. Greenwood (1926), "The natural
 /// duration of cancer"; R. Brookmeyer and J. Crowley (1982), "A confidence interval for the median survival time".
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct Dwell {
     /// The model; `None` for that of the question.

@@ -67,7 +67,7 @@ pub struct Lifecycle {
 
 /// The JSON form: `{"activity":{"touchpoint":"visit"},"period":"week","customers":true}`.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Form {
     activity: Condition,
     period: Period,

@@ -41,7 +41,7 @@ use crate::{
 /// # Cost
 /// Time: that of the segment. Memory: two numbers, and the customers if they are listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct Members {
     of: SegmentRef,

@@ -91,7 +91,7 @@ pub struct PatternConformance {
 
 /// The JSON form: `{"steps":[{"when":{..}},{"when":{..}}],"unexpected":{"touchpoint":"support"},"customers":true}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Form {
     steps: Vec<PatternStep>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,7 +23,7 @@ use crate::{
 /// In JSON: `{"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z","as_of":..,"known_at":17,"filter":{"channel":"web"},"customers":["c-42"],"segment":{"did":{"touchpoint":"purchase"}}}`,
 /// each key optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use]
 pub struct Scope {
     #[serde(default, deserialize_with = "read_maybe_time", skip_serializing_if = "Option::is_none")]

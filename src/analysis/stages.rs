@@ -41,7 +41,7 @@ use crate::{
 /// # Cost
 /// Time: one look at each event. Memory: two numbers per stage and period, and the customers if they are listed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct StageCounts {
     #[serde(default, skip_serializing_if = "Option::is_none")]

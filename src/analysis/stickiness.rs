@@ -63,7 +63,7 @@ pub struct Stickiness {
 
 /// The JSON form: `{"activity":{"touchpoint":"visit"},"period":"day","of":28,"customers":true}`.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Form {
     activity: Condition,
     period: Period,

@@ -59,7 +59,7 @@ const CELL_WORDS: usize = 65;
 /// of their row, but in no dwell figure: how long customers stay in a stage, open visits included, is what
 /// [`Dwell`](crate::Dwell) says.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct Transitions {
     /// The model; `None` for that of the question.

@@ -11,14 +11,14 @@ use super::{
 use crate::model::Survey;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 pub(super) struct Amounts {
     pub(super) amount: Source,
     pub(super) currency: Source,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "an object", deny_unknown_fields, default)]
 pub(super) struct Answers {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nps: Option<Source>,
@@ -67,7 +67,7 @@ pub(super) struct Answers {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a mapping reads nothing until it is given a file"]
 pub struct CsvMapping {
     pub(super) customer: Source,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::InvalidValue;
+use crate::{error::InvalidValue, model::UniqueKeys};
 
 /// Where a field comes from: a column by its name in the header, a column by its number from 1, or the same text in
 /// every line. In JSON `"user_id"`, `3` and `{"constant":"web"}`.
@@ -173,7 +173,7 @@ impl From<IdSource> for Value {
 
 /// Which columns become properties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Value", into = "Value")]
+#[serde(try_from = "UniqueKeys", into = "Value")]
 pub(super) enum Properties {
     /// These, under their names.
     Listed(BTreeMap<String, Source>),
@@ -181,10 +181,10 @@ pub(super) enum Properties {
     Others,
 }
 
-impl TryFrom<Value> for Properties {
+impl TryFrom<UniqueKeys> for Properties {
     type Error = InvalidValue;
 
-    fn try_from(value: Value) -> Result<Self, InvalidValue> {
+    fn try_from(UniqueKeys(value): UniqueKeys) -> Result<Self, InvalidValue> {
         let refused = || InvalidValue::new("properties", "is not \"others\", a list of columns, or an object of them");
         let listed: Result<BTreeMap<_, _>, InvalidValue> = match value {
             Value::String(word) if word == "others" => return Ok(Self::Others),

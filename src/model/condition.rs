@@ -45,7 +45,7 @@ pub(super) fn too_deep() -> InvalidValue {
 /// Several keys in one object must all hold. A nested property counts as missing. A missing property, value or answer compares with nothing: only
 /// `{"exists":false}` holds for it. Values of different kinds are not equal and have no order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
+#[serde(try_from = "super::UniqueKeys", into = "serde_json::Value")]
 #[non_exhaustive]
 pub enum Condition {
     /// The event is at this touchpoint.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     Channel, CustomerId, Event, EventBuilder, EventId, Feedback, Micros, Money, PropertyValue, RefusedName, StageName,
-    Touchpoint, check_name, touchpoint::Reserved,
+    Touchpoint, check_name, touchpoint::Reserved, unique_keys::unique_keys,
 };
 use crate::error::InvalidValue;
 
@@ -374,16 +374,17 @@ impl TryFrom<ProfileUpdateBuilder> for Entry {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Ids {
     from: CustomerId,
     to: CustomerId,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Set {
     customer: CustomerId,
+    #[serde(deserialize_with = "unique_keys")]
     set: BTreeMap<String, PropertyValue>,
 }
 
@@ -417,7 +418,7 @@ impl Serialize for Entry {
 
 /// How any entry is read: the fields of an event, or one of three and a time.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Form {
     id: Option<EventId>,
     #[serde(default, deserialize_with = "there")]
@@ -431,7 +432,7 @@ struct Form {
     stage: Option<StageName>,
     value: Option<Money>,
     feedback: Option<Feedback>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "properties_there")]
     properties: Option<BTreeMap<String, PropertyValue>>,
     #[serde(default, deserialize_with = "there")]
     link: Option<Ids>,
@@ -444,6 +445,10 @@ struct Form {
 /// What is there must be of its type: `null` is not.
 fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Option<T>, D::Error> {
     T::deserialize(input).map(Some)
+}
+
+fn properties_there<'de, D: Deserializer<'de>>(input: D) -> Result<Option<BTreeMap<String, PropertyValue>>, D::Error> {
+    unique_keys(input).map(Some)
 }
 
 fn time_there<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {

@@ -298,7 +298,7 @@ impl From<Event> for EventBuilder {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct EventForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<EventId>,
@@ -314,7 +314,7 @@ struct EventForm {
     value: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     feedback: Option<Feedback>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "super::unique_keys::unique_keys")]
     properties: BTreeMap<String, PropertyValue>,
 }
 
@@ -362,6 +362,14 @@ mod tests {
                 "unknown field `shop`",
             ),
             (r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-13-01T00:00:00Z"}"#, "RFC 3339"),
+            (
+                r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-01-01T00:00:00Z","properties":{"p":1,"p":2}}"#,
+                "duplicate field `p`",
+            ),
+            (
+                r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-01-01T00:00:00Z","properties":{"p":{"q":1,"q":1}}}"#,
+                "duplicate field `q`",
+            ),
             (
                 r#"{"customer":"a","touchpoint":"t","occurred_at":"2026-01-01T00:00:00Z","feedback":{"nps":11}}"#,
                 "feedback.nps",

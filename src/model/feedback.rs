@@ -58,7 +58,7 @@ pub struct Feedback {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct FeedbackForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     nps: Option<u8>,

@@ -19,6 +19,7 @@ mod seq;
 mod stage;
 mod time;
 mod touchpoint;
+mod unique_keys;
 mod zone;
 
 pub use channel::{Channel, CustomChannel};
@@ -44,4 +45,5 @@ pub(crate) use time::read_maybe_time;
 pub use time::{Micros, Window};
 pub(crate) use touchpoint::Reserved;
 pub use touchpoint::Touchpoint;
+pub(crate) use unique_keys::{UniqueKeys, made_of_unique_keys, unique_keys};
 pub use zone::Zone;

@@ -86,7 +86,7 @@ pub struct Money {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct MoneyForm {
     amount: String,
     currency: Currency,

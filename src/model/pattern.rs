@@ -77,7 +77,7 @@ pub struct Pattern {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct StepForm {
     when: Condition,
     #[serde(default, skip_serializing_if = "is_then")]
@@ -93,7 +93,7 @@ struct StepForm {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct PatternForm {
     steps: Vec<PatternStep>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

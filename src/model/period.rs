@@ -257,7 +257,7 @@ impl Periods {
 
 /// A period that is not that of UTC, in JSON.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Form {
     calendar: CalendarUnit,
     #[serde(default, skip_serializing_if = "is_utc")]

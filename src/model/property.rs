@@ -5,12 +5,14 @@ use std::{cmp::Ordering, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use super::UniqueKeys;
+
 /// The value of a property.
 ///
 /// Text, numbers, booleans and null can be filtered on. Arrays and objects are kept and handed back.
 /// `Debug` shows the kind only, since a property may name a person.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, from = "UniqueKeys")]
 #[non_exhaustive]
 pub enum PropertyValue {
     /// `null`: known to be nothing. A missing property is no value at all.
@@ -130,6 +132,12 @@ impl From<serde_json::Value> for PropertyValue {
             serde_json::Value::String(s) => Self::Text(s),
             nested => Self::Nested(nested),
         }
+    }
+}
+
+impl From<UniqueKeys> for PropertyValue {
+    fn from(UniqueKeys(value): UniqueKeys) -> Self {
+        value.into()
     }
 }
 

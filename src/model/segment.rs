@@ -96,7 +96,7 @@ pub const LIMIT_SEGMENT_LEAVES: usize = 64;
 /// Time: each event is looked at once for all leaves of a segment that count or compare, and once more for each `value`; whatever a
 /// question needs of the same columns is read once. Memory: the matching events of the few thousand rows that are read at a time.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "Value")]
+#[serde(try_from = "super::UniqueKeys")]
 #[must_use = "a segment says nothing until it is asked for"]
 pub struct Segment(Box<Form>);
 
@@ -302,8 +302,14 @@ pub(crate) fn find_named<'a>(
 ) -> Result<(&'a str, &'a Segment), InvalidPlan> {
     let found = named.get_key_value(name).map(|(name, segment)| (name.as_str(), segment));
     found.ok_or_else(|| {
-        let known = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let known = if known.is_empty() { "there is none".to_owned() } else { format!("there are {known}") };
+        /// So many names are told.
+        const TOLD: usize = 10;
+        let known = named.keys().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = match named.len() {
+            0 => "there is none".to_owned(),
+            ..=TOLD => format!("there are {known}"),
+            all => format!("there are {known} and {} more", all - TOLD),
+        };
         InvalidPlan::new(at, format!("no segment is stored under the name {name} ({known})"))
     })
 }
@@ -493,7 +499,7 @@ impl TryFrom<Value> for Segment {
 ///
 /// A name is looked up when the question is asked: in the snapshot that it is asked of.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "Value")]
+#[serde(try_from = "super::UniqueKeys")]
 #[non_exhaustive]
 pub enum SegmentRef {
     /// The segment.
@@ -628,6 +634,8 @@ mod tests {
         let text = refused(r#"{"segment":"b"}"#, &circle, None);
         assert_eq!(text, "segment.segment(b).any[0].segment(a).not.segment: names itself: b > a > b");
         assert!(refused(r#"{"segment":"c"}"#, &circle, Some("c")).contains("under the name c (there are a, b)"));
+        let many = (0..12).map(|i| (format!("s{i:02}"), segment(r#"{"stage":"a"}"#).unwrap())).collect();
+        assert!(refused(r#"{"segment":"c"}"#, &many, None).ends_with("s08, s09 and 2 more)"));
         let alone = kept(&[("c", r#"{"segment":"c"}"#)]);
         assert!(refused(r#"{"segment":"c"}"#, &alone, Some("c")).ends_with("names itself: c > c"));
         // Twice the leaves with each name, and one level more with each.

@@ -14,7 +14,7 @@ use crate::error::{InvalidPlan, InvalidValue};
 
 /// The JSON form of a segment: one of the first twelve keys, and what that takes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 pub(super) struct Form {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) all: Option<Vec<Form>>,

@@ -108,7 +108,7 @@ impl Nth {
 
 /// A condition, and the stage that an event bears when it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 pub struct Rule {
     pub(crate) when: Condition,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -335,7 +335,7 @@ impl Default for JourneyModel {
 /// A journey model in the making; see [`JourneyModel::builder`]. It is also the JSON form of a model:
 /// `{"name":"shop","version":1,"stages":["visiting","buying"],"rules":[{"when":{"touchpoint":"cart"},"stage":"visiting"}]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a model is only made by build"]
 pub struct JourneyModelBuilder {
     name: String,
@@ -351,7 +351,7 @@ pub struct JourneyModelBuilder {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct RuleForm {
     when: Condition,
     #[serde(default, skip_serializing_if = "Option::is_none")]

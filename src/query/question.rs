@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     analysis::{BySegment, Plan, Report, Scope, Segments},
     error::{InvalidPlan, without_value},
-    model::JourneyModel,
+    model::{JourneyModel, UniqueKeys, made_of_unique_keys},
     table::{Table, Tables},
 };
 
@@ -30,7 +30,7 @@ pub const LIMIT_QUESTIONS: usize = 1_000;
 /// # Ok::<(), journeylog::InvalidPlan>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Value", into = "Value")]
+#[serde(try_from = "UniqueKeys", into = "Value")]
 #[non_exhaustive]
 pub struct Question {
     /// What is asked.
@@ -72,7 +72,7 @@ impl Question {
         if json.len() > LIMIT_QUESTION_BYTES {
             return refuse(json.len(), "bytes", LIMIT_QUESTION_BYTES, "make long lists of customers or values shorter");
         }
-        let value: Value = serde_json::from_str(json).map_err(|e| InvalidPlan::new("JSON", e.to_string()))?;
+        let UniqueKeys(value) = serde_json::from_str(json).map_err(|e| InvalidPlan::new("JSON", e.to_string()))?;
         match value {
             Value::Array(list) if list.len() > LIMIT_QUESTIONS => {
                 refuse(list.len(), "questions", LIMIT_QUESTIONS, "ask them in several lists")
@@ -107,6 +107,8 @@ fn part<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, InvalidPlan> {
         }
     })
 }
+
+made_of_unique_keys! { Question, InvalidPlan; }
 
 impl TryFrom<Value> for Question {
     type Error = InvalidPlan;

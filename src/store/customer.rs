@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::{LoggedEvent, Snapshot};
 use crate::{
     error::Result,
-    journey::{Chunk, Columns, CustomerNo, Identities, NO_STAGE, NameKind, Needs, ReservedNumbers, Source},
+    journey::{Chunk, Columns, CustomerNo, Identities, NO_STAGE, NameKind, Needs, ReservedNumbers, Said, Source},
     model::{Channel, CustomerId, Entry, Feedback, Money, ProfileUpdate, PropertyValue, Seq, StageName, Touchpoint},
 };
 
@@ -63,11 +63,15 @@ impl Snapshot {
         let needs = Needs { properties: Needs::default().properties, ..Needs::everything() };
         let sources = self.whole_journey_of(customer, &identities, &needs)?;
         let chunk = Chunk::new(sources.iter().map(Into::into).collect());
-        // Links may name an id of which there is nothing else.
-        if chunk.len() == 0 && !self.said()?.any(|said| [said.from, said.to].contains(&number)) {
+        let columns = Arc::new(chunk.gather(0..chunk.len().min(1), &needs));
+        // Links may name an id of which there is nothing else; those that name somebody who was erased went with them.
+        let (reserved, hidden) = (ReservedNumbers::of(self.names()), self.names().hidden());
+        let is_seen = |id: CustomerNo| hidden.binary_search(&id.0).is_err();
+        let names_it = |said: &Said| [said.from, said.to].contains(&number) && is_seen(said.from) && is_seen(said.to);
+        let is_more = (0..columns.rows()).filter_map(|row| columns.touchpoints.get(row));
+        if !is_more.into_iter().any(|touchpoint| !reserved.is_of_links(touchpoint)) && !self.said()?.any(names_it) {
             return Ok(None);
         }
-        let columns = Arc::new(chunk.gather(0..chunk.len().min(1), &needs));
         let journey = self.named(&columns)?.into();
         let ids: Vec<CustomerId> =
             identities.ids(customer).map(|id| CustomerId::new(self.names().customer(id))).collect::<Result<_, _>>()?;

@@ -260,7 +260,8 @@ impl Store {
     /// seconds (and then looked for once an hour), after two days in any case, if the store has anything that old.
     /// Until then it is in the answers. Afterwards it is in none, and in no file, nor is the id of a customer of whom
     /// nothing is left; other events keep their sequences. A snapshot taken before still answers with old events, and so holds
-    /// their files, until it is dropped; not with those of customers of whom nothing is left. Rules for properties are of those of profiles too, from the time since when
+    /// their files, until it is dropped; not with those of customers of whom nothing is left, and whole events, which it reads
+    /// from the log, only as far as they are still there. Rules for properties are of those of profiles too, from the time since when
     /// they are set on; links of ids, and profiles without such a rule, stay until their customer is erased. The rules are kept in the store, power-safe when this
     /// returns.
     ///

@@ -7,8 +7,8 @@ use std::{
 };
 
 use journeylog::{
-    Event, EventBuilder, Feedback, Funnel, JourneyModel, Members, Segment, StageCounts, Store, StoreOptions,
-    Transitions, testing::World,
+    Entry, Event, EventBuilder, Feedback, Funnel, JourneyModel, Link, Members, Segment, StageCounts, Store,
+    StoreOptions, Transitions, testing::World,
 };
 
 use crate::{at, built, event, small_seals};
@@ -333,4 +333,19 @@ fn observation_does_not_end_with_an_event_of_somebody_erased() {
     store.append(Event::at(day(40), "dan", "other")).unwrap();
     assert_eq!(asked(store.query()), (0, false));
     store.close().unwrap();
+}
+
+#[test]
+fn who_was_only_linked_to_somebody_erased_is_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let link = Link::at(at(1), "anon", "ann").unwrap();
+    store.append(event("ann", "view", 0)).unwrap();
+    store.append(link.clone()).unwrap();
+    store.append(Entry::Unlink(Link::at(at(2), "anon", "ann").unwrap())).unwrap();
+    assert!(store.customer("anon").unwrap().is_some());
+    store.erase("ann").unwrap();
+    assert!(store.customer("anon").unwrap().is_none());
+    store.compact().unwrap();
+    assert!(store.customer("anon").unwrap().is_none());
 }

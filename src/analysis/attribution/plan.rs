@@ -212,7 +212,7 @@ impl Attribution {
 /// `{"conversion":{"touchpoint":"purchase"},"touch":{"any":[{"channel":"email"},{"channel":"search"}]},"by":"channel","within":"30d","models":["first","last","last_non_direct","linear","position","time_decay","markov","shapley"],"half_life":"7d","direct":{"channel":"direct"},"order":1,"customers":true}`.
 /// Touches are told apart by `"channel"`, `"touchpoint"` or `{"property":"campaign"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct AttributionBuilder {
     conversion: Condition,

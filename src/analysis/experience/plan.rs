@@ -128,7 +128,7 @@ impl Experience {
 /// `{"surveys":["nps","csat","ces"],"when":{"channel":"web"},"answers":"latest","by":"stage","period":"month","customers":true}`.
 /// Answers are told apart by `"stage"`, `"stage_after"`, `"touchpoint"` or `"channel"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct ExperienceBuilder {
     #[serde(default = "all_surveys")]

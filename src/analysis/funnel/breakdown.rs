@@ -88,7 +88,7 @@ const GROUPS: usize = 50;
 /// | `"last_defined"` | the last of them |
 /// | `"each"` | one funnel for each value |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a breakdown is a part of a funnel"]
 pub struct Breakdown {
     pub(crate) by: BreakdownBy,
@@ -144,7 +144,7 @@ pub struct ValueBands {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct BandsForm {
     currency: Currency,
     edges: Vec<String>,

@@ -18,7 +18,7 @@ use crate::{
 /// attempts are counted. The ties are `either`, `later_only` or `{"within":"2s"}`. With `"preset":"posthog"` what is not said is as
 /// that [`Preset`] has it. The forms of a breakdown are those of [`Breakdown`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a funnel is only made by build"]
 pub struct FunnelBuilder {
     pub(super) steps: Vec<Condition>,

@@ -65,7 +65,7 @@ pub enum ExclusionEffect {
 
 /// A condition that stops a chain over which it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 pub struct Exclusion {
     pub(crate) when: Condition,
     /// The steps it lies between, counted from 1. Default: the first and the last.
@@ -96,7 +96,7 @@ pub(crate) struct Excluded {
 
 /// How much time may lie between a step and the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 pub(crate) struct StepGap {
     /// The later of the two steps, counted from 1.
     pub(crate) step: usize,

@@ -114,7 +114,7 @@ impl LifetimeValue {
 /// Customer lifetime value in the making, and the JSON form of it:
 /// `{"purchase":{"touchpoint":"purchase"},"unit":"7d","currency":"EUR","margin":"0.4","horizon":"364d","discount":0.1,"customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct LifetimeValueBuilder {
     purchase: Condition,

@@ -39,7 +39,7 @@ pub enum PathsOf {
 
 /// A label for the events for which a condition holds. Several groups may have one label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 pub struct PathGroup {
     /// What the step is called.
     pub label: String,
@@ -187,7 +187,7 @@ impl Paths {
 /// `{"of":"touchpoint","repeats":"collapsed","gap":"30m","start":{"touchpoint":"home"},"end":{"touchpoint":"purchase"},"depth":5,"nodes":10,"variants":10,"customers":true}`.
 /// Steps are of `"touchpoint"`, `"channel"`, `"stage"` or `{"groups":[{"label":"look","when":{..}}]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "paths are only made by build"]
 pub struct PathsBuilder {
     #[serde(default)]

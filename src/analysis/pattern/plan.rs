@@ -68,7 +68,7 @@ pub struct PatternMatches {
 
 /// The JSON form: that of a [`Pattern`], and `"customers":true`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 struct Form {
     steps: Vec<PatternStep>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -158,7 +158,7 @@ impl CohortRetention {
 /// `{"start":{"touchpoint":"signup"},"return":{"touchpoint":"visit"},"period":"week","periods":8,"criterion":"on","cohorts":"first_ever","at_least":1,"value":true,"customers":true}`,
 /// with `"elapsed":"7d"` for exact periods. Criteria are `"on"`, `"on_or_after"` and `{"bracket":[1,3,7]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "retention is only made by build"]
 pub struct CohortRetentionBuilder {
     start: Condition,

@@ -91,7 +91,7 @@ impl Sessions {
 
 /// Sessions in the making, and the JSON form of them, each key optional: `{"gap":"30m","every":"week","limit":10,"customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "sessions are only made by build"]
 pub struct SessionsBuilder {
     #[serde(default = "default_gap")]
