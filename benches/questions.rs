@@ -6,10 +6,10 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    Attribution, AttributionBy, BySegment, CohortRetention, Condition, Conformance, Durability, Dwell, Experience,
-    ExperienceBy, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance,
-    PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions,
-    testing::World,
+    Attribution, AttributionBy, Breakdown, BySegment, CohortRetention, Condition, Conformance, Count, Durability,
+    Dwell, Experience, ExperienceBy, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern,
+    PatternConformance, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store,
+    StoreOptions, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -38,6 +38,23 @@ fn questions(c: &mut Criterion) {
         let near = Funnel::mixpanel(steps).build().unwrap();
         group
             .bench_function(id("funnel with a tolerance"), |b| b.iter(|| black_box(store.query().run(&near).unwrap())));
+        let support = Condition::touchpoint("support").unwrap();
+        let ordered = || Funnel::ordered(steps).within(TimeDelta::days(7));
+        for (name, funnel) in [
+            ("funnel by channel", ordered().breakdown(Breakdown::channel())),
+            ("funnel by week", ordered().trend(Period::WEEK)),
+            ("funnel with an optional step", ordered().optional(3)),
+            ("funnel in any order", Funnel::any_order(steps).within(TimeDelta::days(7))),
+            ("strict funnel", Funnel::strict(steps).within(TimeDelta::days(7))),
+            ("funnel with an exclusion", ordered().exclude(support)),
+            ("funnel with a gap", ordered().step_within(3, TimeDelta::hours(1))),
+            ("funnel of one campaign", ordered().hold_constant(["campaign"])),
+            ("funnel of attempts", ordered().count(Count::Attempts)),
+            ("funnel with its customers", ordered().list_customers()),
+        ] {
+            let funnel = funnel.build().unwrap();
+            group.bench_function(id(name), |b| b.iter(|| black_box(store.query().run(&funnel).unwrap())));
+        }
         group.bench_function(id("transitions"), |b| b.iter(|| black_box(store.query().run(&moves).unwrap())));
         group.bench_function(id("stages"), |b| b.iter(|| black_box(store.query().run(&stages).unwrap())));
         let retention = CohortRetention::of("product_view", "purchase", Period::WEEK).periods(12);

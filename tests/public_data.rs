@@ -59,6 +59,26 @@ fn funnels_of_the_simple_shop() {
     check_funnels(&store);
 }
 
+/// What `tests/window_funnel.py` wrote down.
+#[test]
+fn funnels_of_the_simple_shop_as_window_funnel_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    import(&store, &data("simple_shop.csv.gz"), &SHOP);
+    let peer: Value = serde_json::from_str(include_str!("golden/window_funnel.json")).unwrap();
+    let steps = ["catalog", "cart", "delivery_choice", "payment_choice", "payment_done"];
+    let steps = steps.map(|step| serde_json::json!({ "touchpoint": step }));
+    let windows = peer["shop"].as_object().unwrap();
+    assert_eq!(windows.len(), 3);
+    for (seconds, expected) in windows {
+        let plan =
+            serde_json::json!({"funnel": {"preset": "clickhouse", "steps": steps, "window": format!("{seconds}s")}});
+        let found = report(&store, &plan.to_string());
+        let found: Value = list(&found, "steps").iter().map(|step| step["customers"].clone()).collect();
+        assert_eq!(found, *expected, "{seconds}");
+    }
+}
+
 #[test]
 fn funnels_of_the_simple_shop_after_a_kill_half_way() {
     let folder = tempfile::tempdir().unwrap();

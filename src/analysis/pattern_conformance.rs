@@ -70,8 +70,8 @@ use crate::{
 /// ```
 ///
 /// # Cost
-/// Time: of each journey its events times the steps. Memory: eight numbers for each step; a byte for each event of the longest journey
-/// and each step; and the customers with their deviations if they are listed.
+/// Time: of each journey its events times the steps. Memory: a few numbers for each step, and for each two of them, however long a
+/// journey is; and the customers with their deviations if they are listed.
 ///
 /// # Compared with
 /// Process mining calls it an alignment of a log with a model: a step that is not served is a move of the model, an event that serves none a
@@ -209,10 +209,13 @@ type Deviating = (usize, Micros);
 /// Room for one journey.
 #[derive(Debug, Default)]
 struct Room {
-    /// How many steps from one on can be served by the events from one on.
-    best: Vec<u8>,
+    /// For each step and number: the last event from which on so many of the steps from this one on can be served.
+    latest: Vec<Option<usize>>,
     /// Which event serves each step.
     serving: Vec<Option<usize>>,
+    /// How often each deviation occurs, by its cell.
+    counts: Vec<u64>,
+    /// When, if customers are listed.
     deviations: Vec<Deviating>,
 }
 
@@ -220,28 +223,40 @@ impl Room {
     /// Aligns the events of a journey, by the steps whose conditions they meet, with the steps.
     fn align(&mut self, words: &[u64], steps: usize) {
         let width = steps + 1;
-        self.best.clear();
-        self.best.resize((words.len() + 1) * width, 0);
-        let at = |best: &[u8], event: usize, step: usize| best.get(event * width + step).copied().unwrap_or_default();
-        for (event, word) in words.iter().enumerate().rev() {
-            for step in (0..steps).rev() {
-                let serves = if word >> step & 1 == 1 { at(&self.best, event + 1, step + 1) + 1 } else { 0 };
-                let most = serves.max(at(&self.best, event + 1, step)).max(at(&self.best, event, step + 1));
-                self.best.get_mut(event * width + step).into_iter().for_each(|best| *best = most);
+        let place = |step: usize, number: usize| step * width + number;
+        let serves = |word: &u64, step: usize| word >> step & 1 == 1;
+        self.latest.clear();
+        self.latest.resize(width * width, None);
+        for step in (0..=steps).rev() {
+            self.latest.get_mut(place(step, 0)).into_iter().for_each(|latest| *latest = Some(words.len()));
+            // What is looked for only ever moves back.
+            let mut serving = Some(words.len());
+            for number in 1..=steps - step {
+                let after = self.latest(place(step + 1, number - 1));
+                serving = serving.zip(after).and_then(|(serving, after)| {
+                    let before = words.get(..after).unwrap_or_default();
+                    if serving < after { Some(serving) } else { before.iter().rposition(|word| serves(word, step)) }
+                });
+                let latest = serving.max(self.latest(place(step + 1, number)));
+                self.latest.get_mut(place(step, number)).into_iter().for_each(|here| *here = latest);
             }
         }
         self.serving.clear();
         let mut from = 0;
         for step in 0..steps {
-            let most = at(&self.best, from, step);
-            let is_one = |event: &usize| {
-                words.get(*event).is_some_and(|word| word >> step & 1 == 1)
-                    && at(&self.best, event + 1, step + 1) + 1 == most
-            };
-            let serving = (from..words.len()).find(is_one).filter(|_| most > 0);
+            let most = (1..=steps - step).rfind(|number| self.latest(place(step, *number)) >= Some(from));
+            let after = most.and_then(|most| self.latest(place(step + 1, most - 1)));
+            let serving = after.and_then(|after| {
+                let found = words.get(from..after)?.iter().position(|word| serves(word, step))?;
+                Some(from + found)
+            });
             from = serving.map_or(from, |event| event + 1);
             self.serving.push(serving);
         }
+    }
+
+    fn latest(&self, place: usize) -> Option<usize> {
+        self.latest.get(place).copied().flatten()
     }
 }
 
@@ -260,10 +275,19 @@ impl BoundPatternConformance {
 
     /// Finds the deviations of a journey whose events are aligned.
     fn find(&self, room: &mut Room, times: &[Micros], words: &[u64]) {
-        room.deviations.clear();
-        let is_served = |step: usize| room.serving.get(step).is_some_and(Option::is_some);
+        let Room { serving: served, counts, deviations, .. } = room;
+        deviations.clear();
+        counts.clear();
+        counts.resize((self.steps + 1) * KINDS, 0);
+        let mut note = |cell: usize, at: Micros| {
+            counts.get_mut(cell).into_iter().for_each(|count| *count += 1);
+            if self.lists_customers {
+                deviations.push((cell, at));
+            }
+        };
+        let is_served = |step: usize| served.get(step).is_some_and(Option::is_some);
         let mut out_of_order = 0_u64;
-        let mut serving = room.serving.iter().flatten().peekable();
+        let mut serving = served.iter().flatten().peekable();
         for (event, (&at, &word)) in times.iter().zip(words).enumerate() {
             if serving.next_if(|one| **one == event).is_some() {
                 continue;
@@ -278,15 +302,15 @@ impl BoundPatternConformance {
                 }
                 (None, None) => Self::cell(self.steps, DeviationKind::Unexpected),
             };
-            room.deviations.push((cell, at));
+            note(cell, at);
         }
         // From the last step on, so that it is known which one is served next.
         let mut next = None;
         for step in (0..self.steps).rev() {
-            match (room.serving.get(step).copied().flatten(), next) {
+            match (served.get(step).copied().flatten(), next) {
                 (Some(event), _) => next = times.get(event).copied(),
                 (None, Some(at)) if out_of_order >> step & 1 == 0 => {
-                    room.deviations.push((Self::cell(step, DeviationKind::Skipped), at));
+                    note(Self::cell(step, DeviationKind::Skipped), at);
                 }
                 _ => {}
             }
@@ -318,7 +342,7 @@ impl Bound for BoundPatternConformance {
         let room = &mut state.room;
         room.align(words, self.steps);
         self.find(room, times, words);
-        let fits = room.deviations.is_empty();
+        let fits = room.counts.iter().all(|count| *count == 0);
         state.customers += 1;
         state.fits += u64::from(fits);
         state.completed += u64::from(fits && room.serving.iter().all(Option::is_some));
@@ -329,12 +353,10 @@ impl Bound for BoundPatternConformance {
             state.deviations += deviations.len();
             state.listed.push((journey.customer(), deviations));
         }
-        room.deviations.sort_unstable();
         let mut kinds = [false; KINDS];
-        for same in room.deviations.chunk_by(|(one, _), (other, _)| one == other) {
-            let Some(&(cell, _)) = same.first() else { continue };
+        for (cell, &often) in room.counts.iter().enumerate().filter(|(_, often)| **often > 0) {
             if let Some((count, customers)) = state.cells.get_mut(cell) {
-                *count += same.len() as u64;
+                *count += often;
                 *customers += 1;
             }
             kinds.get_mut(cell % KINDS).into_iter().for_each(|kind| *kind = true);
@@ -359,7 +381,9 @@ impl Bound for BoundPatternConformance {
     fn size(&self, state: &PatternConformanceState) -> usize {
         let listed = state.listed.len() * size_of::<(CustomerNo, Vec<Deviating>)>();
         let deviations = (state.deviations + state.room.deviations.capacity()) * size_of::<Deviating>();
-        state.cells.len() * 16 + state.served.len() * 8 + state.room.best.capacity() + listed + deviations
+        let room = (state.room.latest.capacity() + state.room.serving.capacity()) * size_of::<Option<usize>>();
+        let room = room + state.room.counts.capacity() * 8;
+        state.cells.len() * 16 + state.served.len() * 8 + room + listed + deviations
     }
 
     fn finish(&self, state: PatternConformanceState, names: &Names) -> Result<PatternConformanceReport> {

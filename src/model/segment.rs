@@ -281,7 +281,8 @@ impl Segment {
         named: &BTreeMap<String, Self>,
         own_name: Option<&str>,
     ) -> Result<SegmentPart, InvalidPlan> {
-        self.0.read("segment", LIMIT_SEGMENT_DEPTH, &mut Reading::with(named, own_name))
+        let at = own_name.map_or_else(|| "segment".to_owned(), |name| format!("segment({name})"));
+        self.0.read(&at, LIMIT_SEGMENT_DEPTH, &mut Reading::with(named, own_name))
     }
 
     /// Whether it names another for which this holds.
@@ -645,6 +646,9 @@ mod tests {
             .map(|(name, text)| (name, segment(&text).unwrap()))
             .collect();
         assert!(refused(r#"{"segment":"s33"}"#, &doubling, None).contains("has 65 leaves or more"));
+        // Of one that has a name, which may not be the one that was asked to be changed, it is said.
+        let text = refused(r#"{"segment":"s33"}"#, &doubling, Some("large"));
+        assert_eq!(text, "segment(large): has 65 leaves or more, the limit is 64");
         assert!(segment(r#"{"segment":"s34"}"#).unwrap().part(&doubling, None).is_ok());
         let chain: BTreeMap<String, Segment> = (0..40)
             .map(|i| (format!("s{i}"), format!(r#"{{"segment":"s{}"}}"#, i + 1)))

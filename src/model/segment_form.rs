@@ -320,19 +320,22 @@ pub(super) struct Reading<'a> {
     named: Option<&'a BTreeMap<String, Segment>>,
     /// The names within which it stands, the outermost first.
     within: Vec<&'a str>,
+    /// The name of the whole, if it has one.
+    own_name: Option<&'a str>,
 }
 
 impl<'a> Reading<'a> {
     /// With the names looked up; of the segment of this name, if it has one.
     pub(super) fn with(named: &'a BTreeMap<String, Segment>, name: Option<&'a str>) -> Self {
-        Self { leaves: 0, named: Some(named), within: name.into_iter().collect() }
+        Self { leaves: 0, named: Some(named), within: name.into_iter().collect(), own_name: name }
     }
 
     fn count_leaf(&mut self) -> Result<(), InvalidPlan> {
         self.leaves += 1;
         if self.leaves > LIMIT_SEGMENT_LEAVES {
             let reason = format!("has {} leaves or more, the limit is {LIMIT_SEGMENT_LEAVES}", self.leaves);
-            return Err(InvalidPlan::new("segment", reason));
+            let at = self.own_name.map_or_else(|| "segment".to_owned(), |name| format!("segment({name})"));
+            return Err(InvalidPlan::new(at, reason));
         }
         Ok(())
     }

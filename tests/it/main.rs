@@ -40,3 +40,4 @@ mod segments;
 mod sessions;
 mod stages;
 mod transitions;
+mod window_funnel;

@@ -28,6 +28,18 @@ fn alone(lines: &[&str]) -> Vec<(DeviationKind, Option<u64>, i64)> {
     listed[0].deviations.iter().map(|one| (one.kind, one.step, day(one.at))).collect()
 }
 
+/// A table of a byte for each event and each step took its room before any limit was looked at.
+#[test]
+fn a_long_journey_takes_no_memory() {
+    let lines: Vec<String> = (0..50_000).map(|day| format!("ann {day} view")).collect();
+    let events = given(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let plan = Pattern::starting_with("view").then("cart").then("pay").build().unwrap();
+    let plan = PatternConformance::to(plan).unwrap();
+    let report = journeys(&events).query().memory(10_000).run(&plan).unwrap();
+    assert_eq!((report.deviations[0].kind, report.deviations[0].count), (Repeated, 49_999));
+    assert!(journeys(&events).query().memory(10_000).run(&plan.list_customers()).unwrap_err().is_limit());
+}
+
 #[test]
 fn each_kind_of_deviation() {
     assert_eq!(alone(&["ann 0 view", "ann 1 search", "ann 2 cart", "ann 3 pay"]), []);

@@ -20,33 +20,36 @@ impl Rules {
             let Some(&entry) = left.get(first) else { return };
             // Others of its instant may stand before it.
             from += left.partition_point(|at| *at < entry);
-            from = self.walk_attempt(times, words, (from, entry), &mut take);
+            let events = times.iter().zip(words).enumerate().skip(from).map(|(event, (&at, &word))| (event, at, word));
+            let (walk, over) = self.walk_attempt(entry, events, |_, at| if at == entry { u64::MAX } else { !1 });
+            take(walk);
+            let Some(over) = over else { return };
+            from = over;
         }
     }
 
-    /// Walks the attempt that begins at a place and a moment, and says at which place it is over.
-    fn walk_attempt<T: Trail>(
+    /// Walks events, each with its place and its word of conditions, from the instant of an entry on, and says at which place it
+    /// is over, if it is. `may` says of each event and its moment which steps it may serve, as bits.
+    pub(super) fn walk_attempt<T: Trail>(
         &self,
-        times: &[Micros],
-        words: &[u64],
-        (start, entry): (usize, Micros),
-        take: &mut impl FnMut(Walk<T>),
-    ) -> usize {
+        entry: Micros,
+        events: impl Iterator<Item = (usize, Micros, u64)>,
+        may: impl Fn(usize, Micros) -> u64,
+    ) -> (Walk<T>, Option<usize>) {
         let mut walker = Walker::new(self);
-        let (mut group, mut now, mut end) = (Vec::new(), entry, times.len());
-        for (event, (&at, &word)) in times.iter().zip(words).enumerate().skip(start) {
+        let (mut group, mut now, mut over) = (Vec::new(), entry, None);
+        for (event, at, word) in events {
             if at != now {
                 walker.step(now, &mut group);
                 now = at;
                 if walker.is_over(at) {
-                    end = event;
+                    over = Some(event);
                     break;
                 }
             }
-            group.extend(self.seen(event, word, if at == entry { u64::MAX } else { !1 }));
+            group.extend(self.seen(event, word, may(event, at)));
         }
         walker.step(now, &mut group);
-        take(walker.finish(Some(entry)));
-        end
+        (walker.finish(Some(entry)), over)
     }
 }

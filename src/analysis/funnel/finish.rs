@@ -200,13 +200,11 @@ impl BoundFunnel {
         let mut shown = FunnelBreakdown { comparison, ..FunnelBreakdown::default() };
         let mut all = Counts::default();
         let count = others.len() as u64;
-        let mut other_keys = Vec::with_capacity(others.len());
-        for (_, key, counts) in others {
-            all.merge(counts);
-            other_keys.push(key);
-        }
+        others.into_iter().for_each(|(.., counts)| all.merge(counts));
         if count > 0 {
-            let rows = |trend| self.rows(trend, |groups| Some(Cow::Owned(groups.together(&other_keys))));
+            // A period has few of the others, which may be very many.
+            let listed = || list.iter().map(|(_, key, _)| key);
+            let rows = |trend| self.rows(trend, |groups| Some(Cow::Owned(groups.all_but(listed()))));
             let trend = trend.map(rows).transpose()?;
             shown.other = Some(Box::new(FunnelOther { groups: count, figures: self.figures(&all)?, trend }));
         }

@@ -192,12 +192,20 @@ impl Groups {
         }
     }
 
-    /// Some groups as one.
-    pub(super) fn together<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Counts {
-        let mut together = Counts::default();
-        let groups = keys.into_iter().filter_map(|key| self.get(key.as_ref()));
-        groups.for_each(|counts| together.merge(counts.clone()));
-        together
+    /// All groups but these as one.
+    pub(super) fn all_but<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Counts {
+        let mut is_left = vec![true; self.list.len()];
+        let mut rest = self.nothing.clone();
+        for key in keys {
+            match self.place(key.as_ref()) {
+                Some(place) => is_left.get_mut(place).into_iter().for_each(|is_left| *is_left = false),
+                None if *key == Key::Nothing => rest = Counts::default(),
+                None => {}
+            }
+        }
+        let left = self.list.iter().zip(is_left).filter(|(_, is_left)| *is_left);
+        left.for_each(|((_, counts), _)| rest.merge(counts.clone()));
+        rest
     }
 
     /// All groups as one.

@@ -32,7 +32,7 @@ impl OptionalStep {
 
     /// Whether some chain of a level from one moment to the other, or the same and more after it, has done this step too.
     pub(super) fn is_done(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> bool {
-        in_parts(served, |events| self.is_done_by(events, level, span, |_| true).then_some(())).is_some()
+        in_parts(served, |events| self.done_at(events, level, span, |_| true)).is_some()
     }
 
     /// The money of the event that did it: of several the earliest, and at one moment the one of the smaller money.
@@ -40,43 +40,46 @@ impl OptionalStep {
         let first = in_parts(served, |events| {
             let kind = |place: usize| Some((*events.times.get(place)?, served.price(events, place)));
             let is_one = |place: &usize| events.words.get(*place).is_some_and(|word| word >> self.bit & 1 == 1);
+            let done = self.done_at(events, level, span, |_| true)?;
             let from = events.times.partition_point(|time| *time < span.0);
-            let mut kinds: Vec<_> = (from..events.times.len()).filter(is_one).filter_map(kind).collect();
+            let end = events.times.partition_point(|time| *time <= done);
+            let mut kinds: Vec<_> = (from..end).filter(is_one).filter_map(kind).collect();
             kinds.sort_unstable();
             kinds.dedup();
             let is_done = |last: &(Micros, Price)| {
-                self.is_done_by(events, level, span, |place| kind(place).is_some_and(|kind| kind <= *last))
+                self.done_at(events, level, span, |place| kind(place).is_some_and(|kind| kind <= *last)).is_some()
             };
             kinds.get(kinds.partition_point(|kind| !is_done(kind))).copied()
         });
         first.map(|(_, price)| price)
     }
 
-    /// Whether it is done if only these events may do it.
-    fn is_done_by(
+    /// When it is done, or at the latest what comes after it, if only these events may do it; `None` if it is not.
+    fn done_at(
         &self,
         events: &Matched<'_>,
         level: usize,
         (entry, at): (Micros, Micros),
         may_do: impl Fn(usize) -> bool,
-    ) -> bool {
+    ) -> Option<Micros> {
         if level < self.after {
-            return false;
+            return None;
         }
         let is_last = level == self.after;
         let first = events.times.partition_point(|time| *time < entry);
         // Up to the last step that was taken nothing is later than that was; then comes the optional step, if it is the next.
         let until = if is_last { self.with.until(level, entry, at).unwrap_or(Micros::MAX) } else { at };
-        let end = events.times.partition_point(|time| *time <= until);
-        let times = events.times.get(first..end).unwrap_or_default();
-        let words: Vec<u64> = events.words.iter().take(end).skip(first).map(|word| self.with_step(*word)).collect();
-        let walk = self.with.walk_where::<()>(times, &words, |event, time| {
+        let looked_at = events.times.iter().zip(events.words).enumerate().skip(first);
+        let looked_at = looked_at.map(|(event, (&time, &word))| (event, time, self.with_step(word)));
+        let looked_at = looked_at.take_while(|(_, time, _)| *time <= until);
+        // It ends where no chain of this entry can go on, or each of many attempts would look at all that is left.
+        let (walk, _) = self.with.walk_attempt::<()>(entry, looked_at, |event, time| {
             let all = if time == entry { u64::MAX } else { !1 };
-            let may = if may_do(first + event) { all } else { all & !(1 << self.after) };
+            let may = if may_do(event) { all } else { all & !(1 << self.after) };
             if time <= at { may } else { may & 1 << level }
         });
-        let reached = walk.reached.get(level);
-        reached.is_some_and(|reached| reached.entry == entry && (is_last || reached.at == at))
+        let reached = walk.reached.get(level)?;
+        (reached.entry == entry && (is_last || reached.at == at)).then_some(reached.at)
     }
 
     /// A word of conditions in which this step stands in its place.

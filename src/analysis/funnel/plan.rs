@@ -198,8 +198,7 @@ pub(crate) struct StepGap {
 /// none can do all that another can, are refused by a [`Limit`](crate::ErrorKind::Limit).
 ///
 /// # Compared with
-/// `ClickHouse`'s `windowFunnel` gives the same levels where no two events of a customer share an instant, and none meets two
-/// conditions. What other tools' rules are here says [`Preset`](crate::Preset).
+/// `ClickHouse`'s `windowFunnel` gives the same levels where no event meets two conditions, and in its mode `strict_once` everywhere. What other tools' rules are here says [`Preset`](crate::Preset).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "FunnelBuilder", into = "FunnelBuilder")]
 #[must_use = "a plan answers nothing until it is run"]
