@@ -6,8 +6,8 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    Attribution, AttributionBy, BySegment, CohortRetention, Condition, Conformance, Durability, Dwell, Experience,
-    ExperienceBy, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance,
+    Attribution, AttributionBy, BySegment, CohortRetention, Condition, Conformance, Durability, Dwell, EventBy,
+    Experience, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance,
     PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions,
     testing::World,
 };
@@ -74,7 +74,7 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("attribution to campaigns, order 3"), |b| {
             b.iter(|| black_box(store.query().run(&campaigns).unwrap()));
         });
-        let experience = Experience::builder().by(ExperienceBy::Stage).every(Period::MONTH).build().unwrap();
+        let experience = Experience::builder().by(EventBy::Stage).every(Period::MONTH).build().unwrap();
         group.bench_function(id("experience"), |b| b.iter(|| black_box(store.query().run(&experience).unwrap())));
         let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
         let members = Members::of(&abandoned);

@@ -10,6 +10,7 @@ mod conformance;
 mod difference;
 mod duration;
 mod dwell;
+mod event_by;
 mod experience;
 pub(crate) mod funnel;
 mod histogram;
@@ -22,6 +23,7 @@ mod members;
 mod membership;
 mod numbers;
 mod over_time;
+mod pairs;
 mod paths;
 mod pattern;
 mod pattern_conformance;
@@ -56,9 +58,9 @@ pub use conformance::{
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
+pub use event_by::EventBy;
 pub use experience::{
-    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport, ExperienceRow,
-    SurveyScore,
+    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceReport, ExperienceRow, SurveyScore,
 };
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBottleneck,

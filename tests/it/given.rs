@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
-    CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Experience,
-    ExperienceBy, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members,
+    CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, EventBy,
+    Experience, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members,
     Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period, PropertyValue, Scope, Segments, Seq,
     Sessions, Stickiness, Survey, Ties, Touch, Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
@@ -594,10 +594,10 @@ pub(crate) fn any_experience(seed: u64) -> Experience {
     if let Some(by) = rng
         .choice([
             None,
-            Some(ExperienceBy::Stage),
-            Some(ExperienceBy::StageAfter),
-            Some(ExperienceBy::Touchpoint),
-            Some(ExperienceBy::Channel),
+            Some(EventBy::Stage),
+            Some(EventBy::StageAfter),
+            Some(EventBy::Touchpoint),
+            Some(EventBy::Channel),
         ])
         .flatten()
     {
