@@ -6,8 +6,8 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    Attribution, AttributionBy, BySegment, CohortRetention, Condition, Conformance, Durability, Dwell, EventBy,
-    Experience, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance,
+    Attribution, AttributionBy, BySegment, CohortRetention, Condition, Conformance, ConversionRate, Durability, Dwell,
+    EventBy, Experience, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance,
     PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions,
     testing::World,
 };
@@ -76,6 +76,8 @@ fn questions(c: &mut Criterion) {
         });
         let experience = Experience::builder().by(EventBy::Stage).every(Period::MONTH).build().unwrap();
         group.bench_function(id("experience"), |b| b.iter(|| black_box(store.query().run(&experience).unwrap())));
+        let rate = ConversionRate::abandonment("add_to_cart", "purchase").within(TimeDelta::days(3)).build().unwrap();
+        group.bench_function(id("conversion rate"), |b| b.iter(|| black_box(store.query().run(&rate).unwrap())));
         let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
         let members = Members::of(&abandoned);
         group.bench_function(id("segment"), |b| b.iter(|| black_box(store.query().run(&members).unwrap())));

@@ -7,6 +7,7 @@ mod bind;
 mod by_segment;
 mod carried;
 mod conformance;
+mod conversion_rate;
 mod difference;
 mod duration;
 mod dwell;
@@ -54,6 +55,10 @@ pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, S
 pub use conformance::{
     Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
     DeviationKind, DeviationTotal,
+};
+pub use conversion_rate::{
+    ConversionCount, ConversionFigures, ConversionKind, ConversionOutcome, ConversionRate, ConversionRateBuilder,
+    ConversionRateReport, ConversionRow, ConversionTrial,
 };
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
