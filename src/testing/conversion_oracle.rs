@@ -65,6 +65,7 @@ fn can_all(of: &[usize], pairs: &BTreeSet<(usize, usize)>, wanted: &[usize]) -> 
 }
 
 /// What the report of [`ConversionRate`] must say. For small worlds only.
+#[expect(clippy::too_many_lines, reason = "it reads from top to bottom, as the definition does")]
 pub fn conversion_rate(
     events: &[Event],
     plan: &ConversionRate,
