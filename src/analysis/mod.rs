@@ -7,9 +7,11 @@ mod bind;
 mod by_segment;
 mod carried;
 mod conformance;
+mod conversion_rate;
 mod difference;
 mod duration;
 mod dwell;
+mod event_by;
 mod experience;
 pub(crate) mod funnel;
 mod histogram;
@@ -22,6 +24,7 @@ mod members;
 mod membership;
 mod numbers;
 mod over_time;
+mod pairs;
 mod paths;
 mod pattern;
 mod pattern_conformance;
@@ -53,12 +56,16 @@ pub use conformance::{
     Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
     DeviationKind, DeviationTotal,
 };
+pub use conversion_rate::{
+    ConversionCount, ConversionFigures, ConversionKind, ConversionOutcome, ConversionRate, ConversionRateBuilder,
+    ConversionRateReport, ConversionRow, ConversionTrial,
+};
 pub use difference::RateDifference;
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
+pub use event_by::EventBy;
 pub use experience::{
-    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceBy, ExperienceReport, ExperienceRow,
-    SurveyScore,
+    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceReport, ExperienceRow, SurveyScore,
 };
 pub use funnel::{
     Breakdown, BreakdownBy, BreakdownFrom, Count, Exclusion, ExclusionEffect, Funnel, FunnelBottleneck,

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
-    FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Paths,
-    PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions, SessionsReport,
-    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    CohortRetentionReport, Conformance, ConformanceReport, ConversionRate, ConversionRateReport, Dwell, DwellReport,
+    Experience, ExperienceReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport,
+    Members, MembersReport, Paths, PathsReport, PatternConformance, PatternConformanceReport, PatternMatches,
+    PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions,
+    TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -24,6 +25,7 @@ macro_rules! any_plan {
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
         /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
+        /// `{"conversion_rate":{"exposed":{..},"wanted":{..}}}`,
         /// `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,6 +163,8 @@ any_plan! {
     Attribution(Attribution, AttributionReport),
     /// How satisfied customers say they are.
     Experience(Experience, ExperienceReport),
+    /// How many follow an exposure with the wanted event.
+    ConversionRate(ConversionRate, ConversionRateReport),
     /// How far journeys are a designed sequence of events.
     PatternConformance(PatternConformance, PatternConformanceReport),
     /// How many customers are in a segment, and who.
@@ -185,6 +189,7 @@ impl Plan {
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
             Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
             Self::Experience(experience) => Self::Experience(experience.list_customers()),
+            Self::ConversionRate(rate) => Self::ConversionRate(rate.list_customers()),
             Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),

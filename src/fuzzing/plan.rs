@@ -145,6 +145,11 @@ fn check(events: &[Event], answer: &Answer) {
                 differences_beyond_rounding(&oracle::experience(events, experience, &model, scope), report).unwrap();
             }
         }
+        (Plan::ConversionRate(rate), Report::ConversionRate(report)) => {
+            if !is_at_the_ends(events) {
+                differences(&oracle::conversion_rate(events, rate, &model, scope), report).unwrap();
+            }
+        }
         (Plan::PatternConformance(plan), Report::PatternConformance(report)) => {
             // It tries all ways in which events can be put to steps.
             if report.steps.len() <= 4 {

@@ -10,7 +10,7 @@ use super::{
     story::Stories,
 };
 use crate::{
-    Condition, CustomerId, Event, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBy, ExperienceReport,
+    Condition, CustomerId, Event, EventBy, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceReport,
     ExperienceRow, Feedback, JourneyModel, Micros, Period, Rate, Scope, Seq, Survey, SurveyScore,
 };
 
@@ -20,7 +20,7 @@ struct Said {
     surveys: Vec<Survey>,
     when: Option<Condition>,
     answers: ExperienceAnswers,
-    by: Option<ExperienceBy>,
+    by: Option<EventBy>,
     period: Option<Period>,
     #[serde(default)]
     customers: bool,
@@ -96,8 +96,8 @@ pub fn experience(events: &[Event], plan: &Experience, model: &JourneyModel, sco
             let until =
                 |at: i64| story.iter().filter(move |other| other.at <= at).filter_map(|other| other.stage).next_back();
             let stage = match said.by {
-                Some(ExperienceBy::Stage) => until(told.at - 1),
-                Some(ExperienceBy::StageAfter) => until(told.at),
+                Some(EventBy::Stage) => until(told.at - 1),
+                Some(EventBy::StageAfter) => until(told.at),
                 _ => None,
             };
             given.push(Given {
@@ -107,11 +107,9 @@ pub fn experience(events: &[Event], plan: &Experience, model: &JourneyModel, sco
                 survey: feedback.survey(),
                 score: feedback.score(),
                 group: match said.by {
-                    Some(ExperienceBy::Stage | ExperienceBy::StageAfter) => {
-                        stage.map(|stage| model.stages()[stage].to_string())
-                    }
-                    Some(ExperienceBy::Touchpoint) => Some(told.event.touchpoint().to_string()),
-                    Some(ExperienceBy::Channel) => Some(told.event.channel().as_str().to_owned()),
+                    Some(EventBy::Stage | EventBy::StageAfter) => stage.map(|stage| model.stages()[stage].to_string()),
+                    Some(EventBy::Touchpoint) => Some(told.event.touchpoint().to_string()),
+                    Some(EventBy::Channel) => Some(told.event.channel().as_str().to_owned()),
                     None => None,
                 },
                 stage,

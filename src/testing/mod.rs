@@ -31,6 +31,7 @@ mod calendar;
 mod chain_oracle;
 mod conditions;
 mod conformance_oracle;
+mod conversion_oracle;
 mod dwell_oracle;
 mod experience_oracle;
 mod funnel_oracle;
@@ -57,6 +58,7 @@ pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
     pub use super::attribution_oracle::{AttributionTruth, attribution};
     pub use super::conformance_oracle::conformance;
+    pub use super::conversion_oracle::conversion_rate;
     pub use super::dwell_oracle::dwell;
     pub use super::experience_oracle::experience;
     pub use super::funnel_oracle::{FunnelTruth, funnel};

@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 use journeylog::{
-    Event, Experience, ExperienceBuilder, ExperienceBy, ExperienceReport, Feedback, JourneyModel, Period, Scope,
-    Survey,
+    Event, EventBy, Experience, ExperienceBuilder, ExperienceReport, Feedback, JourneyModel, Period, Scope, Survey,
     testing::{World, check_laws, check_names, differences_beyond_rounding, oracle},
 };
 
@@ -75,15 +74,15 @@ fn the_stage_is_that_of_the_moment_of_the_answer() {
         (Some("purchase"), Survey::Nps, 1, -100.0),
         (None, Survey::Nps, 2, 50.0),
     ];
-    assert_eq!(rows(&nps(ExperienceBy::Stage)), expected);
+    assert_eq!(rows(&nps(EventBy::Stage)), expected);
     // With the answer promoters are advocates, and Bob has looked at the same instant.
     let expected = [
         (Some("consideration"), Survey::Nps, 1, 0.0),
         (Some("purchase"), Survey::Nps, 1, -100.0),
         (Some("advocacy"), Survey::Nps, 2, 100.0),
     ];
-    assert_eq!(rows(&nps(ExperienceBy::StageAfter)), expected);
-    let report = ask(&LINES, Experience::builder().by(ExperienceBy::Touchpoint).when("chat"), Scope::all());
+    assert_eq!(rows(&nps(EventBy::StageAfter)), expected);
+    let report = ask(&LINES, Experience::builder().by(EventBy::Touchpoint).when("chat"), Scope::all());
     assert_eq!(rows(&report), [(Some("chat"), Survey::Csat, 1, 0.0), (Some("chat"), Survey::Ces, 1, 100.0)]);
     let text = report.to_string();
     assert!(text.contains("| touchpoint |"), "{text}");
@@ -130,7 +129,7 @@ fn experience_keeps_the_laws() {
 #[test]
 fn experience_has_so_much_memory() {
     let journeys = journeys(&World::shop(7, 500, 5_000));
-    let plan = Experience::builder().by(ExperienceBy::Channel).every(Period::DAY).build().unwrap();
+    let plan = Experience::builder().by(EventBy::Channel).every(Period::DAY).build().unwrap();
     assert!(journeys.query().memory(1 << 20).run(&plan).is_ok());
     let refused = journeys.query().memory(500).run(&plan).unwrap_err();
     assert!(refused.is_limit() && refused.to_string().contains("raise Query::memory"), "{refused}");

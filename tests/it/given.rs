@@ -6,10 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
-    CohortRetention, Condition, Conformance, Count, Currency, CustomerId, Decimal, Event, EventBuilder, Experience,
-    ExperienceBy, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members,
-    Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period, PropertyValue, Scope, Segments, Seq,
-    Sessions, Stickiness, Survey, Ties, Touch, Window, Zone,
+    CohortRetention, Condition, Conformance, ConversionRate, Count, Currency, CustomerId, Decimal, Event, EventBuilder,
+    EventBy, Experience, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches,
+    Members, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period, PropertyValue, Scope, Segments,
+    Seq, Sessions, Stickiness, Survey, Ties, Touch, Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -594,16 +594,46 @@ pub(crate) fn any_experience(seed: u64) -> Experience {
     if let Some(by) = rng
         .choice([
             None,
-            Some(ExperienceBy::Stage),
-            Some(ExperienceBy::StageAfter),
-            Some(ExperienceBy::Touchpoint),
-            Some(ExperienceBy::Channel),
+            Some(EventBy::Stage),
+            Some(EventBy::StageAfter),
+            Some(EventBy::Touchpoint),
+            Some(EventBy::Channel),
         ])
         .flatten()
     {
         plan = plan.by(by);
     }
     if rng.bool() {
+        plan = plan.every(any_period(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
+}
+
+/// A conversion rate with every option.
+pub(crate) fn any_conversion_rate(seed: u64) -> ConversionRate {
+    let mut rng = Rng::with_seed(seed ^ 0xc04);
+    let (exposed, wanted) = (any_wanted(&mut rng), any_wanted(&mut rng));
+    let mut plan = match rng.u8(..4) {
+        0 => ConversionRate::conversion(exposed, wanted),
+        1 => ConversionRate::click_through(exposed, wanted),
+        2 => ConversionRate::win(exposed, wanted),
+        _ => ConversionRate::abandonment(exposed, wanted),
+    };
+    if rng.u8(..4) > 0 {
+        let window = TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
+        plan = plan.within(window.max(TimeDelta::zero()));
+    }
+    if rng.bool() {
+        plan = plan.by_exposures();
+    }
+    let by = [EventBy::Stage, EventBy::StageAfter, EventBy::Touchpoint, EventBy::Channel];
+    if let Some(by) = rng.choice(by).filter(|_| rng.bool()) {
+        plan = plan.by(by);
+    }
+    if rng.u8(..3) == 0 {
         plan = plan.every(any_period(&mut rng));
     }
     if rng.bool() {

@@ -8,9 +8,9 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_attribution, any_conformance, any_experience, any_funnel, any_lifecycle, any_lifetime_value, any_matches,
-    any_model, any_paths, any_pattern_conformance, any_retention, any_scope, any_sessions, any_stickiness, day, given,
-    journeys,
+    any_attribution, any_conformance, any_conversion_rate, any_experience, any_funnel, any_lifecycle,
+    any_lifetime_value, any_matches, any_model, any_paths, any_pattern_conformance, any_retention, any_scope,
+    any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -314,6 +314,7 @@ fn plans_and_models_survive_json() {
             Question::new(any_conformance(seed)),
             Question::new(any_attribution(seed)),
             Question::new(any_experience(seed)),
+            Question::new(any_conversion_rate(seed)),
             Question::new(any_pattern_conformance(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)

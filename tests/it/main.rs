@@ -16,6 +16,7 @@ mod breakdown;
 mod conditions;
 mod conformance;
 mod consent;
+mod conversion_rate;
 mod dwell;
 mod experience;
 mod extremes;

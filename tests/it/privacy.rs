@@ -10,11 +10,11 @@ use std::{
 
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel,
-    CohortRetention, Comparison, Condition, Conformance, CustomerId, Dwell, Error, Event, EventBuilder, EventId,
-    Experience, ExperienceBy, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys, Lifecycle,
-    LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Plan, PropertyValue,
-    Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables,
-    Touchpoint, Transitions, Verify, Window, export,
+    CohortRetention, Comparison, Condition, Conformance, ConversionRate, CustomerId, Dwell, Error, Event, EventBuilder,
+    EventBy, EventId, Experience, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
+    Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Plan,
+    PropertyValue, Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness,
+    Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -246,7 +246,10 @@ fn choices(shown: &mut Shown) {
     shown.value("AttributionBy", &AttributionBy::Property("phone".to_owned()));
     shown.value("AttributionModel", &AttributionModel::Markov);
     shown.value("AttributionMoveTo", &journeylog::AttributionMoveTo::Touch(secret("to").into()));
-    shown.value("ExperienceBy", &ExperienceBy::Stage);
+    shown.value("EventBy", &EventBy::Stage);
+    shown.value("ConversionKind", &journeylog::ConversionKind::Win);
+    shown.value("ConversionCount", &journeylog::ConversionCount::Exposures);
+    shown.value("ConversionOutcome", &journeylog::ConversionOutcome::Missed);
     shown.value("ExperienceAnswers", &journeylog::ExperienceAnswers::Latest);
     shown.value("DeviationKind", &journeylog::DeviationKind::Skipped);
     shown.value("LifecyclePhase", &journeylog::LifecyclePhase::New);
@@ -358,11 +361,14 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let segment = segment.build().unwrap();
     let lifetime = LifetimeValue::of(about_a_person()).value_in("EUR").list_customers();
     shown.lock().unwrap().value("LifetimeValueBuilder", &lifetime);
-    let experience = Experience::builder().when(about_a_person()).by(ExperienceBy::Channel).list_customers();
+    let experience = Experience::builder().when(about_a_person()).by(EventBy::Channel).list_customers();
     shown.lock().unwrap().value("ExperienceBuilder", &experience);
+    let rate = ConversionRate::conversion(about_a_person(), "purchase").by(EventBy::Channel).list_customers();
+    shown.lock().unwrap().value("ConversionRateBuilder", &rate);
     let plans = [
         lifetime.build().unwrap().into(),
         experience.build().unwrap().into(),
+        rate.build().unwrap().into(),
         attribution.build().unwrap().into(),
         conformance.build().unwrap().into(),
         PatternConformance::to(Pattern::starting_with("view").then(about_a_person()).build().unwrap())

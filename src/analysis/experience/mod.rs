@@ -4,5 +4,5 @@ mod plan;
 mod report;
 mod state;
 
-pub use plan::{Experience, ExperienceAnswers, ExperienceBuilder, ExperienceBy};
+pub use plan::{Experience, ExperienceAnswers, ExperienceBuilder};
 pub use report::{ExperienceAnswer, ExperienceReport, ExperienceRow, SurveyScore};

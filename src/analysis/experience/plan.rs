@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    analysis::EventBy,
     error::{InvalidPlan, InvalidValue},
     model::{Condition, Period, RefusedName, Survey},
 };
@@ -17,21 +18,6 @@ pub enum ExperienceAnswers {
     All,
     /// Of each customer the latest to each survey; within a calendar period the latest in it.
     Latest,
-}
-
-/// What answers are told apart by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ExperienceBy {
-    /// The stage in which the customer was when answering, by the question's journey model.
-    Stage,
-    /// The stage in which they were with the answer, which may bear a stage itself.
-    StageAfter,
-    /// The touchpoint of the answer.
-    Touchpoint,
-    /// Its channel.
-    Channel,
 }
 
 /// Scores of surveys: NPS, CSAT and CES.
@@ -60,7 +46,7 @@ pub enum ExperienceBy {
 ///
 /// The **stage** of an answer is that of the latest event with a stage before its moment; answers
 /// before any stage are told apart, without one. The answer itself does not count: by the standard model it makes a promoter an advocate, and
-/// the NPS of advocates would be 100 by definition. With [`StageAfter`](ExperienceBy::StageAfter) it does, and so do all events of its
+/// the NPS of advocates would be 100 by definition. With [`StageAfter`](EventBy::StageAfter) it does, and so do all events of its
 /// moment. To tell apart by what customers did or are, ask
 /// [by segment](crate::BySegment).
 ///
@@ -98,7 +84,7 @@ pub struct Experience {
     pub(super) surveys: Vec<Survey>,
     pub(super) when: Option<Condition>,
     pub(super) answers: ExperienceAnswers,
-    pub(super) by: Option<ExperienceBy>,
+    pub(super) by: Option<EventBy>,
     pub(super) period: Option<Period>,
     pub(super) customers: bool,
 }
@@ -138,7 +124,7 @@ pub struct ExperienceBuilder {
     #[serde(default)]
     answers: ExperienceAnswers,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    by: Option<ExperienceBy>,
+    by: Option<EventBy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     period: Option<Period>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -174,7 +160,7 @@ impl ExperienceBuilder {
     }
 
     /// Tells answers apart by this.
-    pub fn by(mut self, by: ExperienceBy) -> Self {
+    pub fn by(mut self, by: EventBy) -> Self {
         self.by = Some(by);
         self
     }
@@ -238,7 +224,7 @@ mod tests {
             .surveys([Survey::Ces, Survey::Nps, Survey::Ces])
             .when("mail")
             .latest()
-            .by(ExperienceBy::Stage)
+            .by(EventBy::Stage)
             .every(Period::MONTH)
             .list_customers();
         assert_eq!(Ok(plan.clone()), built.build());

@@ -5,9 +5,9 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ExperienceAnswers, ExperienceBy};
+use super::ExperienceAnswers;
 use crate::{
-    analysis::{Rate, rate::Z},
+    analysis::{EventBy, Rate, rate::Z},
     model::{CustomerId, Feedback, Period, Seq, Survey},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -20,7 +20,7 @@ pub struct ExperienceReport {
     pub answers: ExperienceAnswers,
     /// What answers are told apart by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<ExperienceBy>,
+    pub by: Option<EventBy>,
     /// The calendar period by which they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Period>,
@@ -174,13 +174,7 @@ impl Tables for ExperienceReport {
         self.total.iter().for_each(|score| total.push(cells(score)));
         let mut tables = vec![total];
         if self.by.is_some() || self.period.is_some() {
-            let group = match self.by {
-                Some(ExperienceBy::Stage) => Some("stage"),
-                Some(ExperienceBy::StageAfter) => Some("stage after"),
-                Some(ExperienceBy::Touchpoint) => Some("touchpoint"),
-                Some(ExperienceBy::Channel) => Some("channel"),
-                None => None,
-            };
+            let group = self.by.map(EventBy::label);
             let title = if self.period.is_some() { "By period (* not over)" } else { "By group" };
             let columns = self.period.map(|_| "period").into_iter().chain(group).chain(COLUMNS);
             let mut table = Table::new(title, columns);

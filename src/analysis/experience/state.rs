@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBy, ExperienceReport, ExperienceRow, SurveyScore,
-};
+use super::{Experience, ExperienceAnswer, ExperienceAnswers, ExperienceReport, ExperienceRow, SurveyScore};
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, Matches, StageReading, carried::Carried},
+    analysis::{
+        Analysis, Binder, Bound, BoundScope, Matches,
+        event_by::{Grouping, StageVisits},
+        pairs,
+    },
     error::{InvalidPlan, Result},
-    journey::{ChannelNo, CustomerNo, Journey, NO_VALUE, Names, TouchpointNo},
-    model::{Comparison, Condition, Feedback, Micros, Periods, Seq, StageName, Survey},
+    journey::{CustomerNo, Journey, Names},
+    model::{Comparison, Condition, Feedback, Micros, Periods, Seq, Survey},
 };
 
 /// Scores of surveys bound to a store.
@@ -19,8 +21,7 @@ use crate::{
 pub struct BoundExperience {
     plan: Experience,
     events: Matches,
-    /// The stages, if answers are told apart by these.
-    reading: Option<(StageReading, Vec<StageName>)>,
+    grouping: Grouping,
     scope: BoundScope,
 }
 
@@ -38,17 +39,8 @@ impl Analysis for Experience {
         if self.customers {
             binder.need_seqs();
         }
-        let mut reading = None;
-        match self.by {
-            Some(ExperienceBy::Stage | ExperienceBy::StageAfter) => {
-                let model = binder.model().clone();
-                reading = Some((binder.stages(&model), model.stages().to_vec()));
-            }
-            Some(ExperienceBy::Touchpoint) => binder.carry(events, Carried::Touchpoint),
-            Some(ExperienceBy::Channel) => binder.carry(events, Carried::Channel),
-            None => {}
-        }
-        Ok(BoundExperience { plan: self.clone(), events, reading, scope: binder.scope().clone() })
+        let grouping = Grouping::bind(binder, self.by, events);
+        Ok(BoundExperience { plan: self.clone(), events, grouping, scope: binder.scope().clone() })
     }
 }
 
@@ -67,23 +59,6 @@ pub struct ExperienceState {
     listed: Vec<Listed>,
     #[serde(skip)]
     room: Room,
-}
-
-/// A map as a list, since JSON has no such keys.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{Counts, Place};
-
-    pub(super) fn serialize<S: Serializer>(rows: &BTreeMap<Place, Counts>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(rows)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Place, Counts>, D::Error> {
-        Ok(Vec::<(Place, Counts)>::deserialize(from)?.into_iter().collect())
-    }
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -106,7 +81,7 @@ struct Answer {
 #[derive(Debug, Default)]
 struct Room {
     answers: Vec<(Answer, Option<u64>)>,
-    visits: Vec<(Micros, usize)>,
+    visits: StageVisits,
     periods: Periods,
 }
 
@@ -122,22 +97,12 @@ impl BoundExperience {
         if events.times.is_empty() {
             return;
         }
-        room.visits.clear();
-        if let Some((stages, _)) = &self.reading {
-            room.visits.extend(stages.of(journey).map(|visit| (visit.since, visit.stage)));
-        }
+        self.grouping.read_visits(journey, &mut room.visits);
         for (place, &at) in events.times.iter().enumerate().filter(|(_, at)| self.scope.counts(**at)) {
             let Some(event) = events.event(place) else { continue };
             let Some((survey, score)) = journey.feedback(event) else { continue };
-            let group = if self.reading.is_some() {
-                let is_after = self.plan.by == Some(ExperienceBy::StageAfter);
-                let visits = room.visits.partition_point(|(since, _)| *since < at || (is_after && *since == at));
-                let visit = visits.checked_sub(1).and_then(|last| room.visits.get(last));
-                visit.and_then(|(_, stage)| u32::try_from(*stage).ok())
-            } else {
-                events.carried.get(place).copied()
-            };
-            let answer = Answer { at, survey, score, group: group.unwrap_or(NO_VALUE) };
+            let group = self.grouping.of(&events, place, &room.visits);
+            let answer = Answer { at, survey, score, group };
             room.answers.push((answer, journey.seq(event).map(Seq::get)));
         }
     }
@@ -145,24 +110,6 @@ impl BoundExperience {
     /// Whether a later answer counts in the place of one: to the same survey, and in the same period, if these are told apart.
     fn is_latest(later: &[(Answer, Option<u64>)], answer: &Answer, end: Micros) -> bool {
         !later.iter().any(|(other, _)| other.survey == answer.survey && other.at < end)
-    }
-
-    fn group(&self, group: u32, names: &Names) -> Option<String> {
-        if group == NO_VALUE {
-            return None;
-        }
-        match (&self.reading, self.plan.by) {
-            (Some((_, stages)), _) => stages.get(group as usize).map(ToString::to_string),
-            (None, Some(ExperienceBy::Touchpoint)) => Some(names.touchpoint(TouchpointNo(group)).to_string()),
-            (None, Some(ExperienceBy::Channel)) => Some(names.channel(ChannelNo(group)).to_string()),
-            (None, _) => None,
-        }
-    }
-
-    /// The place of a group among others: stages in their order, names in that of letters, what has none last.
-    fn order(&self, group: u32, names: &Names) -> (bool, u32, Option<String>) {
-        let name = self.group(group, names);
-        (name.is_none(), if self.reading.is_some() { group } else { 0 }, name)
     }
 }
 
@@ -220,16 +167,16 @@ impl Bound for BoundExperience {
 
     fn finish(&self, state: ExperienceState, names: &Names) -> Result<ExperienceReport> {
         let total = |survey: &Survey| SurveyScore::new(*survey, &state.total.get(survey).copied().unwrap_or_default());
-        let mut places: Vec<(Micros, _, Survey, &Counts)> = Vec::with_capacity(state.rows.len());
+        let mut places: Vec<(Micros, u32, Survey, &Counts)> = Vec::with_capacity(state.rows.len());
         for ((start, group, survey), counts) in &state.rows {
-            places.push((*start, self.order(*group, names), *survey, counts));
+            places.push((*start, *group, *survey, counts));
         }
-        places.sort_unstable_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2)));
+        places.sort_unstable_by_key(|(start, group, survey, _)| (*start, self.grouping.rank(*group), *survey));
         let mut periods = Periods::default();
-        let rows = places.into_iter().map(|(start, (_, _, group), survey, counts)| ExperienceRow {
+        let rows = places.into_iter().map(|(start, group, survey, counts)| ExperienceRow {
             period: self.plan.period.map(|_| start.to_datetime()),
             finished: self.plan.period.is_none_or(|period| periods.span_of(period, start).end <= self.scope.end),
-            group,
+            group: self.grouping.name(group, names),
             score: SurveyScore::new(survey, counts),
         });
         let rows = rows.collect();
@@ -238,7 +185,7 @@ impl Bound for BoundExperience {
                 customer: names.customer_id(one.customer)?,
                 answered_at: one.answer.at.to_datetime(),
                 feedback: Feedback::new(one.answer.survey, one.answer.score).ok()?,
-                group: self.group(one.answer.group, names),
+                group: self.grouping.name(one.answer.group, names),
                 seq: Seq(one.seq.unwrap_or_default()),
             })
         };
