@@ -7,20 +7,25 @@ mod bind;
 mod by_segment;
 mod carried;
 mod conformance;
+mod consistency;
 mod difference;
+mod drivers;
 mod duration;
 mod dwell;
 mod experience;
 pub(crate) mod funnel;
 mod histogram;
 mod kept;
+mod keys;
 mod lifecycle;
 mod lifetime;
 mod listed;
 mod masks;
 mod members;
 mod membership;
+mod multiple_tests;
 mod numbers;
+mod odds;
 mod over_time;
 mod paths;
 mod pattern;
@@ -53,7 +58,9 @@ pub use conformance::{
     Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
     DeviationKind, DeviationTotal,
 };
+pub use consistency::{Consistency, ConsistencyBuilder, ConsistencyGroup, ConsistencyReport, EqualityTest, NotTested};
 pub use difference::RateDifference;
+pub use drivers::{Driver, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport};
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
 pub use experience::{
@@ -74,6 +81,7 @@ pub use lifetime::{
 };
 pub use members::{Members, MembersReport};
 pub use membership::SegmentReading;
+pub use odds::OddsRatio;
 pub use paths::{
     LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, OtherPaths, PathCustomer,
     PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
-    FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Paths,
-    PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions, SessionsReport,
-    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport, Drivers, DriversReport,
+    Dwell, DwellReport, Experience, ExperienceReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue,
+    LifetimeValueReport, Members, MembersReport, Paths, PathsReport, PatternConformance, PatternConformanceReport,
+    PatternMatches, PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness,
+    StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -24,6 +25,7 @@ macro_rules! any_plan {
         /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
         /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
+        /// `{"drivers":{"of":{"conversion":{..}}}}`, `{"consistency":{"of":"nps"}}`,
         /// `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,6 +163,10 @@ any_plan! {
     Attribution(Attribution, AttributionReport),
     /// How satisfied customers say they are.
     Experience(Experience, ExperienceReport),
+    /// What goes with an outcome.
+    Drivers(Drivers, DriversReport),
+    /// Whether feedback differs between channels.
+    Consistency(Consistency, ConsistencyReport),
     /// How far journeys are a designed sequence of events.
     PatternConformance(PatternConformance, PatternConformanceReport),
     /// How many customers are in a segment, and who.
@@ -185,6 +191,8 @@ impl Plan {
             Self::Conformance(conformance) => Self::Conformance(conformance.list_customers()),
             Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
             Self::Experience(experience) => Self::Experience(experience.list_customers()),
+            Self::Drivers(drivers) => Self::Drivers(drivers.list_customers()),
+            Self::Consistency(plan) => Self::Consistency(plan.list_customers()),
             Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),

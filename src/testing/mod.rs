@@ -31,6 +31,8 @@ mod calendar;
 mod chain_oracle;
 mod conditions;
 mod conformance_oracle;
+mod consistency_oracle;
+mod drivers_oracle;
 mod dwell_oracle;
 mod experience_oracle;
 mod funnel_oracle;
@@ -57,6 +59,8 @@ pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
     pub use super::attribution_oracle::{AttributionTruth, attribution};
     pub use super::conformance_oracle::conformance;
+    pub use super::consistency_oracle::consistency;
+    pub use super::drivers_oracle::drivers;
     pub use super::dwell_oracle::dwell;
     pub use super::experience_oracle::experience;
     pub use super::funnel_oracle::{FunnelTruth, funnel};

@@ -16,6 +16,8 @@ mod breakdown;
 mod conditions;
 mod conformance;
 mod consent;
+mod consistency;
+mod drivers;
 mod dwell;
 mod experience;
 mod extremes;

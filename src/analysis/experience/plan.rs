@@ -34,6 +34,18 @@ pub enum ExperienceBy {
     Channel,
 }
 
+impl ExperienceBy {
+    /// As tables show it.
+    pub(in crate::analysis) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::StageAfter => "stage after",
+            Self::Touchpoint => "touchpoint",
+            Self::Channel => "channel",
+        }
+    }
+}
+
 /// Scores of surveys: NPS, CSAT and CES.
 ///
 /// # Question
