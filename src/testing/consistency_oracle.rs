@@ -34,7 +34,7 @@ fn welch(groups: &[Vec<f64>]) -> Result<EqualityTest, NotTested> {
     if groups.len() < 2 {
         return Err(NotTested::TooFewGroups);
     }
-    if groups.iter().any(|group| group.iter().all(|x| *x == group[0])) {
+    if groups.iter().any(|group| group.iter().all(|x| x.total_cmp(&group[0]).is_eq())) {
         return Err(NotTested::NoVariance);
     }
     let k = groups.len() as f64;
@@ -54,13 +54,13 @@ fn kruskal_wallis(groups: &[Vec<f64>]) -> Result<EqualityTest, NotTested> {
         return Err(NotTested::TooFewGroups);
     }
     let all: Vec<f64> = groups.iter().flatten().copied().collect();
-    if all.iter().all(|x| *x == all[0]) {
+    if all.iter().all(|x| x.total_cmp(&all[0]).is_eq()) {
         return Err(NotTested::AllEqual);
     }
     let rank = |x: f64| {
         let below = all.iter().filter(|other| **other < x).count() as f64;
-        let same = all.iter().filter(|other| **other == x).count() as f64;
-        below + (1.0 + same) / 2.0
+        let same = all.iter().filter(|other| other.total_cmp(&x).is_eq()).count() as f64;
+        below + f64::midpoint(1.0, same)
     };
     // The variance of ranks between groups by that of all: with ties this is the corrected statistic.
     let ranks: Vec<f64> = all.iter().map(|x| rank(*x)).collect();
@@ -68,7 +68,7 @@ fn kruskal_wallis(groups: &[Vec<f64>]) -> Result<EqualityTest, NotTested> {
         .iter()
         .map(|group| {
             let ranks: Vec<f64> = group.iter().map(|x| rank(*x)).collect();
-            group.len() as f64 * (mean(&ranks) - (all.len() as f64 + 1.0) / 2.0).powi(2)
+            group.len() as f64 * (mean(&ranks) - f64::midpoint(all.len() as f64, 1.0)).powi(2)
         })
         .sum();
     let statistic = between / variance(&ranks);

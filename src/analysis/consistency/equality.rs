@@ -79,7 +79,7 @@ pub(super) fn kruskal_wallis(groups: &[Counts<'_>]) -> Result<EqualityTest, NotT
     for score in 0..scores {
         let here: f64 = groups.iter().map(|group| count(group, score)).sum();
         // Answers of one score share the mean of their ranks; its distance from the mean of all keeps the sums small.
-        let rank = below + (here + 1.0) / 2.0 - (n + 1.0) / 2.0;
+        let rank = below + (here - n) / 2.0;
         ranks.iter_mut().zip(groups).for_each(|(sum, group)| *sum += rank * count(group, score));
         ties += here * (here * here - 1.0);
         below += here;

@@ -138,8 +138,8 @@ impl Tables for ConsistencyReport {
             table.push([name.into(), group.answers.into(), format!("{:.2}", group.mean).into(), interval]);
         }
         let mut tests = Table::new("Are they equal?", ["test", "statistic", "degrees of freedom", "p"]);
-        let mut test = |name: &str, test: Option<EqualityTest>, why: Option<NotTested>| match test {
-            Some(test) => {
+        let mut test = |name: &str, test: Option<EqualityTest>, why: Option<NotTested>| {
+            if let Some(test) = test {
                 let within = test.degrees_within.map_or_else(String::new, |within| format!(" and {within:.1}"));
                 let degrees = format!("{:.0}{within}", test.degrees);
                 tests.push([
@@ -148,8 +148,7 @@ impl Tables for ConsistencyReport {
                     degrees.into(),
                     format!("{:.4}", test.p_value).into(),
                 ]);
-            }
-            None => {
+            } else {
                 let why = why.map_or(Cell::Empty, |why| reason(why).into());
                 tests.push([name.into(), why, Cell::Empty, Cell::Empty]);
             }

@@ -72,6 +72,9 @@ struct Case {
     factors: u32,
 }
 
+/// What is said of a factor, with its kind and place.
+type Found = (Driver, (usize, usize));
+
 /// Room for one journey.
 #[derive(Debug, Default)]
 struct Room {
@@ -184,7 +187,7 @@ impl BoundDrivers {
     }
 
     /// What is said of each factor, and which it is: its kind and place.
-    fn drivers(&self, state: &DriversState, names: &Names) -> (Vec<(Driver, (usize, usize))>, u64) {
+    fn drivers(&self, state: &DriversState, names: &Names) -> (Vec<Found>, u64) {
         let [without, with] = state.cases;
         let mut found = Vec::new();
         let mut rare = 0;
@@ -225,7 +228,7 @@ impl BoundDrivers {
     }
 
     /// The cases, with the places of the drivers that they have.
-    fn listed(&self, state: &DriversState, shown: &[(Driver, (usize, usize))], names: &Names) -> Vec<DriverCase> {
+    fn listed(state: &DriversState, shown: &[Found], names: &Names) -> Vec<DriverCase> {
         let mut rows: Vec<Vec<Option<usize>>> =
             state.factors.iter().map(|(_, counts)| vec![None; counts.len()]).collect();
         for (row, (_, (kind, place))) in shown.iter().enumerate() {
@@ -333,7 +336,7 @@ impl Bound for BoundDrivers {
         let tested = drivers.iter().filter(|(driver, _)| driver.test.is_some()).count() as u64;
         let more = drivers.len().saturating_sub(self.plan.limit) as u64;
         drivers.truncate(self.plan.limit);
-        let listed = self.plan.customers.then(|| self.listed(&state, &drivers, names));
+        let listed = self.plan.customers.then(|| Self::listed(&state, &drivers, names));
         let [without, with] = state.cases;
         Ok(DriversReport {
             of: self.plan.of.clone(),
