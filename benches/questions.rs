@@ -6,7 +6,10 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    Attribution, AttributionBy, Breakdown, BySegment, CohortRetention, Condition, Conformance, ConversionRate, Count, Durability, Dwell, EventBy, Experience, ExperienceBy, Funnel, JourneyModel, Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance, PatternMatches, Period, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Transitions, testing::World,
+    Attribution, AttributionBy, Breakdown, BySegment, CohortRetention, Condition, Conformance, Consistency,
+    ConversionRate, Count, Drivers, Durability, Dwell, EventBy, Experience, Funnel, JourneyModel, Lifecycle,
+    LifetimeValue, Members, Paths, Pattern, PatternConformance, PatternMatches, Period, Segment, Segments, Sessions,
+    StageCounts, Stickiness, Store, StoreOptions, Survey, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -92,6 +95,10 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("experience"), |b| b.iter(|| black_box(store.query().run(&experience).unwrap())));
         let rate = ConversionRate::abandonment("add_to_cart", "purchase").within(TimeDelta::days(3)).build().unwrap();
         group.bench_function(id("conversion rate"), |b| b.iter(|| black_box(store.query().run(&rate).unwrap())));
+        let drivers = Drivers::of_conversion("purchase").build().unwrap();
+        group.bench_function(id("drivers"), |b| b.iter(|| black_box(store.query().run(&drivers).unwrap())));
+        let consistency = Consistency::of(Survey::Nps).latest().build().unwrap();
+        group.bench_function(id("consistency"), |b| b.iter(|| black_box(store.query().run(&consistency).unwrap())));
         let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
         let members = Members::of(&abandoned);
         group.bench_function(id("segment"), |b| b.iter(|| black_box(store.query().run(&members).unwrap())));

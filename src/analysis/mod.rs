@@ -7,8 +7,10 @@ mod bind;
 mod by_segment;
 mod carried;
 mod conformance;
+mod consistency;
 mod conversion_rate;
 mod difference;
+mod drivers;
 mod duration;
 mod dwell;
 mod event_by;
@@ -16,13 +18,16 @@ mod experience;
 pub(crate) mod funnel;
 mod histogram;
 mod kept;
+mod keys;
 mod lifecycle;
 mod lifetime;
 mod listed;
 mod masks;
 mod members;
 mod membership;
+mod multiple_tests;
 mod numbers;
+mod odds;
 mod over_time;
 mod pairs;
 mod paths;
@@ -56,11 +61,13 @@ pub use conformance::{
     Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
     DeviationKind, DeviationTotal,
 };
+pub use consistency::{Consistency, ConsistencyBuilder, ConsistencyGroup, ConsistencyReport, EqualityTest, NotTested};
 pub use conversion_rate::{
     ConversionCount, ConversionFigures, ConversionKind, ConversionOutcome, ConversionRate, ConversionRateBuilder,
     ConversionRateReport, ConversionRow, ConversionTrial,
 };
 pub use difference::RateDifference;
+pub use drivers::{Driver, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport};
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
 pub use event_by::EventBy;
@@ -81,6 +88,7 @@ pub use lifetime::{
 };
 pub use members::{Members, MembersReport};
 pub use membership::SegmentReading;
+pub use odds::OddsRatio;
 pub use paths::{
     LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, OtherPaths, PathCustomer,
     PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,

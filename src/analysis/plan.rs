@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, ConversionRate, ConversionRateReport, Dwell, DwellReport,
-    Experience, ExperienceReport, Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport,
-    Members, MembersReport, Paths, PathsReport, PatternConformance, PatternConformanceReport, PatternMatches,
-    PatternReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions,
-    TransitionsReport,
+    CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport, ConversionRate,
+    ConversionRateReport, Drivers, DriversReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
+    FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Paths,
+    PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions, SessionsReport,
+    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -26,6 +26,7 @@ macro_rules! any_plan {
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
         /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
         /// `{"conversion_rate":{"exposed":{..},"wanted":{..}}}`,
+        /// `{"drivers":{"of":{"conversion":{..}}}}`, `{"consistency":{"of":"nps"}}`,
         /// `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,6 +166,10 @@ any_plan! {
     Experience(Experience, ExperienceReport),
     /// How many follow an exposure with the wanted event.
     ConversionRate(ConversionRate, ConversionRateReport),
+    /// What goes with an outcome.
+    Drivers(Drivers, DriversReport),
+    /// Whether feedback differs between channels.
+    Consistency(Consistency, ConsistencyReport),
     /// How far journeys are a designed sequence of events.
     PatternConformance(PatternConformance, PatternConformanceReport),
     /// How many customers are in a segment, and who.
@@ -190,6 +195,8 @@ impl Plan {
             Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
             Self::Experience(experience) => Self::Experience(experience.list_customers()),
             Self::ConversionRate(rate) => Self::ConversionRate(rate.list_customers()),
+            Self::Drivers(drivers) => Self::Drivers(drivers.list_customers()),
+            Self::Consistency(plan) => Self::Consistency(plan.list_customers()),
             Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),

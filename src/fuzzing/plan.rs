@@ -150,6 +150,12 @@ fn check(events: &[Event], answer: &Answer) {
                 differences(&oracle::conversion_rate(events, rate, &model, scope), report).unwrap();
             }
         }
+        (Plan::Consistency(consistency), Report::Consistency(report)) => {
+            differences_beyond_rounding(&oracle::consistency(events, consistency, &model, scope), report).unwrap();
+        }
+        (Plan::Drivers(drivers), Report::Drivers(report)) => {
+            differences_beyond_rounding(&oracle::drivers(events, drivers, &model, scope), report).unwrap();
+        }
         (Plan::PatternConformance(plan), Report::PatternConformance(report)) => {
             // It tries all ways in which events can be put to steps.
             if report.steps.len() <= 4 {

@@ -127,6 +127,14 @@ fn plans() {
             "by_segment",
             r#"{"transitions":{},"by_segment":{"a":{"stage":"purchase"},"b":{"reached":"consideration"},"c":{"score":{"survey":"nps","le":6},"answer":"any"},"d":{"value":{"currency":"EUR","ge":"10"},"of":{"touchpoint":"purchase"}},"e":{"others":true}}}"#,
         ),
+        (
+            "drivers",
+            r#"[{"drivers":{"of":{"conversion":{"touchpoint":"purchase"}},"by":["touchpoint","channel",{"property":"p"}],"min_support":2,"limit":3,"customers":true}},{"drivers":{"of":{"dissatisfaction":"nps"},"within":"1d","answers":"latest"}},{"drivers":{"of":{"satisfaction":"ces"}},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
+        ),
+        (
+            "consistency",
+            r#"[{"consistency":{"of":"nps","min_answers":2,"customers":true}},{"consistency":{"of":"csat","by":"stage","when":{"channel":"web"},"answers":"latest"}}]"#,
+        ),
         ("hours", r#""{"stages":{"every":"hour"},"scope":{"as_of":"-262143-01-01T00:00:00Z"}}"#),
     ] {
         put("plan_json", name, text);

@@ -38,6 +38,20 @@ impl Survey {
             Self::Ces => 1..=7,
         }
     }
+
+    /// Whether a score is favourable: 9 and 10 of NPS, 4 and 5 of CSAT, 5 to 7 of CES.
+    pub(crate) fn is_favourable(self, score: u8) -> bool {
+        match self {
+            Self::Nps => score >= 9,
+            Self::Csat => score >= 4,
+            Self::Ces => score >= 5,
+        }
+    }
+
+    /// Whether it is a detractor's: 0 to 6 of NPS; other surveys have none.
+    pub(crate) fn is_detractor(self, score: u8) -> bool {
+        self == Self::Nps && score <= 6
+    }
 }
 
 /// One answer to a survey: a score in the survey's range, and perhaps a comment.

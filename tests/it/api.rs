@@ -2,12 +2,12 @@
 
 use journeylog::{
     Answer, Attribution, AttributionReport, Breakdown, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Customer, Dwell, DwellReport, Error, Event, Experience,
-    ExperienceReport, Funnel, FunnelReport, InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle,
-    LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Names, Paths, PathsReport, Pattern,
-    PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Query, Question, Receipt, Report,
-    Segment, Segments, Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store,
-    StoreOptions, Transitions, TransitionsReport,
+    CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport, Customer, Drivers,
+    DriversReport, Dwell, DwellReport, Error, Event, Experience, ExperienceReport, Funnel, FunnelReport, InvalidPlan,
+    InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members,
+    MembersReport, Names, Paths, PathsReport, Pattern, PatternConformance, PatternConformanceReport, PatternMatches,
+    PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport, Snapshot,
+    StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
 };
 
 #[test]
@@ -29,6 +29,8 @@ fn handles_and_values_cross_threads() {
     crosses::<(LifetimeValue, LifetimeValueReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(Attribution, AttributionReport)>();
+    crosses::<(Drivers, DriversReport)>();
+    crosses::<(Consistency, ConsistencyReport)>();
     crosses::<(Experience, ExperienceReport)>();
     crosses::<(Conformance, ConformanceReport, PatternConformance, PatternConformanceReport)>();
     crosses::<(Paths, PathsReport, Pattern, PatternMatches, PatternReport)>();

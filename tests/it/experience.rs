@@ -2,25 +2,11 @@
 
 use chrono::TimeDelta;
 use journeylog::{
-    Event, EventBy, Experience, ExperienceBuilder, ExperienceReport, Feedback, JourneyModel, Period, Scope, Survey,
+    EventBy, Experience, ExperienceBuilder, ExperienceReport, JourneyModel, Period, Scope, Survey,
     testing::{World, check_laws, check_names, differences_beyond_rounding, oracle},
 };
 
-use crate::given::{any_experience, any_model, any_scope, day, each_world, journeys, periodic_world};
-
-/// Lines of customer, day, touchpoint and, if it is an answer, the survey and the score.
-fn answers(lines: &[&str]) -> Vec<Event> {
-    let event = |line: &&str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let mut event = Event::at(day(words[1].parse().unwrap()), words[0], words[2]);
-        if let [survey, score] = words[3..] {
-            let survey = Survey::ALL.into_iter().find(|known| known.as_str() == survey).unwrap();
-            event = event.feedback(Feedback::new(survey, score.parse().unwrap()).unwrap());
-        }
-        event.build().unwrap()
-    };
-    lines.iter().map(event).collect()
-}
+use crate::given::{answers, any_experience, any_model, any_scope, day, each_world, journeys, periodic_world};
 
 #[track_caller]
 fn ask(lines: &[&str], plan: ExperienceBuilder, scope: Scope) -> ExperienceReport {

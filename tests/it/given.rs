@@ -6,10 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
-    CohortRetention, Condition, Conformance, ConversionRate, Count, Currency, CustomerId, Decimal, Event, EventBuilder,
-    EventBy, Experience, Funnel, InvalidPlan, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches,
-    Members, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period, PropertyValue, Scope, Segments,
-    Seq, Sessions, Stickiness, Survey, Ties, Touch, Window, Zone,
+    CohortRetention, Condition, Conformance, Consistency, ConversionRate, Count, Currency, CustomerId, Decimal,
+    Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
+    Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period,
+    PropertyValue, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch, Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -578,6 +578,20 @@ pub(crate) fn any_attribution(seed: u64) -> Attribution {
     plan.markov_order(rng.u32(1..=3)).build().unwrap()
 }
 
+/// Lines of customer, day, touchpoint and, if it is an answer, the survey and the score.
+pub(crate) fn answers(lines: &[&str]) -> Vec<Event> {
+    let event = |line: &&str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut event = Event::at(day(words[1].parse().unwrap()), words[0], words[2]);
+        if let [survey, score] = words[3..] {
+            let survey = Survey::ALL.into_iter().find(|known| known.as_str() == survey).unwrap();
+            event = event.feedback(Feedback::new(survey, score.parse().unwrap()).unwrap());
+        }
+        event.build().unwrap()
+    };
+    lines.iter().map(event).collect()
+}
+
 /// Scores of surveys with every option.
 pub(crate) fn any_experience(seed: u64) -> Experience {
     let mut rng = Rng::with_seed(seed ^ 0xe49);
@@ -635,6 +649,63 @@ pub(crate) fn any_conversion_rate(seed: u64) -> ConversionRate {
     }
     if rng.u8(..3) == 0 {
         plan = plan.every(any_period(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
+}
+
+/// Consistency with every option.
+pub(crate) fn any_consistency(seed: u64) -> Consistency {
+    let mut rng = Rng::with_seed(seed ^ 0xc05);
+    let mut plan = Consistency::of(rng.choice(Survey::ALL).unwrap()).min_answers(rng.u64(2..6));
+    if rng.bool() {
+        let by = [EventBy::Stage, EventBy::StageAfter, EventBy::Touchpoint, EventBy::Channel];
+        plan = plan.by(rng.choice(by).unwrap());
+    }
+    if rng.u8(..3) == 0 {
+        plan = plan.when(any_wanted(&mut rng));
+    }
+    if rng.bool() {
+        plan = plan.latest();
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
+}
+
+/// Drivers with every option.
+pub(crate) fn any_drivers(seed: u64) -> Drivers {
+    let mut rng = Rng::with_seed(seed ^ 0xd71);
+    let mut plan = match rng.u8(..4) {
+        0 | 1 => Drivers::of_conversion(any_wanted(&mut rng)),
+        of => {
+            let survey = rng.choice(Survey::ALL).unwrap();
+            let mut plan = if of == 2 { Drivers::of_satisfaction(survey) } else { Drivers::of_dissatisfaction(survey) };
+            if rng.bool() {
+                plan = plan.within(TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(0..2)));
+            }
+            if rng.bool() { plan.latest() } else { plan }
+        }
+    };
+    let mut by = vec![
+        AttributionBy::Channel,
+        AttributionBy::Touchpoint,
+        AttributionBy::Property("p".to_owned()),
+        AttributionBy::Property("q".to_owned()),
+    ];
+    if rng.u8(..3) > 0 {
+        rng.shuffle(&mut by);
+        by.truncate(rng.usize(1..=4));
+        plan = plan.by(by);
+    }
+    if rng.bool() {
+        plan = plan.min_support(rng.u64(1..4));
+    }
+    if rng.u8(..3) == 0 {
+        plan = plan.limit(rng.usize(1..6));
     }
     if rng.bool() {
         plan = plan.list_customers();

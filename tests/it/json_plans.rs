@@ -8,9 +8,9 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_attribution, any_conformance, any_conversion_rate, any_experience, any_funnel, any_lifecycle,
-    any_lifetime_value, any_matches, any_model, any_paths, any_pattern_conformance, any_retention, any_scope,
-    any_sessions, any_stickiness, day, given, journeys,
+    any_attribution, any_conformance, any_consistency, any_conversion_rate, any_drivers, any_experience, any_funnel,
+    any_lifecycle, any_lifetime_value, any_matches, any_model, any_paths, any_pattern_conformance, any_retention,
+    any_scope, any_sessions, any_stickiness, day, given, journeys,
 };
 
 #[test]
@@ -196,6 +196,13 @@ fn an_unknown_key_of_attribution_and_experience_is_named_with_its_place() {
         (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"order":4}}"#, "attribution.order: is 4"),
         (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"by":"chanel"}}"#, "attribution.by: unknown"),
         (r#"{"attribution":{"conversion":{"all":[]},"touch":{"all":[]},"within":"soon"}}"#, "attribution.within"),
+        (r#"{"drivers":{"of":{"conversion":{"all":[]}},"look_back":"1d"}}"#, "drivers.look_back: unknown field"),
+        (r#"{"drivers":{"of":{"satisfied":"nps"}}}"#, "drivers.of: unknown variant"),
+        (r#"{"drivers":{"of":{"satisfaction":"npps"}}}"#, "drivers.of.satisfaction: unknown variant"),
+        (r#"{"drivers":{"of":{"satisfaction":"nps"},"limit":0}}"#, "drivers.limit: is 0"),
+        (r#"{"consistency":{}}"#, "consistency: missing field `of`"),
+        (r#"{"consistency":{"of":"nps","surveys":[]}}"#, "consistency.surveys: unknown field"),
+        (r#"{"consistency":{"of":"nps","min_answers":1}}"#, "consistency.min_answers: is below 2"),
         (r#"{"experience":{"survey":"nps"}}"#, "experience.survey: unknown field"),
         (r#"{"experience":{"surveys":["npps"]}}"#, "experience.surveys[0]: unknown variant"),
         (r#"{"experience":{"surveys":[]}}"#, "experience.surveys: is empty"),
@@ -266,7 +273,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 13 {
+            let plan = match (seed + n) % 15 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
@@ -279,6 +286,8 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 9 => Question::new(any_conformance(seed + n)),
                 10 => Question::new(any_attribution(seed + n)),
                 11 => Question::new(any_experience(seed + n)),
+                12 => Question::new(any_drivers(seed + n)),
+                13 => Question::new(any_consistency(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -315,6 +324,8 @@ fn plans_and_models_survive_json() {
             Question::new(any_attribution(seed)),
             Question::new(any_experience(seed)),
             Question::new(any_conversion_rate(seed)),
+            Question::new(any_drivers(seed)),
+            Question::new(any_consistency(seed)),
             Question::new(any_pattern_conformance(seed)),
         ];
         for question in [Question::new(any_funnel(seed)), Question::new(any_retention(seed))].into_iter().chain(active)

@@ -10,11 +10,11 @@ use std::{
 
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel,
-    CohortRetention, Comparison, Condition, Conformance, ConversionRate, CustomerId, Dwell, Error, Event, EventBuilder,
-    EventBy, EventId, Experience, Feedback, Funnel, InvalidPlan, InvalidValue, Journey, JourneyModel, Journeys,
-    Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Plan,
-    PropertyValue, Question, Retention, Scope, Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness,
-    Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    CohortRetention, Comparison, Condition, Conformance, Consistency, ConversionRate, CustomerId, Drivers,
+    DriversOutcome, Dwell, Error, Event, EventBuilder, EventBy, EventId, Experience, Feedback, Funnel, InvalidPlan,
+    InvalidValue, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths,
+    Pattern, PatternConformance, PatternMatches, Plan, PropertyValue, Question, Retention, Scope, Segment, Segments,
+    Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -365,7 +365,19 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("ExperienceBuilder", &experience);
     let rate = ConversionRate::conversion(about_a_person(), "purchase").by(EventBy::Channel).list_customers();
     shown.lock().unwrap().value("ConversionRateBuilder", &rate);
+    let drivers = Drivers::of_conversion(about_a_person()).by([
+        AttributionBy::Property("phone".to_owned()),
+        AttributionBy::Touchpoint,
+        AttributionBy::Channel,
+    ]);
+    let drivers = drivers.list_customers();
+    shown.lock().unwrap().value("DriversBuilder", &drivers);
+    shown.lock().unwrap().value("DriversOutcome", &DriversOutcome::Conversion(about_a_person()));
+    let consistency = Consistency::of(journeylog::Survey::Nps).when(about_a_person()).list_customers();
+    shown.lock().unwrap().value("ConsistencyBuilder", &consistency);
     let plans = [
+        consistency.build().unwrap().into(),
+        drivers.build().unwrap().into(),
         lifetime.build().unwrap().into(),
         experience.build().unwrap().into(),
         rate.build().unwrap().into(),
@@ -410,8 +422,32 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     }
     let shown = &mut *shown.lock().unwrap();
     lifetimes(shown);
+    factors(shown);
     shown.value("Scope", &scope);
     shown.value("Window", &Window::try_from(chrono::TimeDelta::days(1)).ok());
+}
+
+/// What is said of factors and groups.
+fn factors(shown: &mut Shown) {
+    let at = |day| chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(day);
+    let seen = |who: u8| Event::at(at(0), secret(who), "view").property("phone", secret("phone").as_str());
+    let journeys =
+        Journeys::of([seen(1), Event::at(at(1), secret(1), "buy"), Event::at(at(0), secret(2), "view")]).unwrap();
+    let plan = Drivers::of_conversion("buy").by([AttributionBy::Property("phone".to_owned())]).list_customers();
+    let report = journeys.query().run(&plan.build().unwrap()).unwrap();
+    let driver = &report.drivers[0];
+    shown.value("DriversReport", &report);
+    shown.value("Driver", driver);
+    shown.value("DriverTest", &driver.test.clone().unwrap());
+    shown.value("OddsRatio", &driver.test.as_ref().unwrap().odds);
+    let answer =
+        |who: u8, place: &str, score| Event::at(at(0), secret(who), place).feedback(Feedback::nps(score).unwrap());
+    let journeys = Journeys::of([answer(1, "a", 1), answer(2, "a", 2), answer(3, "b", 3), answer(4, "b", 5)]).unwrap();
+    let plan = Consistency::of(journeylog::Survey::Nps).by(EventBy::Touchpoint).min_answers(2).list_customers();
+    let report = journeys.query().run(&plan.build().unwrap()).unwrap();
+    shown.value("ConsistencyReport", &report);
+    shown.value("EqualityTest", &report.welch.unwrap());
+    shown.value("NotTested", &journeylog::NotTested::AllEqual);
 }
 
 /// What is said of customers who buy again.

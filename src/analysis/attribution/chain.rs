@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::keys::{CONVERSION, Last, Move, NULL, START, after};
+use super::moves::{CONVERSION, Last, Move, NULL, START, after};
 use crate::error::{ErrorKind, Result};
 
 /// Chains of at most so many states are eliminated; larger ones are solved by sweeps.
@@ -219,7 +219,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{
-        super::keys::{Moves, START, after},
+        super::moves::{Moves, START, after},
         *,
     };
 

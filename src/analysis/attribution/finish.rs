@@ -6,11 +6,12 @@ use super::{
     AttributionChain, AttributionCredit, AttributionCustomer, AttributionModel, AttributionMove, AttributionMoveTo,
     AttributionReport, AttributionRow, AttributionUntouched,
     chain::Chain,
-    keys::{CONVERSION, Move, NONE, NULL, Name},
+    moves::{CONVERSION, Move, NONE, NULL},
     share::{UNIT, split, split_amount, units_as_nanos},
     state::{AttributionState, BoundAttribution, Credit, OfKey},
 };
 use crate::{
+    analysis::keys::Name,
     error::{InvalidValue, Result},
     journey::Names,
     model::{Money, PropertyValue},

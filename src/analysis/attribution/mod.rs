@@ -2,7 +2,7 @@
 
 mod chain;
 mod finish;
-mod keys;
+mod moves;
 mod plan;
 mod report;
 mod rules;

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attribution, AttributionBy, AttributionModel, AttributionReport, finish,
-    keys::{CONVERSION, Keys, Moves, NULL},
+    Attribution, AttributionModel, AttributionReport, finish,
+    moves::{CONVERSION, Moves, NULL},
     rules::Served,
     share::{Decay, UNIT, split, split_amount},
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, Matches, amounts::Amounts, carried::Carried},
+    analysis::{Analysis, Binder, Bound, BoundScope, Matches, amounts::Amounts, keys::Keys},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, Names},
     model::{Currency, Micros},
@@ -36,13 +36,7 @@ impl Analysis for Attribution {
         let direct = touch.clone().and(self.direct.clone());
         let events = binder.matches(&[self.conversion.clone(), touch, direct])?;
         binder.need_values();
-        let carried = match &self.by {
-            AttributionBy::Channel => Carried::Channel,
-            AttributionBy::Touchpoint => Carried::Touchpoint,
-            AttributionBy::Property(name) => {
-                Carried::Property(binder.names().find_property(name).map(|number| number.0))
-            }
-        };
+        let carried = self.by.carried(binder);
         binder.carry(events, carried);
         let decay = Decay::new(self.half_life);
         Ok(BoundAttribution { plan: self.clone(), decay, events, scope: binder.scope().clone() })
@@ -63,6 +57,8 @@ pub struct AttributionState {
     pub(super) of_keys: Vec<OfKey>,
     pub(super) moves: Moves,
     pub(super) listed: Vec<Listed>,
+    /// How many touches all these have.
+    listed_touches: usize,
     #[serde(skip)]
     room: Room,
 }
@@ -296,6 +292,7 @@ impl Bound for BoundAttribution {
             room.keys.extend(numbers.map(|number| state.keys.place(*number, &self.plan.by, events.values)));
             let value = events.event(event).and_then(|event| journey.value(event));
             if self.plan.customers {
+                state.listed_touches += room.keys.len();
                 state.listed.push(Listed { customer: journey.customer(), at, value, touches: room.keys.clone() });
             }
             self.count_conversion(state, &mut room, (first, end), value);
@@ -324,6 +321,7 @@ impl Bound for BoundAttribution {
             }
         }
         state.moves.merge(other.moves, &here);
+        state.listed_touches += other.listed_touches;
         state.listed.extend(other.listed.into_iter().map(|mut one| {
             one.touches.iter_mut().for_each(|key| *key = here.get(*key as usize).copied().unwrap_or(*key));
             one
@@ -333,7 +331,7 @@ impl Bound for BoundAttribution {
     fn size(&self, state: &AttributionState) -> usize {
         // A sum of money is a small tree of its own.
         let credit = size_of::<Credit>() + 128;
-        let touches: usize = state.listed.iter().map(|one| one.touches.len() * size_of::<u32>()).sum();
+        let touches = state.listed_touches * size_of::<u32>();
         let keys = state.of_keys.len() * (size_of::<OfKey>() + self.plan.models.len() * credit);
         keys + state.keys.size() + state.moves.size() + state.listed.len() * size_of::<Listed>() + touches
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ExperienceAnswers;
 use crate::{
-    analysis::{EventBy, Rate, rate::Z},
+    analysis::{EventBy, Rate, listed::when, rate::Z},
     model::{CustomerId, Feedback, Period, Seq, Survey},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -102,11 +102,8 @@ impl SurveyScore {
             survey.scores().map(|score| by_score.get(usize::from(score)).copied().unwrap_or_default()).collect();
         let scored = || survey.scores().zip(&counts);
         let count = |wanted: &dyn Fn(u8) -> bool| scored().filter(|(score, _)| wanted(*score)).map(|(_, n)| n).sum();
-        let (favourable, detractors): (u64, u64) = match survey {
-            Survey::Nps => (count(&|score| score >= 9), count(&|score| score <= 6)),
-            Survey::Csat => (count(&|score| score >= 4), 0),
-            Survey::Ces => (count(&|score| score >= 5), 0),
-        };
+        let favourable: u64 = count(&|score| survey.is_favourable(score));
+        let detractors: u64 = count(&|score| survey.is_detractor(score));
         let answers: u64 = counts.iter().sum();
         let rate = Rate::new(favourable, answers);
         // Of no answers all is 0.
@@ -135,6 +132,19 @@ impl SurveyScore {
             mean_error,
             counts,
         }
+    }
+}
+
+impl ExperienceAnswer {
+    /// Answers as a table.
+    pub(in crate::analysis) fn table(listed: &[Self]) -> Table {
+        let mut table = Table::new("Answers", ["customer", "answered", "survey", "score", "group"]);
+        for one in listed {
+            let group = one.group.as_deref().map_or(Cell::Empty, Cell::from);
+            let (survey, score) = (one.feedback.survey().as_str(), u64::from(one.feedback.score()));
+            table.push([one.customer.as_str().into(), when(one.answered_at), survey.into(), score.into(), group]);
+        }
+        table
     }
 }
 
@@ -187,16 +197,7 @@ impl Tables for ExperienceReport {
             }
             tables.push(table);
         }
-        if let Some(listed) = &self.listed {
-            let mut table = Table::new("Answers", ["customer", "answered", "survey", "score", "group"]);
-            for one in listed {
-                let at = one.answered_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
-                let group = one.group.as_deref().map_or(Cell::Empty, Cell::from);
-                let (survey, score) = (one.feedback.survey().as_str(), u64::from(one.feedback.score()));
-                table.push([one.customer.as_str().into(), at.into(), survey.into(), score.into(), group]);
-            }
-            tables.push(table);
-        }
+        tables.extend(self.listed.as_deref().map(ExperienceAnswer::table));
         tables
     }
 }

@@ -106,11 +106,6 @@ impl BoundExperience {
             room.answers.push((answer, journey.seq(event).map(Seq::get)));
         }
     }
-
-    /// Whether a later answer counts in the place of one: to the same survey, and in the same period, if these are told apart.
-    fn is_latest(later: &[(Answer, Option<u64>)], answer: &Answer, end: Micros) -> bool {
-        !later.iter().any(|(other, _)| other.survey == answer.survey && other.at < end)
-    }
 }
 
 impl Bound for BoundExperience {
@@ -125,9 +120,11 @@ impl Bound for BoundExperience {
         let mut room = std::mem::take(&mut state.room);
         self.read(journey, &mut room);
         let latest_only = self.plan.answers == ExperienceAnswers::Latest;
-        for (place, (answer, seq)) in room.answers.iter().enumerate() {
-            let later = room.answers.get(place + 1..).unwrap_or_default();
-            if !latest_only || Self::is_latest(later, answer, Micros::MAX) {
+        // From the last to the first, with the next later answer to each survey.
+        let mut later: BTreeMap<Survey, Micros> = BTreeMap::new();
+        for (answer, seq) in room.answers.iter().rev() {
+            let next = if latest_only { later.insert(answer.survey, answer.at) } else { None };
+            if next.is_none() {
                 add(state.total.entry(answer.survey).or_default(), answer.score);
                 if self.plan.customers {
                     state.listed.push(Listed { customer: journey.customer(), answer: *answer, seq: *seq });
@@ -138,7 +135,7 @@ impl Bound for BoundExperience {
             }
             let span = self.plan.period.map(|period| room.periods.span_of(period, answer.at));
             let (start, end) = span.map_or((Micros::MIN, Micros::MAX), |span| (span.start, span.end));
-            if !latest_only || Self::is_latest(later, answer, end) {
+            if next.is_none_or(|next| next >= end) {
                 add(state.rows.entry((start, answer.group, answer.survey)).or_default(), answer.score);
             }
         }

@@ -1,17 +1,17 @@
-//! The keys of touches that occur, and the moves between them, in the order in which they were met.
+//! The keys by which events are told apart, such as their channels, in the order in which they were met.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
-use super::{AttributionBy, plan::LIMIT_MARKOV_ORDER};
+use super::{AttributionBy, Binder, carried::Carried};
 use crate::{
     journey::{ChannelNo, NO_VALUE, Names, TouchpointNo},
     model::Scalar,
 };
 
-/// The key of a touch, in the numbers of one store.
+/// The key of an event, in the numbers of one store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Key {
     Nothing,
@@ -34,6 +34,17 @@ pub(super) struct Keys {
     nothing: Option<u32>,
     numbers: HashMap<u32, u32, RandomState>,
     scalars: HashMap<Scalar, u32, RandomState>,
+}
+
+impl AttributionBy {
+    /// What an event carries to be told apart by it.
+    pub(super) fn carried(&self, binder: &Binder<'_>) -> Carried {
+        match self {
+            Self::Channel => Carried::Channel,
+            Self::Touchpoint => Carried::Touchpoint,
+            Self::Property(name) => Carried::Property(binder.names().find_property(name).map(|property| property.0)),
+        }
+    }
 }
 
 impl Keys {
@@ -110,100 +121,5 @@ impl From<Vec<Key>> for Keys {
 impl From<Keys> for Vec<Key> {
     fn from(keys: Keys) -> Self {
         keys.list
-    }
-}
-
-/// The last touches of a journey by the places of their keys, the latest first; behind them [`NONE`].
-pub(super) type Last = [u32; LIMIT_MARKOV_ORDER as usize];
-
-/// No touch.
-pub(super) const NONE: u32 = u32::MAX;
-/// Before the first touch.
-pub(super) const START: Last = [NONE; LIMIT_MARKOV_ORDER as usize];
-/// In the place of a touch: the journey converts.
-pub(super) const CONVERSION: u32 = u32::MAX - 1;
-/// In the place of a touch: the journey ends in vain.
-pub(super) const NULL: u32 = u32::MAX - 2;
-
-/// The last touches after one more, in a chain that remembers so many.
-pub(super) fn after(mut last: Last, touch: u32, order: usize) -> Last {
-    last.rotate_right(1);
-    last.iter_mut().take(1).for_each(|latest| *latest = touch);
-    last.iter_mut().skip(order).for_each(|older| *older = NONE);
-    last
-}
-
-/// A move of a chain, and how many journeys make it, each counted as often as it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Move {
-    pub(super) from: Last,
-    pub(super) to: u32,
-    pub(super) count: u64,
-}
-
-/// A list of moves without repeats.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<Move>", into = "Vec<Move>")]
-pub(super) struct Moves {
-    list: Vec<Move>,
-    places: HashMap<(Last, u32), usize, RandomState>,
-}
-
-impl Moves {
-    pub(super) fn add(&mut self, Move { from, to, count }: Move) {
-        let next = self.list.len();
-        let place = *self.places.entry((from, to)).or_insert(next);
-        match self.list.get_mut(place) {
-            Some(known) => known.count += count,
-            None => self.list.push(Move { from, to, count }),
-        }
-    }
-
-    /// Adds a journey over touches to its end, in a chain of that order.
-    pub(super) fn add_journey(&mut self, order: usize, touches: impl Iterator<Item = u32>, end: u32) {
-        let mut from = START;
-        for to in touches {
-            self.add(Move { from, to, count: 1 });
-            from = after(from, to, order);
-        }
-        self.add(Move { from, to: end, count: 1 });
-    }
-
-    /// Takes in other moves, between keys that stand at these places here.
-    pub(super) fn merge(&mut self, other: Self, here: &[u32]) {
-        other.list.into_iter().for_each(|one| self.add(one.moved(here)));
-    }
-
-    pub(super) fn size(&self) -> usize {
-        self.list.len() * (size_of::<Move>() + 2 * size_of::<((Last, u32), usize)>())
-    }
-
-    /// The moves with keys at other places, in order.
-    pub(super) fn in_order(&self, ranks: &[u32]) -> Vec<Move> {
-        let mut moves: Vec<Move> = self.list.iter().map(|one| one.moved(ranks)).collect();
-        moves.sort_unstable();
-        moves
-    }
-}
-
-impl Move {
-    fn moved(self, places: &[u32]) -> Self {
-        // What is no key stands behind all of them, and stays.
-        let place = |key: u32| places.get(key as usize).copied().unwrap_or(key);
-        Self { from: self.from.map(place), to: place(self.to), count: self.count }
-    }
-}
-
-impl From<Vec<Move>> for Moves {
-    fn from(list: Vec<Move>) -> Self {
-        let mut moves = Self::default();
-        list.into_iter().for_each(|one| moves.add(one));
-        moves
-    }
-}
-
-impl From<Moves> for Vec<Move> {
-    fn from(moves: Moves) -> Self {
-        moves.list
     }
 }

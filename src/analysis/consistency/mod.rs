@@ -1,0 +1,9 @@
+//! Consistency: whether feedback differs between channels.
+
+mod equality;
+mod plan;
+mod report;
+
+pub use equality::{EqualityTest, NotTested};
+pub use plan::{Consistency, ConsistencyBuilder};
+pub use report::{ConsistencyGroup, ConsistencyReport};

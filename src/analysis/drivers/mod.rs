@@ -1,0 +1,8 @@
+//! Drivers: what goes with an outcome.
+
+mod plan;
+mod report;
+mod state;
+
+pub use plan::{Drivers, DriversBuilder, DriversOutcome};
+pub use report::{Driver, DriverCase, DriverTest, DriversReport};
