@@ -53,7 +53,7 @@ impl Rate {
 mod tests {
     use super::*;
 
-    /// Reference values computed with statsmodels 0.15 (`Table2x2`, of the second with one half added to each count).
+    /// The first is computed with statsmodels 0.15 (`Table2x2`), the second by the formula, with one half added to each count.
     #[test]
     fn against_a_reference() {
         for (one, other, ratio, low, high) in [

@@ -308,7 +308,7 @@ pub(crate) fn find_named<'a>(
         let known = named.keys().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
         let known = match named.len() {
             0 => "there is none".to_owned(),
-            ..=TOLD => format!("there are {known}"),
+            1..=TOLD => format!("there are {known}"),
             all => format!("there are {known} and {} more", all - TOLD),
         };
         InvalidPlan::new(at, format!("no segment is stored under the name {name} ({known})"))

@@ -16,7 +16,7 @@ fn ask(events: &[Event], plan: DriversBuilder, scope: Scope) -> DriversReport {
     report
 }
 
-fn value<'a>(report: &'a DriversReport, value: &str) -> Option<(u64, u64, u64, u64)> {
+fn value(report: &DriversReport, value: &str) -> Option<(u64, u64, u64, u64)> {
     let driver = report.drivers.iter().find(|driver| driver.value == PropertyValue::Text(value.to_owned()))?;
     Some((driver.with.some, driver.with.of, driver.without.some, driver.without.of))
 }

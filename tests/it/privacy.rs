@@ -321,6 +321,20 @@ fn damaged(shown: &mut Shown, folder: &Path) {
     assert!(![found.to_string(), salvage.to_string()].iter().any(|text| text.contains(MARK)), "{found} {salvage}");
 }
 
+fn comparing(shown: &mut Shown) -> (Drivers, Consistency) {
+    let drivers = Drivers::of_conversion(about_a_person()).by([
+        AttributionBy::Property("phone".to_owned()),
+        AttributionBy::Touchpoint,
+        AttributionBy::Channel,
+    ]);
+    let drivers = drivers.list_customers();
+    shown.value("DriversBuilder", &drivers);
+    shown.value("DriversOutcome", &DriversOutcome::Conversion(about_a_person()));
+    let consistency = Consistency::of(journeylog::Survey::Nps).when(about_a_person()).list_customers();
+    shown.value("ConsistencyBuilder", &consistency);
+    (drivers.build().unwrap(), consistency.build().unwrap())
+}
+
 fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let funnel = |breakdown| {
         Funnel::ordered([Condition::touchpoint("view").unwrap(), about_a_person()])
@@ -365,19 +379,10 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("ExperienceBuilder", &experience);
     let rate = ConversionRate::conversion(about_a_person(), "purchase").by(EventBy::Channel).list_customers();
     shown.lock().unwrap().value("ConversionRateBuilder", &rate);
-    let drivers = Drivers::of_conversion(about_a_person()).by([
-        AttributionBy::Property("phone".to_owned()),
-        AttributionBy::Touchpoint,
-        AttributionBy::Channel,
-    ]);
-    let drivers = drivers.list_customers();
-    shown.lock().unwrap().value("DriversBuilder", &drivers);
-    shown.lock().unwrap().value("DriversOutcome", &DriversOutcome::Conversion(about_a_person()));
-    let consistency = Consistency::of(journeylog::Survey::Nps).when(about_a_person()).list_customers();
-    shown.lock().unwrap().value("ConsistencyBuilder", &consistency);
+    let (drivers, consistency) = comparing(&mut shown.lock().unwrap());
     let plans = [
-        consistency.build().unwrap().into(),
-        drivers.build().unwrap().into(),
+        consistency.into(),
+        drivers.into(),
         lifetime.build().unwrap().into(),
         experience.build().unwrap().into(),
         rate.build().unwrap().into(),

@@ -104,7 +104,7 @@ mod tests {
         (0..=10).map(|score| scores.iter().filter(|other| **other == score).count() as u64).collect()
     }
 
-    /// Reference values computed with statsmodels (`anova_oneway(use_var="unequal")`) and SciPy (`kruskal`).
+    /// Reference values computed with statsmodels (`anova_oneway(use_var="unequal")`) and `SciPy` (`kruskal`).
     #[test]
     fn against_a_reference() {
         let groups: Vec<Vec<u64>> =
