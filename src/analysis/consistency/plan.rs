@@ -37,11 +37,11 @@ use crate::{
 ///
 /// # Worked example
 /// ```
-/// use journeylog::{Channel, Consistency, Event, Feedback, Journeys, Survey, Touchpoint};
+/// use journeylog::{Channel, Consistency, Event, Feedback, Journeys, Survey};
 /// # use chrono::{DateTime, Utc};
 /// let answer = |who: &str, channel, score| {
-///     let survey = Touchpoint::new("survey", channel)?;
-///     Ok::<_, journeylog::InvalidValue>(Event::at(DateTime::<Utc>::UNIX_EPOCH, who, survey).feedback(Feedback::csat(score)?))
+///     let event = Event::at(DateTime::<Utc>::UNIX_EPOCH, who, "survey").channel(channel);
+///     Ok::<_, journeylog::InvalidValue>(event.feedback(Feedback::csat(score)?))
 /// };
 /// let journeys = Journeys::of([
 ///     answer("a", Channel::Web, 5)?, answer("b", Channel::Web, 4)?, answer("c", Channel::Web, 5)?,
