@@ -188,7 +188,7 @@ fn names_that_lead_nowhere_or_back_are_refused() {
     store.append(Event::at(day(1), "ann", "buy")).unwrap();
     let names = |name: &str| Segment::named(name).negated().build().unwrap();
     let define = |name: &str, segment: &Segment| store.define_segment(name, segment).map_err(|e| e.to_string());
-    let unknown = "segment.not.segment: no segment is stored under the name b (there are a)";
+    let unknown = "segment(a).not.segment: no segment is stored under the name b (there are a)";
     assert_eq!(define("a", &names("b")).unwrap_err(), unknown);
     assert_eq!(store.segments().len(), 0);
     define("b", &did("buy")).unwrap();
