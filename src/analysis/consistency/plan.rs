@@ -102,7 +102,7 @@ impl Consistency {
 /// Consistency in the making, and the JSON form of it:
 /// `{"of":"nps","by":"channel","when":{"stage":"purchase"},"answers":"latest","min_answers":5,"customers":true}`; only `of` is required.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct ConsistencyBuilder {
     #[serde(rename = "of")]

@@ -177,7 +177,7 @@ impl ConversionRate {
 /// A conversion rate in the making, and the JSON form of it, where the two conditions are required:
 /// `{"kind":"abandonment","exposed":{"touchpoint":"cart"},"wanted":{"touchpoint":"purchase"},"within":"3d","count":"exposures","by":"channel","period":"week","customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct ConversionRateBuilder {
     #[serde(default)]

@@ -146,7 +146,7 @@ impl Drivers {
 /// `{"of":{"conversion":{"touchpoint":"purchase"}},"by":["channel",{"property":"campaign"}],"min_support":5,"limit":20,"customers":true}`, or
 /// `{"of":{"dissatisfaction":"nps"},"within":"30d","answers":"latest"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct DriversBuilder {
     of: DriversOutcome,
