@@ -225,7 +225,8 @@ impl CsvMapping {
         self
     }
 
-    /// Says that the first line is data; columns go by their numbers.
+    /// Says that the first line is data; columns go by their numbers. Without this the first line is taken for names, and the
+    /// error of a missing column tells them.
     pub fn without_header(mut self) -> Self {
         self.header = false;
         self

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Store, StoreOptions,
+    Retention, Store, StoreOptions,
     engine::{Change, Engine, Pair, Poison},
     files,
     locks::lock_plain,
@@ -341,4 +341,33 @@ fn what_was_refused_and_is_in_the_log_all_the_same_is_taken_in() {
     assert_eq!(store.append_batch(refused.clone()).unwrap().duplicates().len(), 9, "their ids are known");
     store.close().unwrap();
     check(&open(&system, dir.path()).unwrap());
+}
+
+/// Orders that were written and could not be synced are refused, and stand in the log all the same: they hold once it is
+/// opened again.
+#[test]
+fn orders_that_were_refused_and_are_in_the_log_all_the_same_hold() {
+    let (dir, system) = (folder(), Refusing::new(How::Full(IoKind::StorageFull), u64::MAX));
+    let store = open(&system, dir.path()).unwrap();
+    (0..7).for_each(|i| drop(store.append(event(i)).unwrap()));
+    let refuse_the_sync = || system.from.store(system.steps.load(Ordering::SeqCst) + 2, Ordering::SeqCst);
+    let make_room = || {
+        system.be_good();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+
+    let rules = Retention::new().comments(chrono::TimeDelta::days(30)).unwrap();
+    refuse_the_sync();
+    assert!(store.set_retention(rules.clone()).unwrap_err().is_full());
+    assert_eq!(store.retention(), Retention::new());
+    make_room();
+    store.append(event(7)).unwrap();
+    assert_eq!(store.retention(), rules);
+
+    refuse_the_sync();
+    assert!(store.erase("c3").unwrap_err().is_full());
+    assert!(store.erasure("c3").is_none() && store.customer("c3").unwrap().is_some());
+    make_room();
+    store.append(event(8)).unwrap();
+    assert!(store.erasure("c3").is_some() && store.customer("c3").unwrap().is_none());
 }
