@@ -437,3 +437,41 @@ fn doctor_finds_damage_and_salvages_what_is_left() {
     let ran = run("doctor", [new.to_str().unwrap(), "--salvage", again.to_str().unwrap()]).well();
     assert!(ran.out.contains("0 events salvaged, up to sequence 400"), "{}", ran.out);
 }
+
+#[test]
+fn shop_report_is_one_page() {
+    let events = r#"
+{"customer":"ann","touchpoint":"product_view","channel":"search","occurred_at":"2026-01-01T10:00:00Z"}
+{"customer":"ann","touchpoint":"add_to_cart","occurred_at":"2026-01-01T10:10:00Z"}
+{"customer":"ann","touchpoint":"purchase","occurred_at":"2026-01-02T10:00:00Z","value":{"amount":"20.00","currency":"EUR"}}
+{"customer":"ann","touchpoint":"survey","occurred_at":"2026-01-03T10:00:00Z","feedback":{"nps":9}}
+{"customer":"bob","touchpoint":"product_view","occurred_at":"2026-03-20T10:00:00Z"}
+{"customer":"bob","touchpoint":"add_to_cart","occurred_at":"2026-03-20T10:30:00Z"}
+{"customer":"cat","touchpoint":"product_view","occurred_at":"2026-03-25T10:00:00Z"}
+{"customer":"cat","touchpoint":"survey","occurred_at":"2026-03-25T10:00:00Z","feedback":{"nps":3}}
+{"customer":"dan","touchpoint":"home","occurred_at":"2026-03-31T10:00:00Z"}
+"#;
+    let (_folder, file, store) = folder("shop.ndjson", events.trim_start());
+    import(&store, &file, &[]).well();
+    let store = store.to_str().unwrap();
+    let page = run("shop_report", [store, "--currency", "EUR", "--list"]).well().out;
+    for line in [
+        "store on one page: 4 customers in a stage, 9 events, up to 2026-03-31\n",
+        "| consideration |         2 | 50.0 % |\n",
+        "| product_view |         3 |      100.0 % |           100.0 % |         0 s |               1 |\n",
+        "| purchase     |         1 |       33.3 % |            50.0 % |       1.0 d |               0 |\n",
+        "\n1 purchases, shared among the channels of the 30 days before\n",
+        "| NPS    | all                  |       2 | 0.0    |",
+        "| NPS    | purchase             |       1 | 100.0  |",
+        "\n1 customers bought, 0 of them on several days, on 1 days in all.\nThey spent 20 EUR.\n",
+        "\nleft a cart in the last 30 days, nothing bought since: remind them:\nbob\n",
+        "\nbought once, not seen for 60 days: win them back:\nann\n",
+        "\nunhappy by their last answer: call them:\ncat\n",
+    ] {
+        assert!(page.contains(line), "{line}\n{page}");
+    }
+    let empty = run("shop_report", [store, "--steps", "none,nothing", "--cart", "none"]).well().out;
+    assert!(empty.contains("No purchases yet.") && empty.contains("told with --currency"), "{empty}");
+    let refused = run("shop_report", ["nowhere.journey"]);
+    assert!(refused.code == Some(1) && refused.err.starts_with("error: "), "{}", refused.err);
+}

@@ -108,6 +108,27 @@ fn equal_rows_are_said_to_be_duplicates_if_all_columns_are_the_id() {
     assert_eq!(["read", "stored", "duplicates"].map(|word| ran.count(word)), [31_106, 31_106, 0]);
 }
 
+/// The numbers are counted in the file by other means.
+#[test]
+fn a_page_on_the_ecom_shop() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let file = data("rete_ecom.csv.gz");
+    let columns = "user_id,session_id,event,timestamp,platform,acquisition_channel,user_cohort,user_lifecycle";
+    let options = [&SHOP[..], &["--channel", "acquisition_channel", "--id-from", columns]].concat();
+    import(&store, &file, &options);
+    let steps = "product_view,cart,shipping_details,payment_details,purchase";
+    let page = run("shop_report", [store.to_str().unwrap(), "--steps", steps]).well().out;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shop_report.py");
+    let script: Ran = Command::new("python3").arg(script).arg(&file).output().unwrap().into();
+    let lines = script.well().out;
+    assert!(lines.lines().count() > 10, "the script found too little to compare: {lines}");
+    let without_padding = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in lines.lines() {
+        assert!(without_padding.contains(line), "{line}\n{page}");
+    }
+}
+
 #[test]
 fn transitions_of_the_simple_shop_against_a_script() {
     let folder = tempfile::tempdir().unwrap();
