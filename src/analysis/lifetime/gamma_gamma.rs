@@ -1,5 +1,7 @@
 //! What a purchase of a customer is worth: the Gamma-Gamma model.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::ln_gamma;
 
@@ -35,6 +37,20 @@ pub struct GammaGamma {
     pub v: f64,
 }
 
+/// Customers with as many repeats: what they spent on these in all, each, and the sum of the logarithms of their means.
+#[derive(Debug, Default)]
+struct Alike {
+    spent: Vec<f64>,
+    ln_means: f64,
+}
+
+impl Alike {
+    fn add(&mut self, spent: f64, mean: f64) {
+        self.spent.push(spent);
+        self.ln_means += mean.ln();
+    }
+}
+
 impl GammaGamma {
     /// The model under which these are likeliest: how many repeats, and what they were worth on average, which is more than
     /// nothing. `None` if there are none.
@@ -43,7 +59,12 @@ impl GammaGamma {
             return None;
         }
         let mean = customers.iter().map(|(_, mean)| mean).sum::<f64>() / customers.len() as f64;
-        let sum = |model: Self| customers.iter().map(|(repeats, mean)| model.log_likelihood(*repeats, *mean)).sum();
+        let mut by_repeats: BTreeMap<u32, Alike> = BTreeMap::new();
+        for (repeats, mean) in customers {
+            by_repeats.entry(*repeats).or_default().add(f64::from(*repeats) * mean, *mean);
+        }
+        let sum =
+            |model: Self| by_repeats.iter().map(|(repeats, alike)| model.log_likelihood_of(*repeats, alike)).sum();
         let (found, optimum) = maximize([2.0, 3.0, mean], |parameters| sum(Self::of(parameters)));
         Some((Self::of(found), optimum))
     }
@@ -54,10 +75,17 @@ impl GammaGamma {
 
     /// The logarithm of the likelihood of so many repeats that were worth so much on average, both more than nothing.
     pub fn log_likelihood(&self, repeats: u32, mean: f64) -> f64 {
+        let mut one = Alike::default();
+        one.add(f64::from(repeats) * mean, mean);
+        self.log_likelihood_of(repeats, &one)
+    }
+
+    fn log_likelihood_of(&self, repeats: u32, alike: &Alike) -> f64 {
         let Self { p, q, v } = *self;
         let x = f64::from(repeats);
-        ln_gamma(p * x + q) - ln_gamma(p * x) - ln_gamma(q) + q * v.ln() + (p * x - 1.0) * mean.ln() + p * x * x.ln()
-            - (p * x + q) * (x * mean + v).ln()
+        let each = ln_gamma(p * x + q) - ln_gamma(p * x) - ln_gamma(q) + q * v.ln() + p * x * x.ln();
+        let of_spent: f64 = alike.spent.iter().map(|spent| (spent + v).ln()).sum();
+        each * alike.spent.len() as f64 + (p * x - 1.0) * alike.ln_means - (p * x + q) * of_spent
     }
 
     /// What a purchase of a customer with so many repeats that were worth so much on average is expected to be worth. Where q

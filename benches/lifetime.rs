@@ -1,0 +1,64 @@
+//! What customers are worth: how long it takes to fit the models to many of them.
+//!
+//! `cargo bench --bench lifetime` has 20,000 customers, `-- 1000000` as many as it says, and `-- --test` a few, to see only that
+//! it runs.
+
+use std::{env, error::Error, time::Instant};
+
+use chrono::{DateTime, TimeDelta};
+use fastrand::Rng;
+use journeylog::{Durability, Event, LifetimeValue, Money, StoreOptions};
+
+const CUSTOMERS: u32 = 20_000;
+const CUSTOMERS_OF_A_TEST: u32 = 500;
+/// Days from the first purchase of the first customer on.
+const DAYS: f64 = 540.0;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let is_test = args.iter().any(|arg| arg == "--test");
+    let said = args.iter().find_map(|arg| arg.parse().ok());
+    let customers = said.unwrap_or(if is_test { CUSTOMERS_OF_A_TEST } else { CUSTOMERS });
+
+    let dir = tempfile::tempdir()?;
+    let store = StoreOptions::new().durability(Durability::Flushed).open(dir.path())?;
+    let (mut random, mut batch, mut events) = (Rng::with_seed(1), Vec::new(), 0);
+    for customer in 0..customers {
+        purchases(&mut random, customer, &mut batch)?;
+        if batch.len() > 5_000 || customer + 1 == customers {
+            events += store.append_batch(std::mem::take(&mut batch))?.stored();
+        }
+    }
+    store.settle()?;
+
+    let plan = LifetimeValue::of("purchase").value_in("EUR").horizon(TimeDelta::days(90));
+    for (unit, days) in [("days", 1), ("weeks", 7)] {
+        let plan = plan.clone().unit(TimeDelta::days(days)).build()?;
+        let start = Instant::now();
+        let report = store.query().run(&plan)?;
+        println!(
+            "{customers} customers, {events} purchases, in {unit}: {:.2} s\n{report}",
+            start.elapsed().as_secs_f64()
+        );
+    }
+    store.close()?;
+    Ok(())
+}
+
+/// What a customer buys: at a rate of their own, until they leave, which they may after each purchase.
+fn purchases(random: &mut Rng, customer: u32, to: &mut Vec<Event>) -> Result<(), Box<dyn Error>> {
+    let mut exponential = |mean: f64| -mean * random.f64().max(1e-12).ln();
+    let (mut day, wait, spends) = (exponential(60.0).min(DAYS), exponential(40.0) + 3.0, exponential(20.0) + 5.0);
+    let name = format!("c-{customer}");
+    while day <= DAYS {
+        let at = DateTime::from_timestamp(1_735_689_600 + (day * 86_400.0) as i64, 0).ok_or("no such time")?;
+        let cents = ((exponential(spends) + 1.0) * 100.0) as u64;
+        let value = Money::new(&format!("{}.{:02}", cents / 100, cents % 100), "EUR")?;
+        to.push(Event::at(at, &name, "purchase").value(value).build()?);
+        if exponential(1.0) < 0.2 {
+            break;
+        }
+        day += exponential(wait);
+    }
+    Ok(())
+}
