@@ -123,7 +123,7 @@ fn salvage(damaged: &Path, new: &Path, open_engine: OpenEngine<'_>) -> Result<Sa
 /// Keeps others from opening a store meanwhile, and fails if it is open.
 fn lock(dir: &Path) -> Result<Option<File>> {
     let path = dir.join(mark::LOCK);
-    let Ok(file) = File::open(&path) else { return Ok(None) };
+    let Ok(file) = files::open(&path) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(ErrorKind::Locked { path: dir.to_owned() }.into()),

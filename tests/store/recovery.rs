@@ -303,3 +303,32 @@ fn a_mark_that_names_no_log_removes_none() {
     assert_eq!((salvage.events, salvage.missing.len()), (events, 0), "{salvage}");
     assert_eq!(salvage.notes, ["the mark names a log that is not there: the newest log and index were taken"]);
 }
+
+/// Whoever opens a pipe that nobody writes into waits for ever.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    filled(&folder);
+    let names =
+        ["JOURNEYLOG", "LOCK", "WITNESS", "WITNESS.tmp", "SEGMENTS", "index/MANIFEST", "log/conf", "log/snap.1"];
+    for name in names {
+        let copy = dir.path().join("copy");
+        copy_folder(&folder, &copy);
+        let path = copy.join(name);
+        let _ = fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (sender, outcome) = std::sync::mpsc::channel();
+        let opened = copy.clone();
+        std::thread::spawn(move || {
+            let append = |store: Store| store.append(event("ann", "view", 1)).and_then(|_| store.close());
+            let _ = sender.send(Store::open(opened).and_then(append));
+        });
+        let outcome = outcome.recv_timeout(std::time::Duration::from_secs(30));
+        let error = outcome.unwrap_or_else(|_| panic!("{name}: it waits")).unwrap_err();
+        let refused = |found: &Path| found.ends_with(name);
+        assert!(matches!(error.kind(), ErrorKind::Io { path, .. } if refused(path)), "{name}: {error}");
+        fs::remove_dir_all(&copy).unwrap();
+    }
+}
