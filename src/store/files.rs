@@ -57,7 +57,8 @@ impl Output {
             use std::os::unix::fs::OpenOptionsExt;
             options.mode(0o600);
         }
-        let file = take(Step::Create(path), || options.open(path)).map_err(|e| Error::io("creating", path, e))?;
+        let open = || refuse_others(path).and_then(|()| options.open(path));
+        let file = take(Step::Create(path), open).map_err(|e| Error::io("creating", path, e))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -129,14 +130,25 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     sync_folder(folder_of(to))
 }
 
+/// Refuses what is there and is neither a file nor a folder: the opening of a pipe waits for ever, and a device has no end.
+fn refuse_others(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_dir() => {
+            Err(io::Error::other("it is no file, but a pipe or a device"))
+        }
+        // What cannot be looked at cannot be opened, and that says why.
+        _ => Ok(()),
+    }
+}
+
 /// Opens a file to read it.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    take(Step::Read(path), || File::open(path))
+    take(Step::Read(path), || refuse_others(path).and_then(|()| File::open(path)))
 }
 
 /// Reads a file, if it is there.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match take(Step::Read(path), || fs::read(path)) {
+    match take(Step::Read(path), || refuse_others(path).and_then(|()| fs::read(path))) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("reading", path, e)),

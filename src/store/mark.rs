@@ -106,6 +106,19 @@ impl Mark {
         files::replace(&dir.join(MARK), &text)
     }
 
+    /// Fails if the log that counts is not there, and another is: the mark is not this store's, or is an older one. sled would
+    /// make an empty log, and those that are there would be removed.
+    pub(crate) fn check_log(self, dir: &Path) -> Result<()> {
+        let there = logs(dir).into_iter().find(|log| log.is_dir());
+        let Some(there) = there.filter(|_| !self.log(dir).is_dir()) else { return Ok(()) };
+        let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+        let (named, there) = (name(&self.log(dir)), name(&there));
+        let reason = format!(
+            "it names the log {named}, which is not there, while {there} is; nothing was changed, and `Store::salvage` reads it"
+        );
+        Err(Error::damaged("the JOURNEYLOG mark", reason))
+    }
+
     /// Removes the folders of all generations but this one: what an unfinished rewriting left, or a finished one that was
     /// stopped before it could. Says which.
     pub(crate) fn remove_others(self, dir: &Path) -> Result<Vec<String>> {
@@ -172,7 +185,9 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
     };
     try_lock(&lock, dir)?;
     // Read again, now that nobody else can change it.
-    let mark = match Mark::read(dir)? {
+    let mark = Mark::read(dir)?;
+    mark.map_or(Ok(()), |mark| mark.check_log(dir))?;
+    let mark = match mark {
         Some(mark) if mark.journeylog == FORMAT => mark,
         // Whoever knows only an older format must not read what is written from now on.
         older => {

@@ -123,7 +123,7 @@ fn salvage(damaged: &Path, new: &Path, open_engine: OpenEngine<'_>) -> Result<Sa
 /// Keeps others from opening a store meanwhile, and fails if it is open.
 fn lock(dir: &Path) -> Result<Option<File>> {
     let path = dir.join(mark::LOCK);
-    let Ok(file) = File::open(&path) else { return Ok(None) };
+    let Ok(file) = files::open(&path) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(ErrorKind::Locked { path: dir.to_owned() }.into()),
@@ -162,6 +162,8 @@ impl Sources {
                 None
             }
         };
+        let names_none = mark.is_some_and(|mark| mark.check_log(dir).is_err());
+        let mark = mark.filter(|_| !names_none);
         let mut logs = mark.map_or_else(|| mark::logs(dir), |mark: Mark| vec![mark.log(dir)]);
         logs.retain(|log| log.is_dir());
         let mut indexes = mark.map_or_else(|| mark::indexes(dir), |mark| vec![mark.index(dir)]);
@@ -172,7 +174,8 @@ impl Sources {
             return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason }.into());
         }
         if mark.is_none() {
-            notes.push("the mark is lost: the newest log and index were taken".to_owned());
+            let lost = if names_none { "the mark names a log that is not there" } else { "the mark is lost" };
+            notes.push(format!("{lost}: the newest log and index were taken"));
         }
         let witness = Witness::open(dir);
         let orders = witness.as_ref().map_or(Orders::default(), Witness::orders);

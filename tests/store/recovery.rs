@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use journeylog::{Error, ErrorKind, Event, Funnel, Retention, Segment, Store, StoreOptions};
+use journeylog::{Backup, Error, ErrorKind, Event, Funnel, Retention, Segment, Store, StoreOptions};
 
 use crate::{at, event, small_seals};
 
@@ -277,4 +277,58 @@ fn a_folder_that_was_moved_or_replaced_is_left_alone() {
         held
     };
     assert_eq!((held(&place), held(&moved)), ((2, true), (401, false)));
+}
+
+/// The mark of a store as it was before its log was written anew, as from a copy of that one file: sled would make an empty
+/// log, and the one that is there would be removed as that of another writing.
+#[test]
+fn a_mark_that_names_no_log_removes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, new) = (dir.path().join("store"), dir.path().join("new"));
+    let events = filled(&folder);
+    let older = fs::read(folder.join("JOURNEYLOG")).unwrap();
+    let store = Store::open(&folder).unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
+    fs::write(folder.join("JOURNEYLOG"), older).unwrap();
+
+    let said = "the JOURNEYLOG mark is damaged: it names the log log, which is not there, while log-1 is; nothing was \
+                changed, and `Store::salvage` reads it";
+    for options in [StoreOptions::new(), StoreOptions::new().accept_loss(), StoreOptions::new().rebuild_index()] {
+        assert_eq!(options.open(&folder).unwrap_err().to_string(), said);
+    }
+    assert_eq!(Backup::check(&folder).unwrap_err().to_string(), said);
+    assert!(!folder.join("log").exists() && folder.join("log-1").exists() && folder.join("index-1").exists());
+    let salvage = Store::salvage(&folder, &new).unwrap();
+    assert_eq!((salvage.events, salvage.missing.len()), (events, 0), "{salvage}");
+    assert_eq!(salvage.notes, ["the mark names a log that is not there: the newest log and index were taken"]);
+}
+
+/// Whoever opens a pipe that nobody writes into waits for ever.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    filled(&folder);
+    let names =
+        ["JOURNEYLOG", "LOCK", "WITNESS", "WITNESS.tmp", "SEGMENTS", "index/MANIFEST", "log/conf", "log/snap.1"];
+    for name in names {
+        let copy = dir.path().join("copy");
+        copy_folder(&folder, &copy);
+        let path = copy.join(name);
+        let _ = fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (sender, outcome) = std::sync::mpsc::channel();
+        let opened = copy.clone();
+        std::thread::spawn(move || {
+            let append = |store: Store| store.append(event("ann", "view", 1)).and_then(|_| store.close());
+            let _ = sender.send(Store::open(opened).and_then(append));
+        });
+        let outcome = outcome.recv_timeout(std::time::Duration::from_secs(30));
+        let error = outcome.unwrap_or_else(|_| panic!("{name}: it waits")).unwrap_err();
+        let refused = |found: &Path| found.ends_with(name);
+        assert!(matches!(error.kind(), ErrorKind::Io { path, .. } if refused(path)), "{name}: {error}");
+        fs::remove_dir_all(&copy).unwrap();
+    }
 }
