@@ -146,9 +146,20 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     take(Step::Read(path), || refuse_others(path).and_then(|()| File::open(path)))
 }
 
+/// A file that is read whole has at most so many bytes.
+const LIMIT_WHOLE: u64 = 1 << 30;
+
 /// Reads a file, if it is there.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match take(Step::Read(path), || refuse_others(path).and_then(|()| fs::read(path))) {
+    let read = || {
+        refuse_others(path)?;
+        let length = fs::metadata(path)?.len();
+        if length > LIMIT_WHOLE {
+            return Err(io::Error::other(format!("it has {length} bytes: no file of its kind has more than a GiB")));
+        }
+        fs::read(path)
+    };
+    match take(Step::Read(path), read) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("reading", path, e)),

@@ -121,7 +121,7 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
             raise_pair(dir, b"e");
             3
         }),
-        ("the rules of retention", |dir| {
+        ("the record of the rules of retention", |dir| {
             raise_pair(dir, b"r");
             2
         }),

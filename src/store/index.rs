@@ -73,6 +73,15 @@ pub(crate) fn witnessed(dir: &Path) -> Result<Head> {
     }
 }
 
+/// Fails if there are files of an index and no manifest that names them: nothing says then which of them counted.
+pub(crate) fn check_manifest(dir: &Path) -> Result<()> {
+    let is_of_index = |path: &PathBuf| path.extension().is_some_and(|ending| ending == SEGMENT || ending == IDS);
+    if dir.join(MANIFEST).exists() || !dir.is_dir() || !files::list(dir)?.iter().any(is_of_index) {
+        return Ok(());
+    }
+    Err(Error::damaged("the manifest of the index", "it is not there, and files are that it may have named"))
+}
+
 /// Has the next opening build the index anew. If that cannot be noted, it is found again.
 pub(super) fn note_unsound(dir: &Path) {
     let _ = files::replace(&dir.join(UNSOUND), b"");

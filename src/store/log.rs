@@ -76,17 +76,22 @@ impl Log {
         if head.seq < witness.seq {
             return Err(ErrorKind::Lost { acknowledged: witness.seq, found: head.seq }.into());
         }
-        if witness.seq > 0 {
-            let block = self.block_of(witness.seq)?;
-            let up_to =
-                usize::try_from(witness.seq.saturating_sub(block.first).saturating_add(1)).unwrap_or(usize::MAX);
-            let seen = block.entries.get(..up_to).unwrap_or(&block.entries);
-            if block.before.after(seen) != witness.chain {
-                let what = format!("the log up to sequence {}", witness.seq);
-                return Err(Error::damaged(what, "its entries are not the ones that were written"));
-            }
+        if !self.holds(witness)? {
+            let what = format!("the log up to sequence {}", witness.seq);
+            return Err(Error::damaged(what, "its entries are not the ones that were written"));
         }
         Ok(head)
+    }
+
+    /// Whether its entries up to a witness's sequence are those that the witness saw.
+    pub(crate) fn holds(&self, witness: Head) -> Result<bool> {
+        if witness.seq == 0 {
+            return Ok(true);
+        }
+        let block = self.block_of(witness.seq)?;
+        let up_to = usize::try_from(witness.seq.saturating_sub(block.first).saturating_add(1)).unwrap_or(usize::MAX);
+        let seen = block.entries.get(..up_to).unwrap_or(&block.entries);
+        Ok(block.before.after(seen) == witness.chain)
     }
 
     /// The changes that append these entries after a head, the entries block by block, and the new head.

@@ -21,7 +21,7 @@ use crate::{
 const KEY: [u8; 1] = [b'r'];
 pub(super) const KIND: [u8; 4] = *b"JLRT";
 const VERSION: u32 = 1;
-const WHAT: &str = "the rules of retention";
+const WHAT: &str = "the record of the rules of retention";
 /// Rules are applied no more often than this by themselves, in microseconds.
 const DAY: i64 = 86_400_000_000;
 

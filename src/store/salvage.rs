@@ -147,7 +147,8 @@ struct Sources {
     logs: Vec<PathBuf>,
     index: Option<PathBuf>,
     /// The last sequence that is known to have been acknowledged.
-    acknowledged: u64,
+    /// How far the log is known to have gone, by each that tells of it.
+    heads: Vec<Head>,
     /// What the log is known to have had beside its entries.
     orders: Orders,
 }
@@ -192,7 +193,23 @@ impl Sources {
                 Err(error) => notes.push(error.to_string()),
             }
         }
-        Ok(Self { logs, index, acknowledged: heads.iter().map(|head| head.seq).max().unwrap_or_default(), orders })
+        Ok(Self { logs, index, heads, orders })
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.heads.iter().map(|head| head.seq).max().unwrap_or_default()
+    }
+
+    /// Says so if the log is another than the one that was witnessed.
+    fn compare(&self, engine: &Arc<dyn Engine>, notes: &mut Vec<String>) {
+        let Ok(log) = Log::open(Arc::clone(engine)) else { return };
+        let is_other = |head: &&Head| matches!(log.holds(**head), Ok(false));
+        if let Some(head) = self.heads.iter().find(is_other) {
+            notes.push(format!(
+                "the log up to sequence {} is not the one that this store wrote: it may be that of another store",
+                head.seq
+            ));
+        }
     }
 }
 
@@ -214,6 +231,7 @@ impl Wreck {
             match copy_folder(log, &copy.join("log")).and_then(|copied| open_engine(&copied)) {
                 Ok((opened, mended)) => {
                     notes.extend(mended);
+                    sources.compare(&opened, notes);
                     engine = Some(opened);
                 }
                 Err(error) => note_damage(error, notes)?,
@@ -235,7 +253,7 @@ impl Wreck {
             rules,
             carving: Carving::default(),
             from_index: BTreeMap::new(),
-            acknowledged: sources.acknowledged,
+            acknowledged: sources.acknowledged(),
         };
         let (lost, _) = wreck.lost()?;
         wreck.carving = Carving::of(&files);
@@ -561,6 +579,25 @@ mod tests {
         let salvage = Store::salvage(&folder, dir.path().join("other")).unwrap();
         assert_eq!((salvage.events, salvage.head), (20, 20), "{salvage}");
         assert!(salvage.notes.iter().any(|note| note.starts_with("entries up to sequence 30 stand")), "{salvage}");
+    }
+
+    #[test]
+    fn the_log_of_another_store_is_told_from_the_one_that_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |name: &str| dir.path().join(name);
+        for (name, events) in [("one", 3), ("other", 5)] {
+            let store = Store::open(folder(name)).unwrap();
+            (0..events).for_each(|_| drop(store.append(Event::at(DateTime::UNIX_EPOCH, name, "view")).unwrap()));
+            store.close().unwrap();
+        }
+        let own = Store::salvage(folder("one"), folder("own")).unwrap();
+        assert_eq!((own.events, own.notes.len()), (3, 0), "{own}");
+        fs::remove_dir_all(folder("one").join("log")).unwrap();
+        copy_folder(&folder("other").join("log"), &folder("one").join("log")).unwrap();
+        assert!(Store::open(folder("one")).is_err());
+        let salvage = Store::salvage(folder("one"), folder("new")).unwrap();
+        assert_eq!(salvage.events, 5);
+        assert!(salvage.notes.iter().any(|note| note.contains("that of another store")), "{salvage}");
     }
 
     #[test]

@@ -426,6 +426,7 @@ fn open_index(dir: &Path, names: &Names, log: &Log, options: &StoreOptions) -> R
     if options.rebuild_index {
         return Err(Error::damaged("the journey index", "it was asked to be built again"));
     }
+    index::check_manifest(dir)?;
     let index = Index::open(dir, names)?;
     match log.check(index.through()) {
         Err(error) if error.is_corrupt() => Err(Error::damaged("the journey index", error.to_string())),

@@ -332,3 +332,29 @@ fn a_pipe_in_the_place_of_a_file_is_refused() {
         fs::remove_dir_all(&copy).unwrap();
     }
 }
+
+#[test]
+fn an_index_without_its_manifest_is_built_again_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    let events = filled(&folder);
+    assert!(fs::read_dir(folder.join("index")).unwrap().count() > 1);
+    fs::remove_file(folder.join("index").join("MANIFEST")).unwrap();
+    let store = Store::open(&folder).unwrap();
+    assert_eq!(store.len(), events);
+    let rebuilt = store.open_report().rebuilt.as_ref().unwrap().to_string();
+    assert!(rebuilt.contains("the manifest of the index"), "{rebuilt}");
+}
+
+/// Of a file without end as much as there is would be read into memory.
+#[test]
+fn a_file_that_is_far_too_long_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    filled(&folder);
+    let witness = fs::OpenOptions::new().write(true).open(folder.join("WITNESS")).unwrap();
+    witness.set_len(3 << 30).unwrap();
+    let error = Store::open(&folder).unwrap_err();
+    let ErrorKind::Io { path, source, .. } = error.kind() else { panic!("{error}") };
+    assert!(path.ends_with("WITNESS") && source.to_string().contains("3221225472 bytes"), "{source}");
+}
