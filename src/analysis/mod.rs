@@ -6,6 +6,7 @@ mod attribution;
 mod bind;
 mod by_segment;
 mod carried;
+mod churn_rate;
 mod conformance;
 mod consistency;
 mod conversion_rate;
@@ -57,6 +58,10 @@ pub use attribution::{
 };
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, Segments};
+pub use churn_rate::{
+    ChurnBy, ChurnCustomer, ChurnFigures, ChurnGroup, ChurnOutcome, ChurnPeriod, ChurnRate, ChurnRateBuilder,
+    ChurnRateReport, CustomerChurn, LIMIT_INACTIVE_PERIODS,
+};
 pub use conformance::{
     Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
     DeviationKind, DeviationTotal,

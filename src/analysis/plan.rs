@@ -5,12 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport, ConversionRate,
-    ConversionRateReport, Drivers, DriversReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
-    FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Paths,
-    PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions, SessionsReport,
-    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, ChurnRate, ChurnRateReport,
+    CohortRetention, CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport,
+    ConversionRate, ConversionRateReport, Drivers, DriversReport, Dwell, DwellReport, Experience, ExperienceReport,
+    Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport,
+    Paths, PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions,
+    SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -22,7 +22,7 @@ use crate::{
 macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
-        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
+        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"churn_rate":{"period":"month"}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
         /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
         /// `{"conversion_rate":{"exposed":{..},"wanted":{..}}}`,
@@ -146,6 +146,8 @@ any_plan! {
     Retention(CohortRetention, CohortRetentionReport),
     /// Who is new, goes on, comes back and falls silent, by period.
     Lifecycle(Lifecycle, LifecycleReport),
+    /// Who stays and who is lost, from period to period.
+    ChurnRate(ChurnRate, ChurnRateReport),
     /// In how many of the last periods customers are active.
     Stickiness(Stickiness, StickinessReport),
     /// How long customers stay in each stage, and where they wait.
@@ -195,6 +197,7 @@ impl Plan {
             Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
             Self::Experience(experience) => Self::Experience(experience.list_customers()),
             Self::ConversionRate(rate) => Self::ConversionRate(rate.list_customers()),
+            Self::ChurnRate(rate) => Self::ChurnRate(rate.list_customers()),
             Self::Drivers(drivers) => Self::Drivers(drivers.list_customers()),
             Self::Consistency(plan) => Self::Consistency(plan.list_customers()),
             Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),

@@ -29,6 +29,7 @@ mod attribution_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod chain_oracle;
+mod churn_oracle;
 mod conditions;
 mod conformance_oracle;
 mod consistency_oracle;
@@ -59,6 +60,7 @@ pub use world::{World, as_json, differences, differences_beyond_rounding, shrink
 pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
     pub use super::attribution_oracle::{AttributionTruth, attribution};
+    pub use super::churn_oracle::churn_rate;
     pub use super::conformance_oracle::conformance;
     pub use super::consistency_oracle::consistency;
     pub use super::conversion_oracle::conversion_rate;

@@ -13,6 +13,7 @@ mod activity;
 mod api;
 mod attribution;
 mod breakdown;
+mod churn_rate;
 mod conditions;
 mod conformance;
 mod consent;
