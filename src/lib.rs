@@ -39,7 +39,7 @@
 //! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`ChurnRate`], [`Stickiness`],
 //!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`], [`Attribution`], [`Experience`], [`ConversionRate`],
 //!   [`Drivers`], [`Consistency`],
-//!   [`LifetimeValue`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Purchases`], [`LifetimeValue`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Segment`]: customers by what they did, did not do, are or scored; as scope or breakdown ([`BySegment`]) of every
 //!   question, or counted ([`Members`]).
@@ -112,13 +112,14 @@ pub use analysis::{
     LifetimeWarning, Matches, Members, MembersReport, NotTested, OddsRatio, Optimum, Order, OtherPaths, PathCustomer,
     PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,
     PathsReport, PatternConformance, PatternConformanceCustomer, PatternConformanceReport, PatternCustomer,
-    PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, Preset, PurchaseFit, PurchaseHistory, Rate,
-    RateDifference, Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer,
-    Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionCustomer, SessionSize, SessionTouchpoint,
-    SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount, StageCounts,
-    StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, StepDeviation, Stickiness,
-    StickinessCustomer, StickinessReport, StickinessRow, SurveyScore, SurvivalPoint, SurvivalTime, Ties, TimeBin,
-    Touch, TransitionCell, TransitionCustomer, Transitions, TransitionsReport, ValueBands, ValueFit, Visit,
+    PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, Preset, PurchaseCustomer, PurchaseFit,
+    PurchaseHistory, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, Rate, RateDifference, RepeatOutcome,
+    RepeatPurchases, Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Rfm,
+    RfmSegment, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionCustomer, SessionSize,
+    SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
+    StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, StepDeviation,
+    Stickiness, StickinessCustomer, StickinessReport, StickinessRow, SurveyScore, SurvivalPoint, SurvivalTime, Ties,
+    TimeBin, Touch, TransitionCell, TransitionCustomer, Transitions, TransitionsReport, ValueBands, ValueFit, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

@@ -37,6 +37,8 @@ mod pattern_conformance;
 mod picking;
 mod pieces;
 mod plan;
+mod purchase_days;
+mod purchases;
 mod rate;
 mod reader;
 mod retention;
@@ -105,6 +107,10 @@ pub use pattern_conformance::{
     StepDeviation,
 };
 pub use plan::{Plan, Report};
+pub use purchases::{
+    PurchaseCustomer, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, RepeatOutcome, RepeatPurchases, Rfm,
+    RfmSegment,
+};
 pub use rate::Rate;
 pub use retention::{
     CohortRetention, CohortRetentionBuilder, CohortRetentionReport, Cohorts, Criterion, LIMIT_RETENTION_PERIODS,

@@ -9,8 +9,9 @@ use super::{
     CohortRetention, CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport,
     ConversionRate, ConversionRateReport, Drivers, DriversReport, Dwell, DwellReport, Experience, ExperienceReport,
     Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport,
-    Paths, PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions,
-    SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    Paths, PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Purchases,
+    PurchasesReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport,
+    Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -27,7 +28,7 @@ macro_rules! any_plan {
         /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
         /// `{"conversion_rate":{"exposed":{..},"wanted":{..}}}`,
         /// `{"drivers":{"of":{"conversion":{..}}}}`, `{"consistency":{"of":"nps"}}`,
-        /// `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
+        /// `{"purchases":{"purchase":{..}}}`, `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -160,6 +161,8 @@ any_plan! {
     Pattern(PatternMatches, PatternReport),
     /// How far journeys are as they were designed.
     Conformance(Conformance, ConformanceReport),
+    /// How often, how recently and for how much customers buy.
+    Purchases(Purchases, PurchasesReport),
     /// What customers have spent, and can be expected to spend.
     LifetimeValue(LifetimeValue, LifetimeValueReport),
     /// Which touches conversions go back to.
@@ -203,6 +206,7 @@ impl Plan {
             Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),
+            Self::Purchases(purchases) => Self::Purchases(purchases.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
             Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
             Self::Transitions(transitions) => Self::Transitions(transitions.list_customers()),

@@ -110,6 +110,11 @@ fn check(events: &[Event], answer: &Answer) {
                 agrees::<StickinessReport>(&oracle::stickiness(events, stickiness, &model, scope), report);
             }
         }
+        (Plan::Purchases(plan), Report::Purchases(report)) => {
+            if !is_at_the_ends(events) {
+                differences_beyond_rounding(&oracle::purchases(events, plan, &model, scope), report).unwrap();
+            }
+        }
         (Plan::LifetimeValue(value), Report::LifetimeValue(report)) => {
             if !is_at_the_ends(events) {
                 assert_eq!(oracle::bought(events, value, &model, scope).len() as u64, report.buyers);

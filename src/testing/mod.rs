@@ -44,6 +44,7 @@ mod lifetime_oracle;
 mod paths_oracle;
 mod pattern_conformance_oracle;
 mod pattern_oracle;
+mod purchases_oracle;
 mod retention_oracle;
 mod segment_oracle;
 mod sessions_oracle;
@@ -73,6 +74,7 @@ pub mod oracle {
     pub use super::paths_oracle::paths;
     pub use super::pattern_conformance_oracle::pattern_conformance;
     pub use super::pattern_oracle::pattern;
+    pub use super::purchases_oracle::purchases;
     pub use super::retention_oracle::retention;
     pub use super::segment_oracle::{in_segment, members, with_names};
     pub use super::sessions_oracle::sessions;

@@ -6,8 +6,9 @@ use journeylog::{
     Drivers, DriversReport, Dwell, DwellReport, Error, Event, Experience, ExperienceReport, Funnel, FunnelReport,
     InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport,
     Members, MembersReport, Names, Paths, PathsReport, Pattern, PatternConformance, PatternConformanceReport,
-    PatternMatches, PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport,
-    Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
+    PatternMatches, PatternReport, Purchases, PurchasesReport, Query, Question, Receipt, Report, Segment, Segments,
+    Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions,
+    TransitionsReport,
 };
 
 #[test]
@@ -27,6 +28,7 @@ fn handles_and_values_cross_threads() {
     crosses::<(CohortRetention, CohortRetentionReport)>();
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
     crosses::<(ChurnRate, ChurnRateReport)>();
+    crosses::<(Purchases, PurchasesReport)>();
     crosses::<(LifetimeValue, LifetimeValueReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(Attribution, AttributionReport)>();

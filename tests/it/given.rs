@@ -9,8 +9,8 @@ use journeylog::{
     ChurnBy, ChurnRate, CohortRetention, Condition, Conformance, Consistency, ConversionRate, Count, Currency,
     CustomerId, Decimal, Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan, Journey,
     JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternConformance,
-    PatternMatches, Period, PropertyValue, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch, Window,
-    Zone,
+    PatternMatches, Period, PropertyValue, Purchases, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch,
+    Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -459,6 +459,26 @@ pub(crate) fn any_lifetime_value(seed: u64) -> LifetimeValue {
         }
     }
     plan.list_customers().build().unwrap()
+}
+
+/// Purchases with every option.
+pub(crate) fn any_purchases(seed: u64) -> Purchases {
+    let mut rng = Rng::with_seed(seed ^ 0x4f3);
+    let mut plan = Purchases::of(any_wanted(&mut rng));
+    if rng.bool() {
+        plan = plan.zone(any_zone(&mut rng));
+    }
+    if rng.bool() {
+        let window = TimeDelta::days(rng.i64(0..9)) + TimeDelta::microseconds(rng.i64(-1..2));
+        plan = plan.within(window.max(TimeDelta::zero()));
+    }
+    if rng.u8(..3) > 0 {
+        plan = plan.value_in(if rng.bool() { "EUR" } else { "USD" });
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
 }
 
 /// Stickiness in a few periods.

@@ -37,6 +37,7 @@ mod pattern;
 mod pattern_conformance;
 mod privacy;
 mod profile;
+mod purchases;
 mod questions_page;
 mod retention;
 mod scope;
