@@ -81,16 +81,11 @@ impl Grouping {
     /// The group of one of the events, of a journey with these visits.
     pub(super) fn of(&self, events: &Matched<'_>, place: usize, visits: &StageVisits) -> u32 {
         if self.stages.is_none() {
-            return self.carried(events, place);
+            return carried(events, place);
         }
         let at = events.times.get(place).copied().unwrap_or(Micros::MIN);
         let is_after = self.by == Some(EventBy::StageAfter);
         stage(visits, |since| since < at || (is_after && since == at))
-    }
-
-    /// The group that one of the events carries: its touchpoint or channel.
-    pub(super) fn carried(&self, events: &Matched<'_>, place: usize) -> u32 {
-        events.carried.get(place).copied().unwrap_or(NO_VALUE)
     }
 
     /// The stage just before a moment, in a journey with these visits, if events are told apart by stage.
@@ -114,6 +109,11 @@ impl Grouping {
             (None, _) => None,
         }
     }
+}
+
+/// The group that one of the events carries: its touchpoint or channel.
+pub(super) fn carried(events: &Matched<'_>, place: usize) -> u32 {
+    events.carried.get(place).copied().unwrap_or(NO_VALUE)
 }
 
 /// The stage of the last of the visits that began by then.

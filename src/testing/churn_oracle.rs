@@ -37,9 +37,9 @@ struct One {
     group: Group,
 }
 
-fn figures<'a>(ones: impl Iterator<Item = &'a One> + Clone, has_rates: bool) -> ChurnFigures {
-    let count = |outcome| ones.clone().filter(|one| one.outcome == outcome).count() as u64;
-    let base = ones.clone().count() as u64;
+fn figures(ones: &[&One], has_rates: bool) -> ChurnFigures {
+    let count = |outcome| ones.iter().filter(|one| one.outcome == outcome).count() as u64;
+    let base = ones.len() as u64;
     let rate = |some| if has_rates { Rate::new(some, base) } else { Rate::new(0, 0) };
     let (retained, churned) = (count(ChurnOutcome::Retained), count(ChurnOutcome::Churned));
     ChurnFigures {
@@ -53,11 +53,11 @@ fn figures<'a>(ones: impl Iterator<Item = &'a One> + Clone, has_rates: bool) -> 
     }
 }
 
-fn groups<'a>(ones: impl Iterator<Item = &'a One> + Clone, said: &Said, has_rates: bool) -> Vec<ChurnGroup> {
-    let all: BTreeSet<&Group> = ones.clone().map(|one| &one.group).filter(|_| said.by.is_some()).collect();
+fn groups(ones: &[&One], said: &Said, has_rates: bool) -> Vec<ChurnGroup> {
+    let all: BTreeSet<&Group> = ones.iter().map(|one| &one.group).filter(|_| said.by.is_some()).collect();
     let of = |group: &Group| ChurnGroup {
         group: group.2.clone(),
-        figures: figures(ones.clone().filter(|one| one.group == *group), has_rates),
+        figures: figures(&ones.iter().copied().filter(|one| one.group == *group).collect::<Vec<_>>(), has_rates),
     };
     all.into_iter().map(of).collect()
 }
@@ -120,15 +120,15 @@ pub fn churn_rate(events: &[Event], plan: &ChurnRate, model: &JourneyModel, scop
             ones.push(One { customer: (*customer).clone(), period: start, finished, outcome, group });
         }
     }
-    let of_period = |start: DateTime<Utc>| ones.iter().filter(move |one| one.period == start);
-    let nobody = listed_periods.iter().take_while(|(start, _)| of_period(*start).next().is_none()).count();
+    let of_period = |start| ones.iter().filter(|one| one.period == start).collect::<Vec<_>>();
+    let nobody = listed_periods.iter().take_while(|(start, _)| of_period(*start).is_empty()).count();
     let period = |&(start, finished): &(DateTime<Utc>, bool)| ChurnPeriod {
         period: start,
         finished,
-        figures: figures(of_period(start), finished),
-        groups: groups(of_period(start), &said, finished),
+        figures: figures(&of_period(start), finished),
+        groups: groups(&of_period(start), &said, finished),
     };
-    let over = || ones.iter().filter(|one| one.finished);
+    let over: Vec<&One> = ones.iter().filter(|one| one.finished).collect();
     let mut listed: BTreeMap<&CustomerId, Vec<CustomerChurn>> = BTreeMap::new();
     for One { customer, period, outcome, group, .. } in &ones {
         let row = CustomerChurn { period: *period, outcome: *outcome, group: group.2.clone() };
@@ -140,8 +140,8 @@ pub fn churn_rate(events: &[Event], plan: &ChurnRate, model: &JourneyModel, scop
         period: said.period,
         inactive_after: said.inactive_after,
         by: said.by,
-        total: figures(over(), true),
-        groups: groups(over(), &said, true),
+        total: figures(&over, true),
+        groups: groups(&over, &said, true),
         periods: listed_periods[nobody..].iter().map(period).collect(),
         customers: said.customers.then_some(customers),
     }

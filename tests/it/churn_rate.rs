@@ -45,6 +45,7 @@ fn with_a_threshold_of_one_whoever_is_away_is_lost() {
 
 #[test]
 fn a_threshold_of_three_waits_for_three_days() {
+    use ChurnOutcome::{Churned, Quiet, Retained};
     let report = days(&LINES, 3, Scope::all());
     // Ann is away on days 2 and 3 and comes back on day 4, on which Bob has had two days and may still come.
     assert_eq!(rows(&report), [[1, 1, 0, 0, 0], [2, 1, 0, 1, 0], [2, 0, 0, 2, 0], [2, 1, 0, 0, 1]]);
@@ -52,7 +53,6 @@ fn a_threshold_of_three_waits_for_three_days() {
     assert_eq!(rows(&later)[4..], [[2, 0, 1, 1, 0][..].try_into().unwrap(), [1, 0, 0, 0, 1]]);
     let bob = &later.customers.as_ref().unwrap()[1];
     let outcomes: Vec<_> = bob.periods.iter().map(|row| row.outcome).collect();
-    use ChurnOutcome::{Churned, Quiet, Retained};
     assert_eq!((bob.customer.as_str(), outcomes), ("bob", vec![Retained, Quiet, Quiet, Churned]));
     assert!(later.to_string().contains("| bob      | 1970-01-06 | churned  |"), "{later}");
 }

@@ -66,10 +66,10 @@ fn scores_are_the_share_that_is_strictly_worse() {
 
 #[test]
 fn with_a_window_some_are_pending() {
+    use RepeatOutcome::{Once, Pending, Repeated};
     let within = |micros: i64| Purchases::of("buy").within(TimeDelta::hours(84) + TimeDelta::microseconds(micros));
     let outcomes =
         |report: &PurchasesReport| report.customers.as_ref().unwrap().iter().map(|one| one.outcome).collect::<Vec<_>>();
-    use RepeatOutcome::{Once, Pending, Repeated};
     // Ann came back after 3.5 days, just in time; Cat has half a day left.
     let report = ask(&buyers(), within(0), Scope::all());
     assert_eq!(outcomes(&report), [Repeated, Once, Pending]);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     analysis::{
         Analysis, Binder, Bound, BoundScope, Matches, Rate,
-        event_by::{Grouping, StageVisits},
+        event_by::{Grouping, StageVisits, carried},
         listed::{by_id, of_each},
         over_time::over_time,
         pairs,
@@ -103,7 +103,7 @@ impl BoundChurnRate {
     /// The period of an activity, after the one of that before.
     fn extend(&self, state: &mut ChurnRateState, before: Option<Active>, events: &Matched<'_>, place: usize) -> Active {
         let at = events.times.get(place).copied().unwrap_or(Micros::MIN);
-        let group = self.grouping.carried(events, place);
+        let group = carried(events, place);
         match before.filter(|before| before.span.contains(at)) {
             // Of several at one instant no order of arrival decides.
             Some(same) if same.last == at && self.grouping.rank(same.group) <= self.grouping.rank(group) => same,
