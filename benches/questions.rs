@@ -6,10 +6,10 @@ use std::hint::black_box;
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use journeylog::{
-    Attribution, AttributionBy, Breakdown, BySegment, CohortRetention, Condition, Conformance, Consistency,
-    ConversionRate, Count, Drivers, Durability, Dwell, EventBy, Experience, Funnel, JourneyModel, Lifecycle,
-    LifetimeValue, Members, Paths, Pattern, PatternConformance, PatternMatches, Period, Segment, Segments, Sessions,
-    StageCounts, Stickiness, Store, StoreOptions, Survey, Transitions, testing::World,
+    Attribution, AttributionBy, Breakdown, BySegment, ChurnBy, ChurnRate, CohortRetention, Condition, Conformance,
+    Consistency, ConversionRate, Count, Drivers, Durability, Dwell, EventBy, Experience, Funnel, JourneyModel,
+    Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance, PatternMatches, Period, Purchases, Segment,
+    Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Survey, Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -99,6 +99,10 @@ fn questions(c: &mut Criterion) {
         group.bench_function(id("drivers"), |b| b.iter(|| black_box(store.query().run(&drivers).unwrap())));
         let consistency = Consistency::of(Survey::Nps).latest().build().unwrap();
         group.bench_function(id("consistency"), |b| b.iter(|| black_box(store.query().run(&consistency).unwrap())));
+        let rate = ChurnRate::every(Period::MONTH).inactive_after(2).by(ChurnBy::Stage).build().unwrap();
+        group.bench_function(id("churn rate"), |b| b.iter(|| black_box(store.query().run(&rate).unwrap())));
+        let purchases = Purchases::of("purchase").value_in("EUR").build().unwrap();
+        group.bench_function(id("purchases"), |b| b.iter(|| black_box(store.query().run(&purchases).unwrap())));
         let abandoned = Segment::did("add_to_cart").then_not("purchase").within(TimeDelta::days(3)).build().unwrap();
         let members = Members::of(&abandoned);
         group.bench_function(id("segment"), |b| b.iter(|| black_box(store.query().run(&members).unwrap())));

@@ -36,10 +36,10 @@
 //!   [`PropertyValue`].
 //! - [`JourneyModel`]: stages in order, and [`Condition`]s that map events to them.
 //! - [`Query`] and [`Scope`]: which part of the log a question is about.
-//! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`Stickiness`],
+//! - [`Funnel`], [`Transitions`], [`StageCounts`], [`CohortRetention`], [`Lifecycle`], [`ChurnRate`], [`Stickiness`],
 //!   [`Dwell`], [`Sessions`], [`Paths`], [`PatternMatches`], [`Conformance`], [`Attribution`], [`Experience`], [`ConversionRate`],
 //!   [`Drivers`], [`Consistency`],
-//!   [`LifetimeValue`]: the questions; each has a report that prints, is JSON, and is
+//!   [`Purchases`], [`LifetimeValue`]: the questions; each has a report that prints, is JSON, and is
 //!   [`Tables`].
 //! - [`Segment`]: customers by what they did, did not do, are or scored; as scope or breakdown ([`BySegment`]) of every
 //!   question, or counted ([`Members`]).
@@ -93,31 +93,33 @@ pub mod testing;
 pub use analysis::{
     Analysis, Attribution, AttributionBuilder, AttributionBy, AttributionChain, AttributionCredit, AttributionCustomer,
     AttributionModel, AttributionMove, AttributionMoveTo, AttributionReport, AttributionRow, AttributionUntouched,
-    BgNbd, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, CohortRetention,
+    BgNbd, Binder, Bound, Breakdown, BreakdownBy, BreakdownFrom, BySegment, BySegmentReport, ChurnBy, ChurnCustomer,
+    ChurnFigures, ChurnGroup, ChurnOutcome, ChurnPeriod, ChurnRate, ChurnRateBuilder, ChurnRateReport, CohortRetention,
     CohortRetentionBuilder, CohortRetentionReport, Cohorts, Conformance, ConformanceBuilder, ConformanceCustomer,
     ConformanceReport, Consistency, ConsistencyBuilder, ConsistencyGroup, ConsistencyReport, ConversionCount,
     ConversionFigures, ConversionKind, ConversionOutcome, ConversionRate, ConversionRateBuilder, ConversionRateReport,
-    ConversionRow, ConversionTrial, Count, Criterion, CustomerDeviation, CustomerLifetime, CustomerMove, CustomerPhase,
-    CustomerSession, CustomerStepDeviation, CustomerVisit, DesignedStep, Deviation, DeviationKind, DeviationTotal,
-    Driver, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport, DurationSummary, Durations,
-    Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, EqualityTest, EventBy, Exclusion, ExclusionEffect,
-    ExpectedValue, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder, ExperienceReport, ExperienceRow,
-    Funnel, FunnelBottleneck, FunnelBreakdown, FunnelBuilder, FunnelComparison, FunnelCustomer, FunnelFigures,
-    FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep, GammaGamma, HistoricValue,
-    LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES,
-    LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS,
-    LIMIT_STICKINESS_PERIODS, Lifecycle, LifecycleCustomer, LifecyclePeriod, LifecyclePhase, LifecycleReport,
-    LifetimeValue, LifetimeValueBuilder, LifetimeValueReport, LifetimeWarning, Matches, Members, MembersReport,
-    NotTested, OddsRatio, Optimum, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode,
-    PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternConformance,
-    PatternConformanceCustomer, PatternConformanceReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches,
-    PatternReport, Plan, Preset, PurchaseFit, PurchaseHistory, Rate, RateDifference, Report, RetentionAverage,
-    RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments,
-    ServedEvent, SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder,
-    SessionsPeriod, SessionsReport, StageCount, StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment,
-    StageReading, StageTotal, StepDeviation, Stickiness, StickinessCustomer, StickinessReport, StickinessRow,
-    SurveyScore, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch, TransitionCell, TransitionCustomer, Transitions,
-    TransitionsReport, ValueBands, ValueFit, Visit,
+    ConversionRow, ConversionTrial, Count, Criterion, CustomerChurn, CustomerDeviation, CustomerLifetime, CustomerMove,
+    CustomerPhase, CustomerSession, CustomerStepDeviation, CustomerVisit, DesignedStep, Deviation, DeviationKind,
+    DeviationTotal, Driver, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport,
+    DurationSummary, Durations, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, EqualityTest, EventBy,
+    Exclusion, ExclusionEffect, ExpectedValue, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder,
+    ExperienceReport, ExperienceRow, Funnel, FunnelBottleneck, FunnelBreakdown, FunnelBuilder, FunnelComparison,
+    FunnelCustomer, FunnelFigures, FunnelGroup, FunnelOther, FunnelOutcome, FunnelPeriod, FunnelReport, FunnelStep,
+    GammaGamma, HistoricValue, LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_INACTIVE_PERIODS, LIMIT_MARKOV_ORDER,
+    LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_RETENTION_PERIODS,
+    LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, Lifecycle, LifecycleCustomer,
+    LifecyclePeriod, LifecyclePhase, LifecycleReport, LifetimeValue, LifetimeValueBuilder, LifetimeValueReport,
+    LifetimeWarning, Matches, Members, MembersReport, NotTested, OddsRatio, Optimum, Order, OtherPaths, PathCustomer,
+    PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,
+    PathsReport, PatternConformance, PatternConformanceCustomer, PatternConformanceReport, PatternCustomer,
+    PatternEvent, PatternMatch, PatternMatches, PatternReport, Plan, Preset, PurchaseCustomer, PurchaseFit,
+    PurchaseHistory, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, Rate, RateDifference, RepeatOutcome,
+    RepeatPurchases, Report, RetentionAverage, RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Rfm,
+    RfmSegment, Scope, SegmentGroup, SegmentReading, Segments, ServedEvent, SessionCustomer, SessionSize,
+    SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount,
+    StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, StepDeviation,
+    Stickiness, StickinessCustomer, StickinessReport, StickinessRow, SurveyScore, SurvivalPoint, SurvivalTime, Ties,
+    TimeBin, Touch, TransitionCell, TransitionCustomer, Transitions, TransitionsReport, ValueBands, ValueFit, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

@@ -85,6 +85,15 @@ select month::text, count(*) filter (where before is null),
     coalesce(any_value(dormant), 0)
 from was left join gone using (month) group by month order by month""")
 
+# Those active in one of the two months before: all, still active, and lost as the second month without activity ends.
+churn = rows("""
+with base as (
+    select month.month, active.who, max(active.month) as last
+    from (select distinct month from active) month
+    join active on active.month < month.month and active.month + interval 2 month >= month.month group by 1, 2)
+select base.month::text, count(*), count(now.who), count(*) filter (where now.who is null and last + interval 2 month = base.month)
+from base left join active now on now.who = base.who and now.month = base.month group by 1 order by 1""")
+
 retention = rows("""
 with start as (select who, min(month) as cohort from active group by who)
 select cohort::text, date_diff('month', cohort, month) as k, count(*) from active join start using (who)
@@ -99,6 +108,7 @@ print(json.dumps({
     "dwell": {stage: median(stage) for stage in ["visiting", "choosing", "buying", "loyal"]},
     "retention": [list(row) for row in retention],
     "lifecycle": [list(row) for row in lifecycle],
+    "churn": churn,
     "stickiness": dict(rows(f"""
         select days, count(*) from (
             select who, count(distinct moment::date) as days from event

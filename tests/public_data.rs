@@ -398,6 +398,48 @@ fn campaigns_of_the_complete_journey_against_duckdb() {
     }
 }
 
+#[test]
+fn purchases_of_the_cdnow_sample_against_duckdb() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = cdnow(folder.path());
+    let expected = script("purchases.py", &[data("CDNOW_sample.txt").to_str().unwrap()]);
+    let plan = |more: Value| {
+        let mut plan = serde_json::json!({"purchases": {"purchase": {"touchpoint": "purchase"}, "currency": "USD"}});
+        plan["purchases"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        report(&store, &plan.to_string())
+    };
+    let found = plan(serde_json::json!({}));
+    let amount = |money: &Value| money["amount"].as_str().unwrap().parse::<f64>().unwrap();
+    let cents = |text: &Value| text.as_str().unwrap().parse::<f64>().unwrap();
+    let near = |found: &Value, expected: &Value, unit: f64| {
+        let (found, expected) = (found.as_f64().unwrap() / unit, expected.as_f64().unwrap());
+        assert!((found - expected).abs() < 1e-9 * expected, "{found} is not {expected}");
+    };
+    let repeat = |found: &Value, keys: &[&str]| keys.iter().map(|key| found["repeat"][key].clone()).collect::<Value>();
+    assert_eq!(repeat(&found, &["buyers", "repeated"]), expected["repeat"]);
+    let windowed = plan(serde_json::json!({"within": "520d"}));
+    assert_eq!(repeat(&windowed, &["repeated", "once", "pending"]), expected["within"]);
+    assert!(expected["within"].as_array().unwrap().iter().all(|count| *count != 0), "{expected}");
+    let value = &found["values"][0];
+    assert_eq!((&found["orders"], &found["purchases"]), (&expected["orders"][0], &expected["orders"][2]));
+    assert_eq!((&value["orders"], amount(&value["total"])), (&found["orders"], cents(&expected["orders"][1])));
+    near(&value["order_value"], &expected["means"][0], 1.0);
+    near(&found["frequency"], &expected["means"][1], 1.0);
+    for (place, figure) in ["mean", "median", "max"].into_iter().enumerate() {
+        near(&found["recency"][figure], &expected["recency"][place], 86_400.0);
+    }
+    assert_eq!(found["between"]["count"], expected["between"][0]);
+    near(&found["between"]["mean"], &expected["between"][1], 86_400.0);
+    near(&found["between"]["median"], &expected["between"][2], 86_400.0);
+    let (segments, right) = (list(&found, "segments"), list(&expected, "segments"));
+    assert!(segments.len() == right.len() && right.len() > 50, "{segments:?}");
+    for (segment, right) in segments.iter().zip(right) {
+        let rfm = ["recency", "frequency", "monetary"].map(|of| segment["rfm"][of].clone());
+        assert_eq!((&rfm[..], &segment["customers"]), (&right.as_array().unwrap()[..3], &right[3]));
+        assert_eq!(amount(&segment["value"]), cents(&right[4]), "{right}");
+    }
+}
+
 fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
     value[key].as_array().unwrap()
 }
@@ -455,6 +497,20 @@ fn answers_of_another_tool() {
         serde_json::json!([row["period"].as_str().unwrap()[..10], new, returning, resurrected, dormant])
     };
     assert_eq!(list(&found, "periods").iter().map(phases).collect::<Value>(), expected["lifecycle"]);
+
+    let found = report(&store, r#"{"churn_rate":{"period":"month","inactive_after":2}}"#);
+    let (last, over) = list(&found, "periods").split_last().unwrap();
+    let figures = |row: &Value, lost: &str| {
+        let period = &row["period"].as_str().unwrap()[..10];
+        serde_json::json!([period, row["base"], row["retained"], row[lost]])
+    };
+    let mut churn: Vec<Value> = over.iter().map(|row| figures(row, "churned")).collect();
+    // Of the last month, which is not over, only who was there and who came is known.
+    churn.push(figures(last, "retained"));
+    let mut expected_churn = list(&expected, "churn").clone();
+    let expected_last = expected_churn.last_mut().unwrap();
+    expected_last[3] = expected_last[2].clone();
+    assert_eq!(churn, expected_churn);
 
     let found = report(&store, r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":28}}"#);
     let active = list(&found, "rows").iter().filter(|row| row["exactly"]["some"] != 0);

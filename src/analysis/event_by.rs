@@ -80,16 +80,17 @@ impl Grouping {
 
     /// The group of one of the events, of a journey with these visits.
     pub(super) fn of(&self, events: &Matched<'_>, place: usize, visits: &StageVisits) -> u32 {
-        let group = if self.stages.is_some() {
-            let at = events.times.get(place).copied().unwrap_or(Micros::MIN);
-            let is_after = self.by == Some(EventBy::StageAfter);
-            let visited = visits.partition_point(|(since, _)| *since < at || (is_after && *since == at));
-            let visit = visited.checked_sub(1).and_then(|last| visits.get(last));
-            visit.and_then(|(_, stage)| u32::try_from(*stage).ok())
-        } else {
-            events.carried.get(place).copied()
-        };
-        group.unwrap_or(NO_VALUE)
+        if self.stages.is_none() {
+            return carried(events, place);
+        }
+        let at = events.times.get(place).copied().unwrap_or(Micros::MIN);
+        let is_after = self.by == Some(EventBy::StageAfter);
+        stage(visits, |since| since < at || (is_after && since == at))
+    }
+
+    /// The stage just before a moment, in a journey with these visits, if events are told apart by stage.
+    pub(super) fn before(&self, moment: Micros, visits: &StageVisits) -> Option<u32> {
+        self.stages.as_ref().map(|_| stage(visits, |since| since < moment))
     }
 
     /// Its place among others, which no number of a name decides: stages in their order, names in that of letters, none last.
@@ -108,6 +109,18 @@ impl Grouping {
             (None, _) => None,
         }
     }
+}
+
+/// The group that one of the events carries: its touchpoint or channel.
+pub(super) fn carried(events: &Matched<'_>, place: usize) -> u32 {
+    events.carried.get(place).copied().unwrap_or(NO_VALUE)
+}
+
+/// The stage of the last of the visits that began by then.
+fn stage(visits: &StageVisits, has_begun: impl Fn(Micros) -> bool) -> u32 {
+    let begun = visits.partition_point(|(since, _)| has_begun(*since));
+    let visit = begun.checked_sub(1).and_then(|last| visits.get(last));
+    visit.and_then(|(_, stage)| u32::try_from(*stage).ok()).unwrap_or(NO_VALUE)
 }
 
 /// For each number of a name its place in the order of names.

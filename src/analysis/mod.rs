@@ -6,6 +6,7 @@ mod attribution;
 mod bind;
 mod by_segment;
 mod carried;
+mod churn_rate;
 mod conformance;
 mod consistency;
 mod conversion_rate;
@@ -36,6 +37,8 @@ mod pattern_conformance;
 mod picking;
 mod pieces;
 mod plan;
+mod purchase_days;
+mod purchases;
 mod rate;
 mod reader;
 mod retention;
@@ -57,6 +60,10 @@ pub use attribution::{
 };
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, Segments};
+pub use churn_rate::{
+    ChurnBy, ChurnCustomer, ChurnFigures, ChurnGroup, ChurnOutcome, ChurnPeriod, ChurnRate, ChurnRateBuilder,
+    ChurnRateReport, CustomerChurn, LIMIT_INACTIVE_PERIODS,
+};
 pub use conformance::{
     Conformance, ConformanceBuilder, ConformanceCustomer, ConformanceReport, CustomerDeviation, Deviation,
     DeviationKind, DeviationTotal,
@@ -100,6 +107,10 @@ pub use pattern_conformance::{
     StepDeviation,
 };
 pub use plan::{Plan, Report};
+pub use purchases::{
+    PurchaseCustomer, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, RepeatOutcome, RepeatPurchases, Rfm,
+    RfmSegment,
+};
 pub use rate::Rate;
 pub use retention::{
     CohortRetention, CohortRetentionBuilder, CohortRetentionReport, Cohorts, Criterion, LIMIT_RETENTION_PERIODS,

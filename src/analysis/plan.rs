@@ -5,12 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport, ConversionRate,
-    ConversionRateReport, Drivers, DriversReport, Dwell, DwellReport, Experience, ExperienceReport, Funnel,
-    FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport, Paths,
-    PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Sessions, SessionsReport,
-    StageCounts, StageCountsReport, Stickiness, StickinessReport, Transitions, TransitionsReport,
+    Analysis, Attribution, AttributionReport, Binder, Bound, BySegment, BySegmentReport, ChurnRate, ChurnRateReport,
+    CohortRetention, CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport,
+    ConversionRate, ConversionRateReport, Drivers, DriversReport, Dwell, DwellReport, Experience, ExperienceReport,
+    Funnel, FunnelReport, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members, MembersReport,
+    Paths, PathsReport, PatternConformance, PatternConformanceReport, PatternMatches, PatternReport, Purchases,
+    PurchasesReport, Sessions, SessionsReport, StageCounts, StageCountsReport, Stickiness, StickinessReport,
+    Transitions, TransitionsReport,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -22,12 +23,12 @@ use crate::{
 macro_rules! any_plan {
     ($($(#[$doc:meta])* $variant:ident($plan:ident, $report:ident),)+) => {
         /// Any of the built-in plans. In JSON an object with one key: `{"funnel":{..}}`, `{"transitions":{}}`, `{"stages":{}}`,
-        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
+        /// `{"retention":{..}}`, `{"lifecycle":{..}}`, `{"churn_rate":{"period":"month"}}`, `{"stickiness":{..}}`, `{"dwell":{}}`,
         /// `{"sessions":{"gap":"30m"}}`, `{"paths":{"start":{..}}}`, `{"pattern":{"steps":[..]}}`, `{"conformance":{}}`,
         /// `{"attribution":{"conversion":{..},"touch":{..}}}`, `{"experience":{"by":"stage"}}`,
         /// `{"conversion_rate":{"exposed":{..},"wanted":{..}}}`,
         /// `{"drivers":{"of":{"conversion":{..}}}}`, `{"consistency":{"of":"nps"}}`,
-        /// `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
+        /// `{"purchases":{"purchase":{..}}}`, `{"lifetime_value":{"purchase":{..}}}`, `{"pattern_conformance":{"steps":[..]}}`,
         /// `{"segment":{"of":{"did":{"touchpoint":"purchase"}}}}`; and any other of them by segment.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -146,6 +147,8 @@ any_plan! {
     Retention(CohortRetention, CohortRetentionReport),
     /// Who is new, goes on, comes back and falls silent, by period.
     Lifecycle(Lifecycle, LifecycleReport),
+    /// Who stays and who is lost, from period to period.
+    ChurnRate(ChurnRate, ChurnRateReport),
     /// In how many of the last periods customers are active.
     Stickiness(Stickiness, StickinessReport),
     /// How long customers stay in each stage, and where they wait.
@@ -158,6 +161,8 @@ any_plan! {
     Pattern(PatternMatches, PatternReport),
     /// How far journeys are as they were designed.
     Conformance(Conformance, ConformanceReport),
+    /// How often, how recently and for how much customers buy.
+    Purchases(Purchases, PurchasesReport),
     /// What customers have spent, and can be expected to spend.
     LifetimeValue(LifetimeValue, LifetimeValueReport),
     /// Which touches conversions go back to.
@@ -195,11 +200,13 @@ impl Plan {
             Self::Attribution(attribution) => Self::Attribution(attribution.list_customers()),
             Self::Experience(experience) => Self::Experience(experience.list_customers()),
             Self::ConversionRate(rate) => Self::ConversionRate(rate.list_customers()),
+            Self::ChurnRate(rate) => Self::ChurnRate(rate.list_customers()),
             Self::Drivers(drivers) => Self::Drivers(drivers.list_customers()),
             Self::Consistency(plan) => Self::Consistency(plan.list_customers()),
             Self::PatternConformance(plan) => Self::PatternConformance(plan.list_customers()),
             Self::Stickiness(stickiness) => Self::Stickiness(stickiness.list_customers()),
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),
+            Self::Purchases(purchases) => Self::Purchases(purchases.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
             Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
             Self::Transitions(transitions) => Self::Transitions(transitions.list_customers()),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::table::Cell;
+
 /// A share with its Wilson interval at 95 %.
 ///
 /// The interval is that of E. B. Wilson (1927), "Probable inference, the law of succession, and statistical
@@ -44,6 +46,15 @@ impl Rate {
         let low = if some == 0 { 0.0 } else { (centre - half).max(0.0) };
         let high = if some == of { 1.0 } else { (centre + half).min(1.0) };
         Self { some, of, share: Some(p), low, high }
+    }
+
+    /// The title of the second column of a rate.
+    pub(super) const INTERVAL: &'static str = "95 % interval";
+
+    /// The share and the interval as tables show them.
+    pub(super) fn cells(self) -> [Cell; 2] {
+        let interval = || format!("{:.1}-{:.1}", 100.0 * self.low, 100.0 * self.high).into();
+        [Cell::share(self.share), self.share.map_or(Cell::Empty, |_| interval())]
     }
 }
 

@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Answer, CohortRetentionReport, ConformanceReport, Event, JourneyModel, Journeys, LifecycleReport, MembersReport,
-    PathsReport, PatternConformanceReport, PatternReport, Period, Plan, Question, Report, Segment, SessionsReport,
-    StageCountsReport, StickinessReport, TransitionsReport,
+    Answer, ChurnRateReport, CohortRetentionReport, ConformanceReport, Event, JourneyModel, Journeys, LifecycleReport,
+    MembersReport, PathsReport, PatternConformanceReport, PatternReport, Period, Plan, Question, Report, Segment,
+    SessionsReport, StageCountsReport, StickinessReport, TransitionsReport,
     testing::{World, differences, differences_beyond_rounding, oracle},
 };
 
@@ -110,6 +110,11 @@ fn check(events: &[Event], answer: &Answer) {
                 agrees::<StickinessReport>(&oracle::stickiness(events, stickiness, &model, scope), report);
             }
         }
+        (Plan::Purchases(plan), Report::Purchases(report)) => {
+            if !is_at_the_ends(events) {
+                differences_beyond_rounding(&oracle::purchases(events, plan, &model, scope), report).unwrap();
+            }
+        }
         (Plan::LifetimeValue(value), Report::LifetimeValue(report)) => {
             if !is_at_the_ends(events) {
                 assert_eq!(oracle::bought(events, value, &model, scope).len() as u64, report.buyers);
@@ -148,6 +153,12 @@ fn check(events: &[Event], answer: &Answer) {
         (Plan::ConversionRate(rate), Report::ConversionRate(report)) => {
             if !is_at_the_ends(events) {
                 differences(&oracle::conversion_rate(events, rate, &model, scope), report).unwrap();
+            }
+        }
+        (Plan::ChurnRate(rate), Report::ChurnRate(report)) => {
+            let is_short = serde_json::to_value(rate).unwrap()["inactive_after"].as_u64() <= Some(12);
+            if is_short && report.periods.len() <= 100 && !is_at_the_ends(events) {
+                agrees::<ChurnRateReport>(&oracle::churn_rate(events, rate, &model, scope), report);
             }
         }
         (Plan::Consistency(consistency), Report::Consistency(report)) => {
@@ -190,6 +201,7 @@ fn is_long(report: &Report) -> bool {
     match report {
         Report::Stages(report) => report.over_time.as_ref().is_some_and(|moments| moments.len() > 1_000),
         Report::Lifecycle(report) => report.periods.len() > 1_000,
+        Report::ChurnRate(report) => report.periods.len() > 1_000,
         Report::Sessions(report) => report.over_time.as_ref().is_some_and(|rows| rows.len() > 1_000),
         Report::BySegment(report) => report.groups.iter().any(|group| is_long(&group.report)),
         _ => false,

@@ -135,6 +135,14 @@ fn plans() {
             "consistency",
             r#"[{"consistency":{"of":"nps","min_answers":2,"customers":true}},{"consistency":{"of":"csat","by":"stage","when":{"channel":"web"},"answers":"latest"}}]"#,
         ),
+        (
+            "churn_rate",
+            r#"[{"churn_rate":{"period":"day","inactive_after":2,"by":"stage","customers":true}},{"churn_rate":{"period":"week","activity":{"touchpoint":"purchase"},"by":"channel"},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
+        ),
+        (
+            "purchases",
+            r#"[{"purchases":{"purchase":{"touchpoint":"purchase"},"within":"2d","currency":"EUR","customers":true}},{"purchases":{"purchase":{"value":{"exists":true}}},"scope":{"to":"2026-03-03T00:00:00Z"}}]"#,
+        ),
         ("hours", r#""{"stages":{"every":"hour"},"scope":{"as_of":"-262143-01-01T00:00:00Z"}}"#),
     ] {
         put("plan_json", name, text);

@@ -124,7 +124,7 @@ impl TryFrom<Value> for Question {
         if object.len() != 1 {
             let keys = object.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let reason = format!(
-                "needs one of funnel, transitions, stages, retention, lifecycle, stickiness, dwell, sessions, paths, pattern, conformance, pattern_conformance, attribution, experience, conversion_rate, drivers, consistency, lifetime_value and segment beside scope, model and by_segment; found: {keys}"
+                "needs one of funnel, transitions, stages, retention, lifecycle, churn_rate, stickiness, dwell, sessions, paths, pattern, conformance, pattern_conformance, attribution, experience, conversion_rate, drivers, consistency, purchases, lifetime_value and segment beside scope, model and by_segment; found: {keys}"
             );
             return Err(InvalidPlan::new("plan", reason));
         }

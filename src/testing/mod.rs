@@ -29,6 +29,7 @@ mod attribution_oracle;
 mod breakdown_oracle;
 mod calendar;
 mod chain_oracle;
+mod churn_oracle;
 mod conditions;
 mod conformance_oracle;
 mod consistency_oracle;
@@ -43,6 +44,7 @@ mod lifetime_oracle;
 mod paths_oracle;
 mod pattern_conformance_oracle;
 mod pattern_oracle;
+mod purchases_oracle;
 mod retention_oracle;
 mod segment_oracle;
 mod sessions_oracle;
@@ -59,6 +61,7 @@ pub use world::{World, as_json, differences, differences_beyond_rounding, shrink
 pub mod oracle {
     pub use super::activity_oracle::{lifecycle, stickiness};
     pub use super::attribution_oracle::{AttributionTruth, attribution};
+    pub use super::churn_oracle::churn_rate;
     pub use super::conformance_oracle::conformance;
     pub use super::consistency_oracle::consistency;
     pub use super::conversion_oracle::conversion_rate;
@@ -71,6 +74,7 @@ pub mod oracle {
     pub use super::paths_oracle::paths;
     pub use super::pattern_conformance_oracle::pattern_conformance;
     pub use super::pattern_oracle::pattern;
+    pub use super::purchases_oracle::purchases;
     pub use super::retention_oracle::retention;
     pub use super::segment_oracle::{in_segment, members, with_names};
     pub use super::sessions_oracle::sessions;

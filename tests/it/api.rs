@@ -1,13 +1,14 @@
 //! What public types can do.
 
 use journeylog::{
-    Answer, Attribution, AttributionReport, Breakdown, BySegment, BySegmentReport, CohortRetention,
-    CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport, Customer, Drivers,
-    DriversReport, Dwell, DwellReport, Error, Event, Experience, ExperienceReport, Funnel, FunnelReport, InvalidPlan,
-    InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport, Members,
-    MembersReport, Names, Paths, PathsReport, Pattern, PatternConformance, PatternConformanceReport, PatternMatches,
-    PatternReport, Query, Question, Receipt, Report, Segment, Segments, Sessions, SessionsReport, Snapshot,
-    StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions, TransitionsReport,
+    Answer, Attribution, AttributionReport, Breakdown, BySegment, BySegmentReport, ChurnRate, ChurnRateReport,
+    CohortRetention, CohortRetentionReport, Conformance, ConformanceReport, Consistency, ConsistencyReport, Customer,
+    Drivers, DriversReport, Dwell, DwellReport, Error, Event, Experience, ExperienceReport, Funnel, FunnelReport,
+    InvalidPlan, InvalidValue, JourneyModel, Journeys, Lifecycle, LifecycleReport, LifetimeValue, LifetimeValueReport,
+    Members, MembersReport, Names, Paths, PathsReport, Pattern, PatternConformance, PatternConformanceReport,
+    PatternMatches, PatternReport, Purchases, PurchasesReport, Query, Question, Receipt, Report, Segment, Segments,
+    Sessions, SessionsReport, Snapshot, StageCounts, Stickiness, StickinessReport, Store, StoreOptions, Transitions,
+    TransitionsReport,
 };
 
 #[test]
@@ -26,6 +27,8 @@ fn handles_and_values_cross_threads() {
     crosses::<(Funnel, Breakdown, Transitions, StageCounts, Question)>();
     crosses::<(CohortRetention, CohortRetentionReport)>();
     crosses::<(Lifecycle, LifecycleReport, Stickiness, StickinessReport)>();
+    crosses::<(ChurnRate, ChurnRateReport)>();
+    crosses::<(Purchases, PurchasesReport)>();
     crosses::<(LifetimeValue, LifetimeValueReport)>();
     crosses::<(Dwell, DwellReport, Sessions, SessionsReport)>();
     crosses::<(Attribution, AttributionReport)>();

@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
-    CohortRetention, Condition, Conformance, Consistency, ConversionRate, Count, Currency, CustomerId, Decimal,
-    Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan, Journey, JourneyModel, Journeys,
-    Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternConformance, PatternMatches, Period,
-    PropertyValue, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch, Window, Zone,
+    ChurnBy, ChurnRate, CohortRetention, Condition, Conformance, Consistency, ConversionRate, Count, Currency,
+    CustomerId, Decimal, Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan, Journey,
+    JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternConformance,
+    PatternMatches, Period, PropertyValue, Purchases, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch,
+    Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -420,6 +421,23 @@ pub(crate) fn any_lifecycle(seed: u64) -> Lifecycle {
     if rng.bool() { plan.list_customers() } else { plan }
 }
 
+/// A churn rate with every option.
+pub(crate) fn any_churn_rate(seed: u64) -> ChurnRate {
+    let mut rng = Rng::with_seed(seed ^ 0xc41);
+    let mut plan = ChurnRate::every(any_period(&mut rng)).inactive_after(rng.choice([1, 1, 2, 3, 5]).unwrap());
+    if rng.bool() {
+        plan = plan.activity(any_wanted(&mut rng));
+    }
+    let by = [ChurnBy::Stage, ChurnBy::Stage, ChurnBy::Touchpoint, ChurnBy::Channel];
+    if let Some(by) = rng.choice(by).filter(|_| rng.u8(..3) > 0) {
+        plan = plan.by(by);
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
+}
+
 /// Lifetime value with any of its options.
 pub(crate) fn any_lifetime_value(seed: u64) -> LifetimeValue {
     let mut rng = Rng::with_seed(seed ^ 0xc17);
@@ -441,6 +459,26 @@ pub(crate) fn any_lifetime_value(seed: u64) -> LifetimeValue {
         }
     }
     plan.list_customers().build().unwrap()
+}
+
+/// Purchases with every option.
+pub(crate) fn any_purchases(seed: u64) -> Purchases {
+    let mut rng = Rng::with_seed(seed ^ 0x4f3);
+    let mut plan = Purchases::of(any_wanted(&mut rng));
+    if rng.bool() {
+        plan = plan.zone(any_zone(&mut rng));
+    }
+    if rng.bool() {
+        let window = TimeDelta::days(rng.i64(0..9)) + TimeDelta::microseconds(rng.i64(-1..2));
+        plan = plan.within(window.max(TimeDelta::zero()));
+    }
+    if rng.u8(..3) > 0 {
+        plan = plan.value_in(if rng.bool() { "EUR" } else { "USD" });
+    }
+    if rng.bool() {
+        plan = plan.list_customers();
+    }
+    plan.build().unwrap()
 }
 
 /// Stickiness in a few periods.

@@ -8,9 +8,10 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_attribution, any_conformance, any_consistency, any_conversion_rate, any_drivers, any_experience, any_funnel,
-    any_lifecycle, any_lifetime_value, any_matches, any_model, any_paths, any_pattern_conformance, any_retention,
-    any_scope, any_sessions, any_stickiness, day, given, journeys,
+    any_attribution, any_churn_rate, any_conformance, any_consistency, any_conversion_rate, any_drivers,
+    any_experience, any_funnel, any_lifecycle, any_lifetime_value, any_matches, any_model, any_paths,
+    any_pattern_conformance, any_purchases, any_retention, any_scope, any_sessions, any_stickiness, day, given,
+    journeys,
 };
 
 #[test]
@@ -273,7 +274,7 @@ fn many_questions_are_answered_as_if_each_were_alone() {
     for seed in 0..300 {
         let events = World::new(seed).customers(3).events(20).make();
         let question = |n: u64| {
-            let plan = match (seed + n) % 15 {
+            let plan = match (seed + n) % 17 {
                 0 => Question::new(any_funnel(seed + n)),
                 1 => Question::new(Transitions::of_question()),
                 2 => Question::new(any_retention(seed + n)),
@@ -288,6 +289,8 @@ fn many_questions_are_answered_as_if_each_were_alone() {
                 11 => Question::new(any_experience(seed + n)),
                 12 => Question::new(any_drivers(seed + n)),
                 13 => Question::new(any_consistency(seed + n)),
+                14 => Question::new(any_churn_rate(seed + n)),
+                15 => Question::new(any_purchases(seed + n)),
                 _ => Question::new(StageCounts::of_question()),
             };
             let plan = plan.scope(any_scope(seed + n / 2));
@@ -324,6 +327,8 @@ fn plans_and_models_survive_json() {
             Question::new(any_attribution(seed)),
             Question::new(any_experience(seed)),
             Question::new(any_conversion_rate(seed)),
+            Question::new(any_churn_rate(seed)),
+            Question::new(any_purchases(seed)),
             Question::new(any_drivers(seed)),
             Question::new(any_consistency(seed)),
             Question::new(any_pattern_conformance(seed)),

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    Analysis, Attribution, Binder, Breakdown, BySegment, CohortRetention, Comparison, Condition, Currency, CustomerId,
-    Decimal, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys, LIMIT_EVENT_BYTES,
-    LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES,
-    LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS, LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES,
-    LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS,
-    LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS, LifetimeValue, Paths, Pattern, PatternMatches,
-    Period, Plan, PropertyValue, Question, Segment, SegmentBuilder, Segments, Sessions, StageCounts, StageName,
-    Stickiness, Touchpoint, Transitions,
+    Analysis, Attribution, Binder, Breakdown, BySegment, ChurnRate, CohortRetention, Comparison, Condition, Currency,
+    CustomerId, Decimal, Event, EventBuilder, EventId, Feedback, Funnel, InvalidPlan, JourneyModel, Journeys,
+    LIMIT_EVENT_BYTES, LIMIT_GROUPS, LIMIT_HORIZON_UNITS, LIMIT_INACTIVE_PERIODS, LIMIT_MARKOV_ORDER, LIMIT_PATH_DEPTH,
+    LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS,
+    LIMIT_PROPERTIES, LIMIT_QUESTION_BYTES, LIMIT_QUESTIONS, LIMIT_RETENTION_PERIODS, LIMIT_SEGMENT_DEPTH,
+    LIMIT_SEGMENT_LEAVES, LIMIT_SEGMENTS, LIMIT_SESSION_TOUCHPOINTS, LIMIT_STEPS, LIMIT_STICKINESS_PERIODS,
+    LifetimeValue, Money, Paths, Pattern, PatternMatches, Period, Plan, PropertyValue, Question, Segment,
+    SegmentBuilder, Segments, Sessions, StageCounts, StageName, Stickiness, Touchpoint, Transitions,
     import::{ImportError, LIMIT_LINE_BYTES, NdjsonReader},
 };
 use serde_json::{Value, json};
@@ -107,6 +107,9 @@ fn plans_have_limits() {
     let stickiness = |n| Stickiness::of("a", Period::DAY, u32::try_from(n).unwrap());
     let most = usize::try_from(LIMIT_STICKINESS_PERIODS).unwrap();
     shown(most, stickiness, "stickiness.of: is 1001, 1 to 1000 periods are allowed");
+    let churn = |n| ChurnRate::every(Period::DAY).inactive_after(u32::try_from(n).unwrap()).build();
+    let most = usize::try_from(LIMIT_INACTIVE_PERIODS).unwrap();
+    shown(most, churn, "churn_rate.inactive_after: is 1001, 1 to 1000 periods are allowed");
     let value = |n: usize| {
         LifetimeValue::of("a")
             .unit(chrono::TimeDelta::days(1))
@@ -285,9 +288,12 @@ fn a_question_has_so_much_memory() {
 
 #[test]
 fn customers_that_are_listed_take_of_this_memory() {
-    let journeys =
-        Journeys::of((0..1_000).map(|i| Event::at(DateTime::<Utc>::UNIX_EPOCH, format!("c{i}"), "purchase"))).unwrap();
+    let price = Money::new("1", "EUR").unwrap();
+    let bought = |i| Event::at(DateTime::<Utc>::UNIX_EPOCH, format!("c{i}"), "purchase").value(price);
+    let journeys = Journeys::of((0..1_000).map(bought)).unwrap();
     let text = r#"[
+        {"churn_rate":{"period":"day"},"scope":{"as_of":"1970-01-03T00:00:00Z"}},
+        {"purchases":{"purchase":{"all":[]}}},
         {"lifecycle":{"activity":{"all":[]},"period":"day"}}, {"stickiness":{"activity":{"all":[]},"period":"day","of":3}},
         {"transitions":{}}, {"dwell":{}}, {"sessions":{}}, {"stages":{}}, {"conformance":{}}, {"paths":{}},
         {"segment":{"of":{"did":{"touchpoint":"purchase"}}}}, {"pattern":{"steps":[{"when":{"touchpoint":"purchase"}}]}},
@@ -298,6 +304,7 @@ fn customers_that_are_listed_take_of_this_memory() {
         // What is listed of 1,000 customers takes more than this, and the numbers alone take less.
         let query = journeys.query().memory(match question.plan {
             Plan::Segment(_) => 3_000,
+            Plan::Purchases(_) => 80_000,
             Plan::Stickiness(_) => 7_000,
             _ => 20_000,
         });

@@ -9,12 +9,13 @@ use std::{
 };
 
 use journeylog::{
-    Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel,
+    Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel, ChurnRate,
     CohortRetention, Comparison, Condition, Conformance, Consistency, ConversionRate, CustomerId, Drivers,
     DriversOutcome, Dwell, Error, Event, EventBuilder, EventBy, EventId, Experience, Feedback, Funnel, InvalidPlan,
     InvalidValue, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths,
-    Pattern, PatternConformance, PatternMatches, Plan, PropertyValue, Question, Retention, Scope, Segment, Segments,
-    Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify, Window, export,
+    Pattern, PatternConformance, PatternMatches, Plan, PropertyValue, Purchases, Question, Retention, Scope, Segment,
+    Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify,
+    Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -247,6 +248,9 @@ fn choices(shown: &mut Shown) {
     shown.value("AttributionModel", &AttributionModel::Markov);
     shown.value("AttributionMoveTo", &journeylog::AttributionMoveTo::Touch(secret("to").into()));
     shown.value("EventBy", &EventBy::Stage);
+    shown.value("ChurnBy", &journeylog::ChurnBy::Stage);
+    shown.value("ChurnOutcome", &journeylog::ChurnOutcome::Quiet);
+    shown.value("RepeatOutcome", &journeylog::RepeatOutcome::Once);
     shown.value("ConversionKind", &journeylog::ConversionKind::Win);
     shown.value("ConversionCount", &journeylog::ConversionCount::Exposures);
     shown.value("ConversionOutcome", &journeylog::ConversionOutcome::Missed);
@@ -379,6 +383,10 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("ExperienceBuilder", &experience);
     let rate = ConversionRate::conversion(about_a_person(), "purchase").by(EventBy::Channel).list_customers();
     shown.lock().unwrap().value("ConversionRateBuilder", &rate);
+    let churn = ChurnRate::every(journeylog::Period::HOUR).activity(about_a_person()).list_customers();
+    shown.lock().unwrap().value("ChurnRateBuilder", &churn);
+    let purchases = Purchases::of(about_a_person()).value_in("EUR").list_customers();
+    shown.lock().unwrap().value("PurchasesBuilder", &purchases);
     let (drivers, consistency) = comparing(&mut shown.lock().unwrap());
     let plans = [
         consistency.into(),
@@ -386,6 +394,8 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         lifetime.build().unwrap().into(),
         experience.build().unwrap().into(),
         rate.build().unwrap().into(),
+        purchases.build().unwrap().into(),
+        churn.by(journeylog::ChurnBy::Touchpoint).build().unwrap().into(),
         attribution.build().unwrap().into(),
         conformance.build().unwrap().into(),
         PatternConformance::to(Pattern::starting_with("view").then(about_a_person()).build().unwrap())

@@ -12,8 +12,9 @@ use journeylog::{
 use serde_json::{Value, json};
 
 use crate::given::{
-    any_funnel, any_lifecycle, any_members, any_model, any_retention, any_scope, any_segments, any_sessions,
-    any_stickiness, day, each_world, everything, given, journeys, periodic_world, tied_world,
+    any_churn_rate, any_funnel, any_lifecycle, any_members, any_model, any_purchases, any_retention, any_scope,
+    any_segments, any_sessions, any_stickiness, day, each_world, everything, given, journeys, periodic_world,
+    tied_world,
 };
 
 /// Those who are in a segment, as the oracle says it too.
@@ -287,7 +288,7 @@ fn arrival_does_not_matter_to_what_was_done_and_what_followed() {
 }
 
 fn any_plan(seed: u64) -> Plan {
-    match seed % 8 {
+    match seed % 10 {
         0 => any_funnel(seed).into(),
         1 => Transitions::of_question().into(),
         2 => any_retention(seed).into(),
@@ -295,6 +296,8 @@ fn any_plan(seed: u64) -> Plan {
         4 => any_stickiness(seed).into(),
         5 => any_sessions(seed).into(),
         6 => any_members(seed).into(),
+        7 => any_churn_rate(seed).into(),
+        8 => any_purchases(seed).into(),
         _ => StageCounts::of_question().into(),
     }
 }

@@ -120,14 +120,12 @@ impl fmt::Display for ConversionOutcome {
     }
 }
 
-const INTERVAL: &str = "95 % interval";
-
 impl ConversionRateReport {
     fn columns(&self) -> Vec<&'static str> {
         let counts = ["exposed", "followed", "missed", "pending"];
         let rates: &[&str] = match self.kind {
-            ConversionKind::Abandonment => &["abandoned", INTERVAL],
-            _ => &["of all", INTERVAL, "of those over", INTERVAL],
+            ConversionKind::Abandonment => &["abandoned", Rate::INTERVAL],
+            _ => &["of all", Rate::INTERVAL, "of those over", Rate::INTERVAL],
         };
         counts.into_iter().chain(rates.iter().copied()).collect()
     }
@@ -139,11 +137,7 @@ impl ConversionRateReport {
             ConversionKind::Abandonment => &[figures.abandonment],
             _ => &[figures.conversion, figures.settled_conversion],
         };
-        for rate in rates {
-            cells.push(Cell::share(rate.share));
-            let interval = || format!("{:.1}-{:.1}", 100.0 * rate.low, 100.0 * rate.high);
-            cells.push(rate.share.map_or(Cell::Empty, |_| interval().into()));
-        }
+        cells.extend(rates.iter().flat_map(|rate| rate.cells()));
         cells
     }
 }

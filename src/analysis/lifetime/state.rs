@@ -8,7 +8,7 @@ use super::{
     LifetimeWarning, PurchaseFit, PurchaseHistory, ValueFit, bg_nbd::Group,
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, Matches},
+    analysis::{Analysis, Binder, Bound, BoundScope, Matches, purchase_days::purchase_days},
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
     model::{Currency, Micros, Money, Period, Periods},
@@ -265,24 +265,19 @@ impl Bound for BoundLifetimeValue {
         let first_day = state.periods.span_of(day, first);
         let (mut last_day, mut repeats) = (first_day, 0);
         let (mut first_money, mut repeat_money) = (0_i128, 0_i128);
-        let mut has_money = false;
-        let mut close_day = |has_money: bool| {
+        for (nth, bought) in (0..).zip(purchase_days(events.times, self.plan.zone, &mut state.periods)) {
+            (last_day, repeats) = (bought.span, nth);
+            let mut has_money = false;
+            for place in bought.events {
+                if let Some(amount) = self.money(journey, events.event(place)) {
+                    has_money = true;
+                    let sum = if nth == 0 { &mut first_money } else { &mut repeat_money };
+                    *sum = sum.saturating_add(amount);
+                }
+            }
             state.purchases += 1;
             state.without_money += u64::from(!has_money);
-        };
-        for (place, &at) in events.times.iter().enumerate() {
-            if !last_day.contains(at) {
-                close_day(std::mem::take(&mut has_money));
-                last_day = state.periods.span_of(day, at);
-                repeats += 1;
-            }
-            if let Some(amount) = self.money(journey, events.event(place)) {
-                has_money = true;
-                let sum = if repeats == 0 { &mut first_money } else { &mut repeat_money };
-                *sum = sum.saturating_add(amount);
-            }
         }
-        close_day(has_money);
         let end = state.periods.span_of(day, self.scope.end);
         state.customers.push(Row {
             repeats,
