@@ -109,15 +109,15 @@ pub use analysis::{
     LIMIT_STICKINESS_PERIODS, Lifecycle, LifecycleCustomer, LifecyclePeriod, LifecyclePhase, LifecycleReport,
     LifetimeValue, LifetimeValueBuilder, LifetimeValueReport, LifetimeWarning, Matches, Members, MembersReport,
     NotTested, OddsRatio, Optimum, Order, OtherPaths, PathCustomer, PathDirection, PathGroup, PathLink, PathNode,
-    PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternConformance,
+    PathPosition, PathRepeats, PathStart, PathVariant, Paths, PathsBuilder, PathsOf, PathsReport, PatternConformance,
     PatternConformanceCustomer, PatternConformanceReport, PatternCustomer, PatternEvent, PatternMatch, PatternMatches,
     PatternReport, Plan, Preset, PurchaseFit, PurchaseHistory, Rate, RateDifference, Report, RetentionAverage,
-    RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, SegmentGroup, SegmentReading, Segments,
-    ServedEvent, SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints, Sessions, SessionsBuilder,
-    SessionsPeriod, SessionsReport, StageCount, StageCounts, StageCountsReport, StageCustomer, StageDwell, StageMoment,
-    StageReading, StageTotal, StepDeviation, Stickiness, StickinessCustomer, StickinessReport, StickinessRow,
-    SurveyScore, SurvivalPoint, SurvivalTime, Ties, TimeBin, Touch, TransitionCell, TransitionCustomer, Transitions,
-    TransitionsReport, ValueBands, ValueFit, Visit,
+    RetentionCell, RetentionCohort, RetentionColumn, RetentionCustomer, Scope, SegmentCustomer, SegmentGroup,
+    SegmentReading, Segments, ServedEvent, SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints,
+    Sessions, SessionsBuilder, SessionsPeriod, SessionsReport, StageCount, StageCounts, StageCountsReport,
+    StageCustomer, StageDwell, StageMoment, StageReading, StageTotal, StageVisit, StepDeviation, Stickiness,
+    StickinessCustomer, StickinessReport, StickinessRow, SurveyScore, SurvivalPoint, SurvivalTime, Ties, TimeBin,
+    Touch, TransitionCell, TransitionCustomer, Transitions, TransitionsReport, ValueBands, ValueFit, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
 pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};

@@ -196,7 +196,7 @@ pub struct PatternConformanceState {
     by_kind: [u64; 4],
     /// For each step and kind: how often, and how many customers. What is unexpected stands behind the last step.
     cells: Vec<(u64, u64)>,
-    listed: Vec<(CustomerNo, Vec<Deviating>)>,
+    listed: Vec<(CustomerNo, Listed)>,
     /// So many deviations are listed.
     deviations: usize,
     #[serde(skip)]
@@ -205,6 +205,13 @@ pub struct PatternConformanceState {
 
 /// A deviation: its cell, and when it was.
 type Deviating = (usize, Micros);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Listed {
+    /// A bit for each step that is served.
+    served: u64,
+    deviations: Vec<Deviating>,
+}
 
 /// Room for one journey.
 #[derive(Debug, Default)]
@@ -351,7 +358,9 @@ impl Bound for BoundPatternConformance {
             let mut deviations = room.deviations.clone();
             deviations.sort_unstable_by_key(|&(cell, at)| (at, cell));
             state.deviations += deviations.len();
-            state.listed.push((journey.customer(), deviations));
+            let served = room.serving.iter().enumerate().filter(|(_, serving)| serving.is_some());
+            let served = served.fold(0, |served, (step, _)| served | 1 << step);
+            state.listed.push((journey.customer(), Listed { served, deviations }));
         }
         let mut kinds = [false; KINDS];
         for (cell, &often) in room.counts.iter().enumerate().filter(|(_, often)| **often > 0) {
@@ -379,7 +388,7 @@ impl Bound for BoundPatternConformance {
     }
 
     fn size(&self, state: &PatternConformanceState) -> usize {
-        let listed = state.listed.len() * size_of::<(CustomerNo, Vec<Deviating>)>();
+        let listed = state.listed.len() * size_of::<(CustomerNo, Listed)>();
         let deviations = (state.deviations + state.room.deviations.capacity()) * size_of::<Deviating>();
         let room = (state.room.latest.capacity() + state.room.serving.capacity()) * size_of::<Option<usize>>();
         let room = room + state.room.counts.capacity() * 8;
@@ -403,12 +412,19 @@ impl Bound for BoundPatternConformance {
         deviations.sort_by_key(|one| (Reverse(one.customers.some), Reverse(one.count)));
         let steps = (1..).zip(&state.served).map(|(step, &served)| DesignedStep { step, served: of_all(served) });
         let steps = steps.collect();
-        let listed = |customer, found: Vec<Deviating>| {
+        let listed = |customer, found: Listed| {
             let deviation = |&(cell, at): &Deviating| {
                 let (kind, step) = self.of_cell(cell)?;
                 Some(CustomerStepDeviation { kind, step, at: at.to_datetime() })
             };
-            PatternConformanceCustomer { customer, deviations: found.iter().filter_map(deviation).collect() }
+            let served: Vec<u64> =
+                (0..self.steps).filter(|step| found.served >> step & 1 == 1).map(|step| step as u64 + 1).collect();
+            PatternConformanceCustomer {
+                customer,
+                completed: found.deviations.is_empty() && served.len() == self.steps,
+                served,
+                deviations: found.deviations.iter().filter_map(deviation).collect(),
+            }
         };
         Ok(PatternConformanceReport {
             customers: state.customers,
@@ -473,6 +489,10 @@ pub struct StepDeviation {
 pub struct PatternConformanceCustomer {
     /// Who.
     pub customer: CustomerId,
+    /// Whether their journey fits, and has all steps.
+    pub completed: bool,
+    /// The steps that they did in their place, from 1.
+    pub served: Vec<u64>,
     /// Their deviations, in order of time; none if their journey fits.
     pub deviations: Vec<CustomerStepDeviation>,
 }
@@ -520,15 +540,19 @@ impl Tables for PatternConformanceReport {
         }
         let mut tables = vec![all, steps, kinds, deviations];
         if let Some(listed) = &self.listed {
-            let mut table = Table::new("Customers", ["customer", "kind", "step", "when"]);
+            let mut table = Table::new("Customers", ["customer", "steps done", "kind", "step", "when"]);
             for one in listed {
+                let done = one.served.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 if one.deviations.is_empty() {
-                    table.push([one.customer.as_str().into(), "fits".into(), Cell::Empty, Cell::Empty]);
+                    let fits = if one.completed { "completed" } else { "fits" };
+                    let row = [one.customer.as_str().into(), done.as_str().into(), fits.into()];
+                    table.push(row.into_iter().chain([Cell::Empty, Cell::Empty]));
                 }
                 for deviation in &one.deviations {
                     let step = deviation.step.map_or(Cell::Empty, Cell::from);
                     let kind = deviation.kind.to_string().into();
-                    table.push([one.customer.as_str().into(), kind, step, when(deviation.at)]);
+                    let row = [one.customer.as_str().into(), done.as_str().into(), kind, step, when(deviation.at)];
+                    table.push(row);
                 }
             }
             tables.push(table);

@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    calendar::moment,
     conditions::holds,
     story::{Stories, Told},
 };
 use crate::{
     Condition, CustomerId, Event, JourneyModel, OtherPaths, PathCustomer, PathDirection, PathLink, PathNode,
-    PathPosition, PathVariant, Paths, PathsReport, Rate, Scope, Window,
+    PathPosition, PathStart, PathVariant, Paths, PathsReport, Rate, Scope, Window,
 };
 
 /// A plan as its JSON says it.
@@ -69,8 +70,8 @@ impl Asked<'_> {
     }
 
     /// The anchor and the steps of a session's path, whole and in the order in which they are counted. `Err` for a start
-    /// without an end.
-    fn path(&self, session: &[(String, Told<'_>)]) -> Result<Option<(i64, Vec<String>)>, ()> {
+    /// without an end: when it was.
+    fn path(&self, session: &[(String, Told<'_>)]) -> Result<Option<(i64, Vec<String>)>, i64> {
         let (begin, end) = match (&self.said.start, &self.said.end) {
             (None, Some(end)) => match self.first(session, end) {
                 Some(end) => (0, end),
@@ -84,7 +85,8 @@ impl Asked<'_> {
                 let Some(begin) = begin else { return Ok(None) };
                 let last = match end {
                     Some(end) => {
-                        (begin + 1..session.len()).find(|place| self.meets(end, &session[*place].1)).ok_or(())?
+                        let last = (begin + 1..session.len()).find(|place| self.meets(end, &session[*place].1));
+                        last.ok_or(session[begin].1.at)?
                     }
                     None => session.len() - 1,
                 };
@@ -135,13 +137,13 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
     let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
     let stories = Stories::of(events, model, scope);
     let asked = Asked { said, model, stories: &stories };
-    let (mut paths, mut without_end) = (Vec::new(), 0);
+    let (mut paths, mut without_end) = (Vec::new(), Vec::new());
     for (customer, story) in &stories.by_customer {
         for session in asked.sessions(story) {
             match asked.path(&session) {
                 Ok(Some((anchor, steps))) => paths.push(Path { customer, anchor, steps }),
                 Ok(None) => {}
-                Err(()) => without_end += 1,
+                Err(at) => without_end.push((customer, at)),
             }
         }
     }
@@ -223,25 +225,35 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
         }
     };
     let is_other = |path: &Path<'_>| !top.contains(&&in_time(path));
-    let mut takers: BTreeMap<(&CustomerId, Vec<String>), Vec<i64>> = BTreeMap::new();
+    let mut takers: BTreeMap<(&CustomerId, Vec<String>), Vec<&Path<'_>>> = BTreeMap::new();
     for path in &paths {
-        takers.entry((path.customer, in_time(path))).or_default().push(path.anchor);
+        takers.entry((path.customer, in_time(path))).or_default().push(path);
     }
     let mut takers: Vec<PathCustomer> = takers
         .into_iter()
-        .map(|((customer, steps), anchors)| PathCustomer {
+        .map(|((customer, steps), taken)| PathCustomer {
             customer: customer.clone(),
             variant: top.iter().position(|one| **one == steps).map(|place| place as u64 + 1),
-            paths: anchors.len() as u64,
-            first: crate::Micros(*anchors.iter().min().unwrap()).to_datetime(),
+            steps,
+            paths: taken.len() as u64,
+            beyond: taken.iter().filter(|path| is_beyond(path)).count() as u64,
+            first: moment(taken.iter().map(|path| path.anchor).min().unwrap()),
         })
         .collect();
-    takers.sort_by(|a, b| (&a.customer, a.first).cmp(&(&b.customer, b.first)));
+    takers.sort_by(|a, b| (&a.customer, a.first, &a.steps).cmp(&(&b.customer, b.first, &b.steps)));
+    let mut starts: BTreeMap<&CustomerId, Vec<i64>> = BTreeMap::new();
+    without_end.iter().for_each(|(customer, at)| starts.entry(customer).or_default().push(*at));
+    let start = |(customer, at): (&CustomerId, Vec<i64>)| PathStart {
+        customer: customer.clone(),
+        starts: at.len() as u64,
+        first: moment(*at.iter().min().unwrap()),
+    };
+    let both = said.start.is_some() && said.end.is_some();
     PathsReport {
         direction: if is_backward { PathDirection::Backward } else { PathDirection::Forward },
         paths: all,
         customers: paths.iter().map(|path| path.customer).collect::<BTreeSet<_>>().len() as u64,
-        without_end: (said.start.is_some() && said.end.is_some()).then_some(without_end),
+        without_end: both.then_some(without_end.len() as u64),
         positions,
         variants: top.iter().map(|steps| variant(steps)).collect(),
         other_variants: OtherPaths {
@@ -250,5 +262,6 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
             beyond: count(&|path| is_other(path) && is_beyond(path)),
         },
         listed: said.customers.then_some(takers),
+        listed_without_end: (both && said.customers).then(|| starts.into_iter().map(start).collect()),
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     CustomerMove, Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer,
-    StageMoment, StageTotal, TransitionCell, TransitionCustomer, TransitionsReport,
+    StageMoment, StageTotal, StageVisit, TransitionCell, TransitionCustomer, TransitionsReport,
 };
 
 /// The current stage after the events up to a moment, and since when: the first event of the unbroken run of
@@ -171,12 +171,14 @@ pub fn stages(
         }
         moments
     });
+    let visit = |m: &Move| StageVisit { stage: model.stages()[m.to].clone(), since: moment(m.at) };
     let listed = stories.by_customer.iter().map(|(customer, story)| {
         let stay = current(story, |_| true);
         StageCustomer {
             customer: customer.clone(),
             stage: stay.map(|(stage, _)| model.stages()[stage].clone()),
             since: stay.map(|(_, since)| moment(since)),
+            visits: every.map(|_| moves(story).iter().map(visit).collect()),
         }
     });
     StageCountsReport {

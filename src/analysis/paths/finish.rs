@@ -8,13 +8,14 @@ use std::{
 use arrayvec::ArrayVec;
 
 use super::{
-    LIMIT_PATH_DEPTH, OtherPaths, PathCustomer, PathDirection, PathLink, PathNode, PathPosition, PathVariant, PathsOf,
-    PathsReport,
+    LIMIT_PATH_DEPTH, OtherPaths, PathCustomer, PathDirection, PathLink, PathNode, PathPosition, PathStart,
+    PathVariant, PathsOf, PathsReport,
     state::{BoundPaths, PathsState, Step},
 };
 use crate::{
-    analysis::Rate,
+    analysis::{Rate, listed::by_id},
     journey::{ChannelNo, Names, TouchpointNo},
+    model::Micros,
 };
 
 /// The names of the labels that occur, in order: a label's rank is its place among them.
@@ -96,15 +97,21 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> P
         paths: Rate::new(state.paths - shown(|variant| variant.paths.some), state.paths),
         beyond: beyond - shown(|variant| variant.beyond),
     };
+    let both = bound.plan.start.is_some() && bound.plan.end.is_some();
     PathsReport {
         direction: if bound.is_backward() { PathDirection::Backward } else { PathDirection::Forward },
         paths: state.paths,
         customers: state.customers,
-        without_end: (bound.plan.start.is_some() && bound.plan.end.is_some()).then_some(state.without_end),
+        without_end: both.then_some(state.without_end),
         positions: positions(bound, &state.tree, &labels),
         variants,
         other_variants,
-        listed: bound.plan.customers.then(|| customers(state, &listed, names)),
+        listed: bound.plan.customers.then(|| customers(bound, state, &labels, &listed, names)),
+        listed_without_end: (both && bound.plan.customers).then(|| {
+            let start =
+                |customer, (starts, first): (u64, Micros)| PathStart { customer, starts, first: first.to_datetime() };
+            by_id(state.listed_without_end.iter().copied(), names, start)
+        }),
     }
 }
 
@@ -208,17 +215,25 @@ fn nodes(counts: &BTreeMap<u32, Count>, limit: usize, labels: &Labels) -> (Vec<P
 }
 
 /// Who took which variants, by id and then by when they first did.
-fn customers(state: &PathsState, variants: &HashMap<usize, u64>, names: &Names) -> Vec<PathCustomer> {
+fn customers(
+    bound: &BoundPaths,
+    state: &PathsState,
+    labels: &Labels,
+    variants: &HashMap<usize, u64>,
+    names: &Names,
+) -> Vec<PathCustomer> {
     let mut customers = Vec::with_capacity(state.listed.len());
     for one in &state.listed {
         let Some(customer) = names.customer_id(one.customer) else { continue };
         customers.push(PathCustomer {
             customer,
             variant: variants.get(&one.step).copied(),
+            steps: steps(bound, state, labels, one.step).into_iter().map(|rank| labels.name(rank)).collect(),
             paths: one.paths,
+            beyond: one.beyond,
             first: one.first.to_datetime(),
         });
     }
-    customers.sort_unstable_by(|a, b| (&a.customer, a.first).cmp(&(&b.customer, b.first)));
+    customers.sort_unstable_by(|a, b| (&a.customer, a.first, &a.steps).cmp(&(&b.customer, b.first, &b.steps)));
     customers
 }

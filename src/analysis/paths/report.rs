@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::Rate,
+    analysis::{Rate, listed::when},
     model::CustomerId,
     table::{Cell, Table, Tables, write_tables},
 };
@@ -33,6 +33,9 @@ pub struct PathsReport {
     /// Who took which variants, if the plan lists them: by id, and then by when they first did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<PathCustomer>>,
+    /// Who started and came to no end, by id, if the plan lists customers and is anchored at both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_without_end: Option<Vec<PathStart>>,
 }
 
 /// From where positions are counted.
@@ -122,9 +125,25 @@ pub struct PathCustomer {
     pub customer: CustomerId,
     /// Which, by its place among those listed, from 1; `None` for one that is not listed.
     pub variant: Option<u64>,
+    /// Its steps, in the order of time: with them the customers of each node and link are found, also those of all others together.
+    pub steps: Vec<String>,
     /// How often.
     pub paths: u64,
+    /// How many of these have further steps, which are not shown.
+    pub beyond: u64,
     /// When the first of these began, or ended if paths are read backwards.
+    pub first: DateTime<Utc>,
+}
+
+/// A customer with starts after which there was no end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PathStart {
+    /// Who.
+    pub customer: CustomerId,
+    /// How many.
+    pub starts: u64,
+    /// When the first of them was.
     pub first: DateTime<Utc>,
 }
 
@@ -173,11 +192,19 @@ impl Tables for PathsReport {
         }
         let mut tables = vec![all, nodes, links, most];
         if let Some(listed) = &self.listed {
-            let mut table = Table::new("Customers", ["customer", "variant", "paths", "first"]);
+            let columns = ["customer", "variant", "path", "paths", "beyond", "first"];
+            let mut table = Table::new("Customers", columns);
             for one in listed {
-                let first = one.first.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
                 let variant = one.variant.map_or(Cell::Empty, Cell::from);
-                table.push([one.customer.as_str().into(), variant, one.paths.into(), first.into()]);
+                let row = [one.customer.as_str().into(), variant, one.steps.join(" > ").into()];
+                table.push(row.into_iter().chain([one.paths.into(), one.beyond.into(), when(one.first)]));
+            }
+            tables.push(table);
+        }
+        if let Some(listed) = &self.listed_without_end {
+            let mut table = Table::new("Customers without end", ["customer", "starts", "first"]);
+            for one in listed {
+                table.push([one.customer.as_str().into(), one.starts.into(), when(one.first)]);
             }
             tables.push(table);
         }

@@ -79,6 +79,8 @@ pub struct PathsState {
     pub(super) without_end: u64,
     pub(super) tree: Vec<Step>,
     pub(super) listed: Vec<Listed>,
+    /// Who started without an end: how often, and when first.
+    pub(super) listed_without_end: Vec<(CustomerNo, (u64, Micros))>,
     /// Where a step stands in the tree, by the step before it and its label.
     #[serde(skip)]
     places: HashMap<(usize, u32), usize, RandomState>,
@@ -106,6 +108,8 @@ pub(super) struct Listed {
     /// The path's last step in the tree, counted from 1.
     pub(super) step: usize,
     pub(super) paths: u64,
+    /// Those of them that go on.
+    pub(super) beyond: u64,
     pub(super) first: Micros,
 }
 
@@ -113,8 +117,10 @@ pub(super) struct Listed {
 #[derive(Debug, Default)]
 struct Room {
     labels: Vec<u32>,
-    /// The paths taken: their last steps, with the moments of their anchors.
-    taken: Vec<(usize, Micros)>,
+    /// The paths taken: their last steps, with the moments of their anchors, and whether they go on.
+    taken: Vec<(usize, Micros, bool)>,
+    /// The anchors of starts without an end.
+    without_end: Vec<Micros>,
 }
 
 /// Of a path whose labels are in the room.
@@ -234,7 +240,7 @@ impl PathsState {
             step.paths += 1;
             step.beyond += u64::from(found.beyond);
         }
-        self.room.taken.push((place, found.anchor));
+        self.room.taken.push((place, found.anchor, found.beyond));
     }
 
     /// Counts the customer for each variant that they took.
@@ -242,14 +248,19 @@ impl PathsState {
         let mut taken = std::mem::take(&mut self.room.taken);
         self.customers += u64::from(!taken.is_empty());
         taken.sort_unstable();
-        for same in taken.chunk_by(|(one, _), (other, _)| one == other) {
-            let Some(&(place, first)) = same.first() else { continue };
+        for same in taken.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some(&(place, first, _)) = same.first() else { continue };
             self.step(place).into_iter().for_each(|step| step.customers += 1);
             if let Some(customer) = list {
-                self.listed.push(Listed { customer, step: place, paths: same.len() as u64, first });
+                let beyond = same.iter().filter(|(.., beyond)| *beyond).count() as u64;
+                self.listed.push(Listed { customer, step: place, paths: same.len() as u64, beyond, first });
             }
         }
         self.room.taken = taken;
+        // They come in the order of time.
+        if let (Some(customer), Some(&first)) = (list, self.room.without_end.first()) {
+            self.listed_without_end.push((customer, (self.room.without_end.len() as u64, first)));
+        }
     }
 }
 
@@ -268,6 +279,7 @@ impl Bound for BoundPaths {
         let times = events.anchors.times;
         let mut labels = std::mem::take(&mut state.room.labels);
         state.room.taken.clear();
+        state.room.without_end.clear();
         let mut begin = 0;
         while begin < times.len() {
             let session = begin..self.end_of_session(times, begin);
@@ -279,7 +291,10 @@ impl Bound for BoundPaths {
             };
             match found {
                 Some(found) if found.is_whole => state.add(&labels, &found),
-                Some(_) => state.without_end += 1,
+                Some(found) => {
+                    state.without_end += 1;
+                    state.room.without_end.push(found.anchor);
+                }
                 None => {}
             }
         }
@@ -291,6 +306,7 @@ impl Bound for BoundPaths {
         state.customers += other.customers;
         state.paths += other.paths;
         state.without_end += other.without_end;
+        state.listed_without_end.extend(other.listed_without_end);
         if state.tree.is_empty() {
             state.tree = other.tree;
             state.places = other.places;
@@ -318,7 +334,8 @@ impl Bound for BoundPaths {
     fn size(&self, state: &PathsState) -> usize {
         // A table is full by half to seven eighths.
         let step = size_of::<Step>() + 2 * size_of::<((usize, u32), usize)>();
-        state.tree.len() * step + state.listed.len() * size_of::<Listed>()
+        let without_end = state.listed_without_end.len() * size_of::<(CustomerNo, (u64, Micros))>();
+        state.tree.len() * step + state.listed.len() * size_of::<Listed>() + without_end
     }
 
     fn finish(&self, state: PathsState, names: &Names) -> Result<PathsReport> {
