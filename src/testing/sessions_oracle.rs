@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    calendar::{end_of, moment, start_of},
+    calendar::{end_of, is_whole, moment, start_of},
     story::{Stories, Told, histogram, summary},
 };
 use crate::{
@@ -103,7 +103,7 @@ pub fn sessions(events: &[Event], plan: &Sessions, model: &JourneyModel, scope: 
             let bounced = here.iter().filter(|session| session.events.len() == 1).count() as u64;
             rows.push(SessionsPeriod {
                 period: start,
-                finished: end.timestamp_micros() <= stories.end,
+                finished: is_whole(&stories, start, end),
                 sessions: here.len() as u64,
                 customers: here.iter().map(|session| session.customer).collect::<BTreeSet<_>>().len() as u64,
                 events: here.iter().map(|session| session.events.len() as u64).sum(),

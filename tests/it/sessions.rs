@@ -108,6 +108,12 @@ fn sessions_belong_to_the_period_in_which_they_begin() {
     assert_eq!(counts, [[1, 1, 2, 0], [3, 2, 3, 3], [0; 4], [1, 1, 1, 1]]);
     let finished: Vec<bool> = rows.iter().map(|row| row.finished).collect();
     assert_eq!(finished, [true, true, true, false]);
+    // A week of which the range holds a part has those that begin in that part.
+    let lines = ["ann 3.9 a", "ann 5.5 a", "bob 12.5 a", "bob 20 b"];
+    let rows = daily(&lines, Scope::all().between(day(5.0)..day(13.0))).over_time.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.sessions, row.finished)).collect::<Vec<_>>(), [(1, false), (1, false)]);
+    let rows = daily(&lines, Scope::all().between(day(4.0)..day(18.0))).over_time.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.sessions, row.finished)).collect::<Vec<_>>(), [(1, true), (1, true)]);
 }
 
 #[test]

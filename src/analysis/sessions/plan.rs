@@ -28,7 +28,7 @@ const DEFAULT_GAP: Window = Window::minutes(30);
 /// A session whose last event lies not more than the gap before the end of observation is **open**: it may still go on. It counts
 /// as it stands. Over time a session belongs to the calendar [`Period`] in which it begins; listed are all periods from the first
 /// in which one does to the one that holds the last moment of the range, or the end of observation if that is earlier. One that
-/// goes on beyond the end of observation is marked (`finished: false`).
+/// goes on beyond the end of observation, or does not lie wholly in the range, is marked (`finished: false`).
 ///
 /// # Worked example
 /// ```

@@ -92,7 +92,7 @@ pub struct SessionTouchpoint {
 pub struct SessionsPeriod {
     /// Its first moment.
     pub period: DateTime<Utc>,
-    /// False if observation ends within it.
+    /// False if observation ends within it, or it does not lie wholly in the scope's range.
     pub finished: bool,
     /// How many begin in it.
     pub sessions: u64,
@@ -191,7 +191,7 @@ impl Tables for SessionsReport {
             vec![all, sizes, lengths, self.first.table("First touchpoints"), self.last.table("Last touchpoints")];
         if let (Some(period), Some(rows)) = (self.every, &self.over_time) {
             let columns = ["period", "sessions", "customers", "events", "bounced"];
-            let mut table = Table::new("Sessions by period (* not over)", columns);
+            let mut table = Table::new("Sessions by period (* not over, or not wholly in the range)", columns);
             for row in rows {
                 let mark = if row.finished { "" } else { " *" };
                 let name = format!("{}{mark}", period.label(row.period.into()));

@@ -127,7 +127,7 @@ impl BoundSessions {
                 state.over_time.get(&span.start).copied().unwrap_or_default();
             SessionsPeriod {
                 period: span.start.to_datetime(),
-                finished: span.end <= self.scope.end,
+                finished: self.scope.holds_whole(span),
                 sessions,
                 customers,
                 events,
