@@ -39,7 +39,8 @@ use crate::{
 /// where the ends of the curve's interval come down so far. The curve is listed at the edges of the histograms of this crate
 /// ([`TimeBin`](crate::TimeBin)), as long as any visit lasted.
 ///
-/// Of a **bottleneck**: `waiting` are the customers whose visit is still open, `waited` how long it has been open, `went_on` the
+/// Of a **bottleneck**: `waiting` are the customers whose visit, begun in the range, is still open at the end of observation (who
+/// came before the range is in no figure; without a range it is everybody who is in the stage), `waited` how long it has been open, `went_on` the
 /// visits that ended (by any move) of all, `others` the same of all other stages together, and `difference` the one less the
 /// other. Bottlenecks are in the order of customers who wait, then of the model's stages.
 ///
@@ -326,7 +327,7 @@ pub struct DwellEnd {
 pub struct DwellBottleneck {
     /// The stage.
     pub stage: StageName,
-    /// Customers who are in it at the end of observation.
+    /// Customers whose visit, begun in the scope's range, is still open at the end of observation.
     pub waiting: u64,
     /// For how long they have been.
     pub waited: Option<DurationSummary>,
