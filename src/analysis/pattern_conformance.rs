@@ -38,8 +38,8 @@ use crate::{
 /// | kind | what |
 /// |---|---|
 /// | skipped | a step that is not served, before another that is, without an event that is out of order for it. It is of the moment at which the next step is served |
-/// | repeated | an event that serves no step, of the first of the steps whose condition it meets that are served |
-/// | out of order | an event that serves no step, and meets the condition of none that is served: of the first whose condition it meets |
+/// | repeated | an event that serves no step, of the first of the steps whose condition it meets that an earlier event serves |
+/// | out of order | an event that serves no step, and meets the condition of none that an earlier event serves: of the first whose condition it meets. It comes before the step's turn, or when that is past |
 /// | unexpected | an event of those that the plan names, which meets no step's condition |
 ///
 /// A journey **fits** if it has no deviation; it need not be over: steps behind the last one that is served may still come. It is
@@ -292,7 +292,8 @@ impl BoundPatternConformance {
                 deviations.push((cell, at));
             }
         };
-        let is_served = |step: usize| served.get(step).is_some_and(Option::is_some);
+        let is_served_before =
+            |step: usize, event: usize| served.get(step).is_some_and(|by| by.is_some_and(|by| by < event));
         let mut out_of_order = 0_u64;
         let mut serving = served.iter().flatten().peekable();
         for (event, (&at, &word)) in times.iter().zip(words).enumerate() {
@@ -301,7 +302,7 @@ impl BoundPatternConformance {
             }
             let mut of_event = (0..self.steps).filter(|step| word >> step & 1 == 1);
             let first = of_event.clone().next();
-            let cell = match (of_event.find(|step| is_served(*step)), first) {
+            let cell = match (of_event.find(|step| is_served_before(*step, event)), first) {
                 (Some(step), _) => Self::cell(step, DeviationKind::Repeated),
                 (None, Some(step)) => {
                     out_of_order |= 1 << step;

@@ -71,7 +71,7 @@ pub fn pattern_conformance(
         let mut missed_by = vec![false; steps.len()];
         for (event, told) in story[begin..].iter().enumerate().filter(|(event, _)| !way.contains(&Some(*event))) {
             let its: Vec<usize> = (0..steps.len()).filter(|step| of_steps[event][*step]).collect();
-            if let Some(step) = its.iter().find(|step| way[**step].is_some()) {
+            if let Some(step) = its.iter().find(|step| way[**step].is_some_and(|by| by < event)) {
                 note(DeviationKind::Repeated, Some(*step), told.at);
             } else if let Some(step) = its.first() {
                 missed_by[*step] = true;
