@@ -35,6 +35,8 @@ struct Path<'a> {
     customer: &'a CustomerId,
     anchor: i64,
     steps: Vec<String>,
+    /// Its session may still go on, and it has no end that was asked for.
+    is_open: bool,
 }
 
 struct Asked<'a> {
@@ -104,7 +106,8 @@ impl Asked<'_> {
         Ok(Some((session[if is_backward { end } else { begin }].1.at, steps)))
     }
 
-    fn sessions<'s>(&self, story: &[Told<'s>]) -> Vec<Vec<(String, Told<'s>)>> {
+    /// The steps of each session, and whether it may still go on.
+    fn sessions<'s>(&self, story: &[Told<'s>]) -> Vec<(Vec<(String, Told<'s>)>, bool)> {
         let mut sessions: Vec<Vec<Told<'_>>> = Vec::new();
         for told in story {
             let is_near = |last: &Told<'_>| {
@@ -116,7 +119,10 @@ impl Asked<'_> {
             }
         }
         let steps = |session: Vec<Told<'s>>| {
-            session.into_iter().filter_map(|told| Some((self.label(&told)?, told))).collect::<Vec<_>>()
+            let silent = i128::from(self.stories.end) - i128::from(session.last().unwrap().at);
+            let is_open = self.said.gap.is_some_and(|gap| silent <= gap.micros().into());
+            let steps = session.into_iter().filter_map(|told| Some((self.label(&told)?, told)));
+            (steps.collect::<Vec<_>>(), is_open)
         };
         sessions.into_iter().map(steps).collect()
     }
@@ -139,11 +145,14 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
     let asked = Asked { said, model, stories: &stories };
     let (mut paths, mut without_end) = (Vec::new(), Vec::new());
     for (customer, story) in &stories.by_customer {
-        for session in asked.sessions(story) {
+        for (session, is_open) in asked.sessions(story) {
             match asked.path(&session) {
-                Ok(Some((anchor, steps))) => paths.push(Path { customer, anchor, steps }),
+                Ok(Some((anchor, steps))) => {
+                    let is_open = is_open && asked.said.end.is_none();
+                    paths.push(Path { customer, anchor, steps, is_open });
+                }
                 Ok(None) => {}
-                Err(at) => without_end.push((customer, at)),
+                Err(at) => without_end.push((customer, at, is_open)),
             }
         }
     }
@@ -159,6 +168,7 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
         steps
     };
     let is_beyond = |path: &Path<'_>| path.steps.len() > said.depth;
+    let is_open = |path: &Path<'_>| path.is_open && !is_beyond(path);
     let count = |wanted: &dyn Fn(&Path<'_>) -> bool| paths.iter().filter(|path| wanted(path)).count() as u64;
 
     // The labels that are told apart at a position, from 0.
@@ -187,7 +197,8 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
                 label: label.clone(),
                 labels: if label.is_some() { 1 } else { others },
                 paths: count(&is_here),
-                ended: count(&|path| is_here(path) && path.steps.len() == position + 1),
+                ended: count(&|path| is_here(path) && path.steps.len() == position + 1 && !is_open(path)),
+                open: count(&|path| is_here(path) && path.steps.len() == position + 1 && is_open(path)),
                 beyond: count(&|path| is_here(path) && is_beyond(path) && position + 1 == said.depth),
             }
         };
@@ -221,6 +232,7 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
             steps: steps.clone(),
             paths: Rate::new(taken.len() as u64, all),
             customers: taken.iter().map(|path| path.customer).collect::<BTreeSet<_>>().len() as u64,
+            open: taken.iter().filter(|path| is_open(path)).count() as u64,
             beyond: taken.iter().filter(|path| is_beyond(path)).count() as u64,
         }
     };
@@ -236,17 +248,19 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
             variant: top.iter().position(|one| **one == steps).map(|place| place as u64 + 1),
             steps,
             paths: taken.len() as u64,
+            open: taken.iter().filter(|path| is_open(path)).count() as u64,
             beyond: taken.iter().filter(|path| is_beyond(path)).count() as u64,
             first: moment(taken.iter().map(|path| path.anchor).min().unwrap()),
         })
         .collect();
     takers.sort_by(|a, b| (&a.customer, a.first, &a.steps).cmp(&(&b.customer, b.first, &b.steps)));
-    let mut starts: BTreeMap<&CustomerId, Vec<i64>> = BTreeMap::new();
-    without_end.iter().for_each(|(customer, at)| starts.entry(customer).or_default().push(*at));
-    let start = |(customer, at): (&CustomerId, Vec<i64>)| PathStart {
+    let mut starts: BTreeMap<&CustomerId, Vec<(i64, bool)>> = BTreeMap::new();
+    without_end.iter().for_each(|(customer, at, is_open)| starts.entry(customer).or_default().push((*at, *is_open)));
+    let start = |(customer, at): (&CustomerId, Vec<(i64, bool)>)| PathStart {
         customer: customer.clone(),
         starts: at.len() as u64,
-        first: moment(*at.iter().min().unwrap()),
+        open: at.iter().filter(|(_, is_open)| *is_open).count() as u64,
+        first: moment(at.iter().map(|(at, _)| *at).min().unwrap()),
     };
     let both = said.start.is_some() && said.end.is_some();
     PathsReport {
@@ -254,11 +268,13 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
         paths: all,
         customers: paths.iter().map(|path| path.customer).collect::<BTreeSet<_>>().len() as u64,
         without_end: both.then_some(without_end.len() as u64),
+        without_end_open: both.then_some(without_end.iter().filter(|(_, _, is_open)| *is_open).count() as u64),
         positions,
         variants: top.iter().map(|steps| variant(steps)).collect(),
         other_variants: OtherPaths {
             variants: (variants.len() - top.len()) as u64,
             paths: Rate::new(count(&is_other), all),
+            open: count(&|path| is_other(path) && is_open(path)),
             beyond: count(&|path| is_other(path) && is_beyond(path)),
         },
         listed: said.customers.then_some(takers),

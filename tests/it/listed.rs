@@ -298,11 +298,17 @@ impl Recount {
         let beyond = |wanted: &dyn Fn(&journeylog::PathCustomer) -> bool| -> usize {
             listed.iter().filter(|one| wanted(one)).map(|one| usize::try_from(one.beyond).unwrap()).sum()
         };
+        let open = |wanted: &dyn Fn(&journeylog::PathCustomer) -> bool| -> usize {
+            listed.iter().filter(|one| wanted(one)).map(|one| usize::try_from(one.open).unwrap()).sum()
+        };
         self.same("paths", report.paths, paths(&|_| true));
         self.same("customers", report.customers, distinct(listed.iter().map(|one| &one.customer)));
         if let Some(said) = report.without_end {
             let starts = report.listed_without_end.as_ref()?;
-            self.same("without end", said, starts.iter().map(|one| usize::try_from(one.starts).unwrap()).sum());
+            let sum =
+                |of: fn(&journeylog::PathStart) -> u64| usize::try_from(starts.iter().map(of).sum::<u64>()).unwrap();
+            self.same("without end", said, sum(|one| one.starts));
+            self.same("whose session may go on", report.without_end_open?, sum(|one| one.open));
         }
         let is_backward = report.direction == PathDirection::Backward;
         let step = |one: &journeylog::PathCustomer, position: usize| -> Option<String> {
@@ -323,7 +329,9 @@ impl Recount {
                 let is_last = |one: &journeylog::PathCustomer| is_here(one) && one.steps.len() == place + 1;
                 self.same("paths of a node", shown.paths, paths(&is_here));
                 self.same("paths beyond a node", shown.beyond, beyond(&is_last));
-                self.same("paths that end at a node", shown.ended, paths(&is_last) - beyond(&is_last));
+                self.same("paths open at a node", shown.open, open(&is_last));
+                let ended = paths(&is_last) - beyond(&is_last) - open(&is_last);
+                self.same("paths that end at a node", shown.ended, ended);
                 let of = listed.iter().filter(|one| is_here(one)).filter_map(|one| step(one, place));
                 self.same("labels of a node", shown.labels, distinct(of));
             }
@@ -341,6 +349,7 @@ impl Recount {
             let is = |one: &journeylog::PathCustomer| one.variant == Some(rank);
             self.same("paths of a variant", variant.paths.some, paths(&is));
             self.same("its customers", variant.customers, count(listed, is));
+            self.same("those open", variant.open, open(&is));
             self.same("those beyond", variant.beyond, beyond(&is));
             if listed.iter().any(|one| is(one) != (one.steps == variant.steps)) {
                 self.wrong.push(format!("the steps of variant {rank} are not those listed"));
@@ -349,6 +358,7 @@ impl Recount {
         let others = listed.iter().filter(|one| one.variant.is_none());
         self.same("other variants", report.other_variants.variants, distinct(others.map(|one| &one.steps)));
         self.same("their paths", report.other_variants.paths.some, paths(&|one| one.variant.is_none()));
+        self.same("their open paths", report.other_variants.open, open(&|one| one.variant.is_none()));
         self.same("their paths beyond", report.other_variants.beyond, beyond(&|one| one.variant.is_none()));
         Some(())
     }

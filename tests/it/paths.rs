@@ -30,7 +30,7 @@ fn reconcile(report: &PathsReport) -> Result<(), String> {
                 *(if report.direction == PathDirection::Forward { &link.from } else { &link.to }) == node.label
             };
             let on: u64 = position.links.iter().filter(near).map(|link| link.paths).sum();
-            same("what leaves a node", node.ended + node.beyond + on, node.paths)?;
+            same("what leaves a node", node.ended + node.open + node.beyond + on, node.paths)?;
         }
         let Some(next) = report.positions.get(place + 1) else {
             same("links behind the last position", position.links.len() as u64, 0)?;
@@ -47,9 +47,11 @@ fn reconcile(report: &PathsReport) -> Result<(), String> {
     let variants: u64 = report.variants.iter().map(|variant| variant.paths.some).sum();
     same("variants", variants + report.other_variants.paths.some, report.paths)?;
     let nodes = || report.positions.iter().flat_map(|position| &position.nodes);
-    same("ends", nodes().map(|node| node.ended + node.beyond).sum(), report.paths)?;
+    same("ends", nodes().map(|node| node.ended + node.open + node.beyond).sum(), report.paths)?;
     let beyond: u64 = report.variants.iter().map(|variant| variant.beyond).sum();
     same("beyond", beyond + report.other_variants.beyond, nodes().map(|node| node.beyond).sum())?;
+    let open: u64 = report.variants.iter().map(|variant| variant.open).sum();
+    same("open", open + report.other_variants.open, nodes().map(|node| node.open).sum())?;
     if let Some(listed) = &report.listed {
         same("listed paths", listed.iter().map(|one| one.paths).sum(), report.paths)?;
         for (variant, rank) in report.variants.iter().zip(1..) {
@@ -145,6 +147,28 @@ fn sessions_have_paths_of_their_own() {
     let listed = report.listed.unwrap();
     assert_eq!((listed.len(), listed[0].paths, listed[0].first), (1, 2, day(0.0)));
     assert_eq!(variants(&by(TimeDelta::days(1) - TimeDelta::microseconds(1))), named(&[("a", 2), ("b", 2)]));
+}
+
+/// Whoever is still there has dropped off nowhere yet.
+#[test]
+fn sessions_that_may_go_on_have_not_ended() {
+    let lines = ["ann 0 home", "ann 5 home", "bob 4.5 home", "bob 5 view", "cat 3 home", "cat 5.5 view"];
+    let by = |plan: PathsBuilder| ask(&lines, plan.by_session(TimeDelta::days(1)).list_customers(), Scope::all());
+    let report = by(Paths::of_touchpoints());
+    let [first, second] = report.positions.as_slice() else { panic!("two positions") };
+    let counts = |place: usize, of: &PathPosition| (of.nodes[place].ended, of.nodes[place].open);
+    // Ann's first session and Cat's are over; Ann's second, Bob's and Cat's second may go on.
+    assert_eq!((counts(0, first), counts(1, first), counts(0, second)), ((2, 1), (0, 1), (0, 1)));
+    assert_eq!(report.listed.as_ref().unwrap().iter().map(|one| one.open).sum::<u64>(), 3);
+    // What is cut off is beyond, and an end that was asked for is one.
+    let report = by(Paths::of_touchpoints().depth(1));
+    assert_eq!((report.positions[0].nodes[0].open, report.positions[0].nodes[0].beyond), (1, 1));
+    let report = by(Paths::of_touchpoints().starting_at("home").ending_at("view"));
+    assert_eq!((report.paths, report.without_end, report.without_end_open), (1, Some(3), Some(1)));
+    assert_eq!(report.positions[1].nodes[0].ended, 1);
+    // Of journeys that are not cut it is only known how far they have come.
+    let report = ask(&lines, Paths::of_touchpoints(), Scope::all());
+    assert_eq!(report.positions.iter().flat_map(|one| &one.nodes).map(|node| node.open).sum::<u64>(), 0);
 }
 
 #[test]

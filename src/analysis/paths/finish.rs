@@ -10,12 +10,11 @@ use arrayvec::ArrayVec;
 use super::{
     LIMIT_PATH_DEPTH, OtherPaths, PathCustomer, PathDirection, PathLink, PathNode, PathPosition, PathStart,
     PathVariant, PathsOf, PathsReport,
-    state::{BoundPaths, PathsState, Step},
+    state::{BoundPaths, PathsState, Starts, Step},
 };
 use crate::{
     analysis::{Rate, listed::by_id},
     journey::{ChannelNo, Names, TouchpointNo},
-    model::Micros,
 };
 
 /// The names of the labels that occur, in order: a label's rank is its place among them.
@@ -54,6 +53,7 @@ impl Labels {
 struct Count {
     paths: u64,
     ended: u64,
+    open: u64,
     beyond: u64,
 }
 
@@ -61,6 +61,7 @@ impl Count {
     fn add(&mut self, other: Self) {
         self.paths += other.paths;
         self.ended += other.ended;
+        self.open += other.open;
         self.beyond += other.beyond;
     }
 }
@@ -87,14 +88,17 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> P
         steps: steps(bound, state, &labels, place).into_iter().map(|rank| labels.name(rank)).collect(),
         paths: Rate::new(step.paths, state.paths),
         customers: step.customers,
+        open: step.open,
         beyond: step.beyond,
     };
     let variants: Vec<PathVariant> = variants.into_iter().map(variant).collect();
     let shown = |count: fn(&PathVariant) -> u64| variants.iter().map(count).sum::<u64>();
     let beyond: u64 = state.tree.iter().map(|step| step.beyond).sum();
+    let open: u64 = state.tree.iter().map(|step| step.open).sum();
     let other_variants = OtherPaths {
         variants: (all - variants.len()) as u64,
         paths: Rate::new(state.paths - shown(|variant| variant.paths.some), state.paths),
+        open: open - shown(|variant| variant.open),
         beyond: beyond - shown(|variant| variant.beyond),
     };
     let both = bound.plan.start.is_some() && bound.plan.end.is_some();
@@ -103,14 +107,15 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> P
         paths: state.paths,
         customers: state.customers,
         without_end: both.then_some(state.without_end),
+        without_end_open: both.then_some(state.without_end_open),
         positions: positions(bound, &state.tree, &labels),
         variants,
         other_variants,
         listed: bound.plan.customers.then(|| customers(bound, state, &labels, &listed, names)),
         listed_without_end: (both && bound.plan.customers).then(|| {
-            let start =
-                |customer, (starts, first): (u64, Micros)| PathStart { customer, starts, first: first.to_datetime() };
-            by_id(state.listed_without_end.iter().copied(), names, start)
+            by_id(state.listed_without_end.iter().copied(), names, |customer, Starts { starts, open, first }| {
+                PathStart { customer, starts, open, first: first.to_datetime() }
+            })
         }),
     }
 }
@@ -152,7 +157,8 @@ fn positions(bound: &BoundPaths, tree: &[Step], labels: &Labels) -> Vec<PathPosi
             counts.resize_with(position + 1, BTreeMap::new);
         }
         if let Some(counts) = counts.get_mut(position) {
-            let count = Count { paths, ended: step.paths - step.beyond, beyond: step.beyond };
+            let Step { beyond, open, .. } = *step;
+            let count = Count { paths, ended: step.paths - beyond - open, open, beyond };
             counts.entry(labels.rank(step)).or_default().add(count);
         }
     }
@@ -196,11 +202,12 @@ fn nodes(counts: &BTreeMap<u32, Count>, limit: usize, labels: &Labels) -> (Vec<P
     // They are in the order of their names.
     ranked.sort_by_key(|(_, count)| Reverse(count.paths));
     let others = ranked.split_off(limit.min(ranked.len()));
-    let node = |label: Option<String>, labels: u64, Count { paths, ended, beyond }: Count| PathNode {
+    let node = |label: Option<String>, labels: u64, Count { paths, ended, open, beyond }: Count| PathNode {
         label,
         labels,
         paths,
         ended,
+        open,
         beyond,
     };
     let places = ranked.iter().enumerate().map(|(place, (rank, _))| (*rank, place)).collect();
@@ -230,6 +237,7 @@ fn customers(
             variant: variants.get(&one.step).copied(),
             steps: steps(bound, state, labels, one.step).into_iter().map(|rank| labels.name(rank)).collect(),
             paths: one.paths,
+            open: one.open,
             beyond: one.beyond,
             first: one.first.to_datetime(),
         });

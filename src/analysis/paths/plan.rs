@@ -86,7 +86,8 @@ pub enum PathRepeats {
 ///
 /// The **graph** has a position for each step, counted from 1 at the start, or at the end if paths are read backwards. At each
 /// position the most frequent steps are nodes, equals by name, and all others together are one more, without a label. The
-/// totals reconcile exactly: the nodes of position 1 are all paths; a node's paths have `ended` there, go on `beyond`
+/// totals reconcile exactly: the nodes of position 1 are all paths; a node's paths have `ended` there, are `open` there (they are of
+/// a session whose last event lies not more than the gap before the end of observation, so that further steps may come), go on `beyond`
 /// the depth, or take one of the links to the next position; and the links to a node are its paths.
 ///
 /// A **variant** is a sequence of steps as far as it is shown. The most frequent are listed, equals in the order of their

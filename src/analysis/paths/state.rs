@@ -77,10 +77,12 @@ pub struct PathsState {
     pub(super) customers: u64,
     pub(super) paths: u64,
     pub(super) without_end: u64,
+    /// Those of them whose session may still go on.
+    pub(super) without_end_open: u64,
     pub(super) tree: Vec<Step>,
     pub(super) listed: Vec<Listed>,
-    /// Who started without an end: how often, and when first.
-    pub(super) listed_without_end: Vec<(CustomerNo, (u64, Micros))>,
+    /// Who started without an end.
+    pub(super) listed_without_end: Vec<(CustomerNo, Starts)>,
     /// Where a step stands in the tree, by the step before it and its label.
     #[serde(skip)]
     places: HashMap<(usize, u32), usize, RandomState>,
@@ -96,8 +98,10 @@ pub(super) struct Step {
     pub(super) label: u32,
     /// Paths of which this is the last step that is shown ...
     pub(super) paths: u64,
-    /// ... and those of them that go on.
+    /// ... those of them that go on ...
     pub(super) beyond: u64,
+    /// ... and those whose session may.
+    pub(super) open: u64,
     /// Whose they are.
     pub(super) customers: u64,
 }
@@ -110,6 +114,16 @@ pub(super) struct Listed {
     pub(super) paths: u64,
     /// Those of them that go on.
     pub(super) beyond: u64,
+    /// Those of them whose session may.
+    pub(super) open: u64,
+    pub(super) first: Micros,
+}
+
+/// Starts without an end: how many, in how many sessions that may still go on, and when the first of them was.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Starts {
+    pub(super) starts: u64,
+    pub(super) open: u64,
     pub(super) first: Micros,
 }
 
@@ -117,10 +131,21 @@ pub(super) struct Listed {
 #[derive(Debug, Default)]
 struct Room {
     labels: Vec<u32>,
-    /// The paths taken: their last steps, with the moments of their anchors, and whether they go on.
-    taken: Vec<(usize, Micros, bool)>,
-    /// The anchors of starts without an end.
-    without_end: Vec<Micros>,
+    /// The paths taken: their last steps, with the moments of their anchors, and what may come.
+    taken: Vec<(usize, Micros, Ahead)>,
+    /// The anchors of starts without an end, and whether it may still come.
+    without_end: Vec<(Micros, bool)>,
+}
+
+/// What lies behind the last step of a path that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ahead {
+    /// Nothing.
+    Nothing,
+    /// Further steps may come.
+    Open,
+    /// There are further steps.
+    Beyond,
 }
 
 /// Of a path whose labels are in the room.
@@ -152,6 +177,11 @@ impl BoundPaths {
     /// Whether paths are read backwards from their ends.
     pub(super) fn is_backward(&self) -> bool {
         self.plan.start.is_none() && self.plan.end.is_some()
+    }
+
+    /// Whether a session whose last event was at this moment may go on after the end of observation.
+    fn may_go_on(&self, last: Micros) -> bool {
+        self.plan.gap.is_some_and(|gap| self.scope.end.since(last) <= gap.micros().into())
     }
 
     /// Where the session ends that begins at an event: behind its last one.
@@ -216,7 +246,7 @@ impl PathsState {
     fn place(&mut self, before: usize, label: u32) -> usize {
         let tree = &mut self.tree;
         *self.places.entry((before, label)).or_insert_with(|| {
-            tree.push(Step { before, label, paths: 0, beyond: 0, customers: 0 });
+            tree.push(Step { before, label, paths: 0, beyond: 0, open: 0, customers: 0 });
             tree.len()
         })
     }
@@ -233,14 +263,15 @@ impl PathsState {
         self.tree.get_mut(place.checked_sub(1)?)
     }
 
-    fn add(&mut self, labels: &[u32], found: &Found) {
+    fn add(&mut self, labels: &[u32], anchor: Micros, ahead: Ahead) {
         let place = labels.iter().fold(0, |before, label| self.place(before, *label));
         self.paths += 1;
         if let Some(step) = self.step(place) {
             step.paths += 1;
-            step.beyond += u64::from(found.beyond);
+            step.beyond += u64::from(ahead == Ahead::Beyond);
+            step.open += u64::from(ahead == Ahead::Open);
         }
-        self.room.taken.push((place, found.anchor, found.beyond));
+        self.room.taken.push((place, anchor, ahead));
     }
 
     /// Counts the customer for each variant that they took.
@@ -252,14 +283,17 @@ impl PathsState {
             let Some(&(place, first, _)) = same.first() else { continue };
             self.step(place).into_iter().for_each(|step| step.customers += 1);
             if let Some(customer) = list {
-                let beyond = same.iter().filter(|(.., beyond)| *beyond).count() as u64;
-                self.listed.push(Listed { customer, step: place, paths: same.len() as u64, beyond, first });
+                let count = |what: Ahead| same.iter().filter(|(.., ahead)| *ahead == what).count() as u64;
+                let (paths, beyond, open) = (same.len() as u64, count(Ahead::Beyond), count(Ahead::Open));
+                self.listed.push(Listed { customer, step: place, paths, beyond, open, first });
             }
         }
         self.room.taken = taken;
         // They come in the order of time.
-        if let (Some(customer), Some(&first)) = (list, self.room.without_end.first()) {
-            self.listed_without_end.push((customer, (self.room.without_end.len() as u64, first)));
+        let without_end = &self.room.without_end;
+        if let (Some(customer), Some(&(first, _))) = (list, without_end.first()) {
+            let open = without_end.iter().filter(|(_, is_open)| *is_open).count() as u64;
+            self.listed_without_end.push((customer, Starts { starts: without_end.len() as u64, open, first }));
         }
     }
 }
@@ -284,16 +318,27 @@ impl Bound for BoundPaths {
         while begin < times.len() {
             let session = begin..self.end_of_session(times, begin);
             begin = session.end;
+            let last = session.end.checked_sub(1).and_then(|last| times.get(last));
+            let is_open = last.is_some_and(|last| self.may_go_on(*last));
             let found = if self.is_backward() {
                 self.backward(&events, session, &mut labels)
             } else {
                 self.forward(&events, session, &mut labels)
             };
             match found {
-                Some(found) if found.is_whole => state.add(&labels, &found),
-                Some(found) => {
+                Some(Found { anchor, beyond, is_whole: true }) => {
+                    // At an end that was asked for no further step is waited for.
+                    let ahead = match beyond {
+                        true => Ahead::Beyond,
+                        false if is_open && self.plan.end.is_none() => Ahead::Open,
+                        false => Ahead::Nothing,
+                    };
+                    state.add(&labels, anchor, ahead);
+                }
+                Some(Found { anchor, .. }) => {
                     state.without_end += 1;
-                    state.room.without_end.push(found.anchor);
+                    state.without_end_open += u64::from(is_open);
+                    state.room.without_end.push((anchor, is_open));
                 }
                 None => {}
             }
@@ -306,6 +351,7 @@ impl Bound for BoundPaths {
         state.customers += other.customers;
         state.paths += other.paths;
         state.without_end += other.without_end;
+        state.without_end_open += other.without_end_open;
         state.listed_without_end.extend(other.listed_without_end);
         if state.tree.is_empty() {
             state.tree = other.tree;
@@ -323,6 +369,7 @@ impl Bound for BoundPaths {
             if let Some(step) = state.step(place) {
                 step.paths += there.paths;
                 step.beyond += there.beyond;
+                step.open += there.open;
                 step.customers += there.customers;
             }
             here.push(place);
@@ -334,7 +381,7 @@ impl Bound for BoundPaths {
     fn size(&self, state: &PathsState) -> usize {
         // A table is full by half to seven eighths.
         let step = size_of::<Step>() + 2 * size_of::<((usize, u32), usize)>();
-        let without_end = state.listed_without_end.len() * size_of::<(CustomerNo, (u64, Micros))>();
+        let without_end = state.listed_without_end.len() * size_of::<(CustomerNo, Starts)>();
         state.tree.len() * step + state.listed.len() * size_of::<Listed>() + without_end
     }
 
