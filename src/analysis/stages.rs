@@ -235,6 +235,7 @@ impl Bound for BoundStages {
                 })
                 .collect(),
             without_stage: state.none,
+            every: self.every,
             over_time: moments,
             customers: self.customers.then(listed),
         })
@@ -251,6 +252,9 @@ pub struct StageCountsReport {
     pub stages: Vec<StageCount>,
     /// Customers with events, none of which bears a stage.
     pub without_stage: u64,
+    /// The calendar period, if the plan asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Period>,
     /// Each calendar period, if the plan asks for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_time: Option<Vec<StageMoment>>,
@@ -324,13 +328,13 @@ impl Tables for StageCountsReport {
         }
         now.push(["(none)".into(), self.without_stage.into(), Cell::Empty]);
         let mut tables = vec![now];
-        if let Some(moments) = &self.over_time {
-            let columns = std::iter::once("period from").chain(self.stages.iter().map(|stage| stage.stage.as_str()));
-            let mut table = Table::new("Customers by stage at the end of each period", columns);
+        if let (Some(period), Some(moments)) = (self.every, &self.over_time) {
+            let columns = std::iter::once("period").chain(self.stages.iter().map(|stage| stage.stage.as_str()));
+            let mut table = Table::new("Customers by stage at the end of each period (* not over)", columns);
             for moment in moments {
-                let unfinished = if moment.finished { "" } else { " (not over)" };
-                let period = format!("{}{unfinished}", moment.period.format("%Y-%m-%d %H:%M"));
-                table.push(std::iter::once(period.into()).chain(moment.customers.iter().map(|&count| count.into())));
+                let mark = if moment.finished { "" } else { " *" };
+                let name = format!("{}{mark}", period.label(moment.period.into()));
+                table.push(std::iter::once(name.into()).chain(moment.customers.iter().map(|&count| count.into())));
             }
             tables.push(table);
         }

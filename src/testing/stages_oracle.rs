@@ -191,6 +191,7 @@ pub fn stages(
             })
             .collect(),
         without_stage: stories.by_customer.values().filter(|story| current(story, |_| true).is_none()).count() as u64,
+        every,
         over_time,
         customers: Some(listed.collect()),
     }
