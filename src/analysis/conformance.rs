@@ -400,6 +400,7 @@ impl Bound for BoundConformance {
         deviations.sort_by_key(|one| (Reverse(one.customers.some), Reverse(one.count)));
         Ok(ConformanceReport {
             model: self.model.name().to_owned(),
+            model_version: self.model.version(),
             customers: state.customers,
             fits: Rate::new(state.fits, state.customers),
             completed: Rate::new(state.completed, state.customers),
@@ -434,6 +435,8 @@ impl BoundConformance {
 pub struct ConformanceReport {
     /// The name of the model.
     pub model: String,
+    /// Its version.
+    pub model_version: u32,
     /// Customers who enter in the scope's range.
     pub customers: u64,
     /// Those whose journey fits so far.
@@ -514,7 +517,8 @@ fn from_name(from: Option<&StageName>) -> Cell {
 impl Tables for ConformanceReport {
     fn tables(&self) -> Vec<Table> {
         let columns = ["customers", "fit", "share", "low", "high", "completed", "share", "moves"];
-        let mut all = Table::new(format!("Conformance ({} model)", self.model), columns);
+        let mut all =
+            Table::new(format!("Conformance ({})", JourneyModel::title(&self.model, self.model_version)), columns);
         let Rate { some, share, low, high, .. } = self.fits;
         let shares = [Cell::share(share), Cell::Share(low), Cell::Share(high)];
         let completed = [self.completed.some.into(), Cell::share(self.completed.share), self.moves.into()];

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::table::Cell;
+
+/// What columns of intervals are called.
+pub(super) const INTERVAL: &str = "95 % interval";
+
 /// A share with its Wilson interval at 95 %.
 ///
 /// The interval is that of E. B. Wilson (1927), "Probable inference, the law of succession, and statistical
@@ -44,6 +49,11 @@ impl Rate {
         let low = if some == 0 { 0.0 } else { (centre - half).max(0.0) };
         let high = if some == of { 1.0 } else { (centre + half).min(1.0) };
         Self { some, of, share: Some(p), low, high }
+    }
+
+    /// The interval as tables show it, in percent; nothing of none.
+    pub(super) fn interval(&self) -> Cell {
+        self.share.map_or(Cell::Empty, |_| format!("{:.1}-{:.1}", 100.0 * self.low, 100.0 * self.high).into())
     }
 }
 

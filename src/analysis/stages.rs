@@ -9,6 +9,7 @@ use super::{
     Analysis, Binder, Bound, BoundScope, Rate, StageReading,
     listed::{by_id, when},
     over_time::over_time,
+    rate::INTERVAL,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -227,6 +228,7 @@ impl Bound for BoundStages {
         };
         Ok(StageCountsReport {
             model: self.model.name().to_owned(),
+            model_version: self.model.version(),
             stages: stages
                 .map(|(stage, &count)| StageCount {
                     stage: stage.clone(),
@@ -248,6 +250,8 @@ impl Bound for BoundStages {
 pub struct StageCountsReport {
     /// The name of the model.
     pub model: String,
+    /// Its version.
+    pub model_version: u32,
     /// Each stage at the end of observation.
     pub stages: Vec<StageCount>,
     /// Customers with events, none of which bears a stage.
@@ -322,11 +326,15 @@ impl StageCountsReport {
 
 impl Tables for StageCountsReport {
     fn tables(&self) -> Vec<Table> {
-        let mut now = Table::new(format!("Customers by stage ({} model)", self.model), ["stage", "customers", "share"]);
+        let mut now = Table::new(
+            format!("Customers by stage ({})", JourneyModel::title(&self.model, self.model_version)),
+            ["stage", "customers", "share", INTERVAL],
+        );
         for stage in &self.stages {
-            now.push([stage.stage.as_str().into(), stage.customers.into(), Cell::share(stage.share.share)]);
+            let share = [Cell::share(stage.share.share), stage.share.interval()];
+            now.push([stage.stage.as_str().into(), stage.customers.into()].into_iter().chain(share));
         }
-        now.push(["(none)".into(), self.without_stage.into(), Cell::Empty]);
+        now.push(["(none)".into(), self.without_stage.into(), Cell::Empty, Cell::Empty]);
         let mut tables = vec![now];
         if let (Some(period), Some(moments)) = (self.every, &self.over_time) {
             let columns = std::iter::once("period").chain(self.stages.iter().map(|stage| stage.stage.as_str()));

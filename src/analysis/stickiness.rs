@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Matches, Rate, listed::by_id};
+use super::{Analysis, Binder, Bound, BoundScope, Matches, Rate, listed::by_id, rate::INTERVAL};
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
@@ -266,17 +266,21 @@ impl Tables for StickinessReport {
         let mark = if self.finished { "" } else { ", not all over and in the range" };
         let from = self.period.label(self.from.into());
         let title = format!("Stickiness ({} periods from {from}{mark})", self.rows.len());
-        let mut table = Table::new(title, ["periods", "customers", "share", "at least", "share"]);
+        let mut table = Table::new(title, ["periods", "customers", "share", INTERVAL, "at least", "share", INTERVAL]);
         for StickinessRow { periods, exactly, at_least } in &self.rows {
             table.push([
                 u64::from(*periods).into(),
                 exactly.some.into(),
                 Cell::share(exactly.share),
+                exactly.interval(),
                 at_least.some.into(),
                 Cell::share(at_least.share),
+                at_least.interval(),
             ]);
         }
-        let mut tables = vec![table];
+        let mut all = Table::new("All of them", ["customers", "mean periods"]);
+        all.push([self.active.into(), self.mean.map_or(Cell::Empty, |mean| format!("{mean:.2}").into())]);
+        let mut tables = vec![table, all];
         if let Some(customers) = &self.customers {
             let mut table = Table::new("Customers", ["customer", "periods"]);
             for one in customers {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, StageReading, Visit,
     listed::{by_id, when},
+    rate::INTERVAL,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -273,6 +274,7 @@ impl Bound for BoundTransitions {
         let of_kind = |kind| cells.iter().filter(|cell| cell.kind == kind).map(|cell| cell.count).sum();
         Ok(TransitionsReport {
             model: self.model.name().to_owned(),
+            model_version: self.model.version(),
             customers: state.customers,
             entries,
             advances: of_kind(MoveKind::Advance),
@@ -305,6 +307,8 @@ impl BoundTransitions {
 pub struct TransitionsReport {
     /// The name of the model.
     pub model: String,
+    /// Its version.
+    pub model_version: u32,
     /// Customers who were in any stage by the end of the range, or of observation if that is earlier.
     pub customers: u64,
     /// Transitions from the start.
@@ -420,8 +424,9 @@ impl TransitionsReport {
 
 impl Tables for TransitionsReport {
     fn tables(&self) -> Vec<Table> {
-        let columns = ["from", "to", "kind", "count", "customers", "share", "median dwell", "p90 dwell"];
-        let mut moves = Table::new(format!("Transitions ({} model)", self.model), columns);
+        let columns = ["from", "to", "kind", "count", "customers", "share", INTERVAL, "median dwell", "p90 dwell"];
+        let mut moves =
+            Table::new(format!("Transitions ({})", JourneyModel::title(&self.model, self.model_version)), columns);
         for cell in self.cells.iter().filter(|cell| cell.count > 0) {
             let kind = if cell.allowed { cell.kind.to_string() } else { format!("{} (not allowed)", cell.kind) };
             moves.push([
@@ -431,6 +436,7 @@ impl Tables for TransitionsReport {
                 cell.count.into(),
                 cell.customers.into(),
                 Cell::share(cell.share.share),
+                cell.share.interval(),
                 Cell::seconds(cell.dwell.map(|d| d.median)),
                 Cell::seconds(cell.dwell.map(|d| d.p90)),
             ]);

@@ -120,6 +120,7 @@ pub fn conformance(events: &[Event], plan: &Conformance, model: &JourneyModel, s
     assert_eq!(listed.iter().map(|one| &one.customer).collect::<BTreeSet<_>>().len() as u64, customers);
     ConformanceReport {
         model: model.name().to_owned(),
+        model_version: model.version(),
         customers,
         fits: Rate::new(listed.iter().filter(|one| one.deviations.is_empty()).count() as u64, customers),
         completed: Rate::new(listed.iter().filter(|one| one.completed).count() as u64, customers),

@@ -123,6 +123,7 @@ pub fn transitions(
     let listed = Some(listed.collect());
     TransitionsReport {
         model: model.name().to_owned(),
+        model_version: model.version(),
         customers: stories.by_customer.values().filter(|story| current(story, by_end).is_some()).count() as u64,
         entries: of_kind(MoveKind::Entry),
         advances: of_kind(MoveKind::Advance),
@@ -183,6 +184,7 @@ pub fn stages(
     });
     StageCountsReport {
         model: model.name().to_owned(),
+        model_version: model.version(),
         stages: (0..model.stages().len())
             .map(|stage| StageCount {
                 stage: model.stages()[stage].clone(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConversionCount, ConversionKind};
 use crate::{
-    analysis::{EventBy, Rate, listed::when},
+    analysis::{EventBy, Rate, listed::when, rate::INTERVAL},
     model::{CustomerId, Period, Window},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -120,8 +120,6 @@ impl fmt::Display for ConversionOutcome {
     }
 }
 
-const INTERVAL: &str = "95 % interval";
-
 impl ConversionRateReport {
     fn columns(&self) -> Vec<&'static str> {
         let counts = ["exposed", "followed", "missed", "pending"];
@@ -141,8 +139,7 @@ impl ConversionRateReport {
         };
         for rate in rates {
             cells.push(Cell::share(rate.share));
-            let interval = || format!("{:.1}-{:.1}", 100.0 * rate.low, 100.0 * rate.high);
-            cells.push(rate.share.map_or(Cell::Empty, |_| interval().into()));
+            cells.push(rate.interval());
         }
         cells
     }
