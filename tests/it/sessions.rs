@@ -108,6 +108,9 @@ fn sessions_belong_to_the_period_in_which_they_begin() {
     assert_eq!(counts, [[1, 1, 2, 0], [3, 2, 3, 3], [0; 4], [1, 1, 1, 1]]);
     let finished: Vec<bool> = rows.iter().map(|row| row.finished).collect();
     assert_eq!(finished, [true, true, true, false]);
+    // Ann's last session is her fourth, also where only that one is asked for.
+    let listed = daily(&["ann 1 a", "ann 3 a", "ann 5 a", "ann 7 a"], Scope::all().from(day(6.0))).listed.unwrap();
+    assert_eq!(listed[0].sessions.iter().map(|one| one.number).collect::<Vec<_>>(), [4]);
     // A week of which the range holds a part has those that begin in that part.
     let lines = ["ann 3.9 a", "ann 5.5 a", "bob 12.5 a", "bob 20 b"];
     let rows = daily(&lines, Scope::all().between(day(5.0)..day(13.0))).over_time.unwrap();
