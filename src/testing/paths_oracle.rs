@@ -22,12 +22,19 @@ struct Said {
     repeats: String,
     gap: Option<Window>,
     start: Option<Condition>,
+    start_events: Option<Vec<u64>>,
     end: Option<Condition>,
     depth: usize,
     nodes: usize,
     variants: usize,
     #[serde(default)]
     customers: bool,
+}
+
+impl Said {
+    fn has_start(&self) -> bool {
+        self.start.is_some() || self.start_events.is_some()
+    }
 }
 
 /// A path: whose, when its anchor was, and its steps, counted from there.
@@ -74,15 +81,18 @@ impl Asked<'_> {
     /// The anchor and the steps of a session's path, whole and in the order in which they are counted. `Err` for a start
     /// without an end: when it was.
     fn path(&self, session: &[(String, Told<'_>)]) -> Result<Option<(i64, Vec<String>)>, i64> {
-        let (begin, end) = match (&self.said.start, &self.said.end) {
-            (None, Some(end)) => match self.first(session, end) {
+        let (begin, end) = match (self.said.has_start(), &self.said.end) {
+            (false, Some(end)) => match self.first(session, end) {
                 Some(end) => (0, end),
                 None => return Ok(None),
             },
-            (start, end) => {
-                let begin = match start {
-                    Some(start) => self.first(session, start),
-                    None => session.first().filter(|(_, told)| self.stories.counts(told.at)).map(|_| 0),
+            (_, end) => {
+                let begin = match (&self.said.start, &self.said.start_events) {
+                    (Some(start), _) => self.first(session, start),
+                    (None, Some(events)) => {
+                        session.iter().position(|(_, told)| events.contains(&told.seq) && self.stories.counts(told.at))
+                    }
+                    (None, None) => session.first().filter(|(_, told)| self.stories.counts(told.at)).map(|_| 0),
                 };
                 let Some(begin) = begin else { return Ok(None) };
                 let last = match end {
@@ -99,7 +109,7 @@ impl Asked<'_> {
         if self.said.repeats == "collapsed" {
             steps.dedup();
         }
-        let is_backward = self.said.start.is_none() && self.said.end.is_some();
+        let is_backward = !self.said.has_start() && self.said.end.is_some();
         if is_backward {
             steps.reverse();
         }
@@ -157,7 +167,7 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
         }
     }
     let said = &asked.said;
-    let is_backward = said.start.is_none() && said.end.is_some();
+    let is_backward = !said.has_start() && said.end.is_some();
     let all = paths.len() as u64;
     let shown = |path: &Path<'_>| path.steps.iter().take(said.depth).cloned().collect::<Vec<_>>();
     let in_time = |path: &Path<'_>| {
@@ -262,7 +272,7 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
         open: at.iter().filter(|(_, is_open)| *is_open).count() as u64,
         first: moment(at.iter().map(|(at, _)| *at).min().unwrap()),
     };
-    let both = said.start.is_some() && said.end.is_some();
+    let both = said.has_start() && said.end.is_some();
     PathsReport {
         direction: if is_backward { PathDirection::Backward } else { PathDirection::Forward },
         paths: all,

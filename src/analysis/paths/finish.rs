@@ -101,7 +101,7 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> P
         open: open - shown(|variant| variant.open),
         beyond: beyond - shown(|variant| variant.beyond),
     };
-    let both = bound.plan.start.is_some() && bound.plan.end.is_some();
+    let both = bound.has_start() && bound.plan.end.is_some();
     PathsReport {
         direction: if bound.is_backward() { PathDirection::Backward } else { PathDirection::Forward },
         paths: state.paths,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::{Rate, listed::when},
+    analysis::{Rate, listed::when, rate::INTERVAL},
     model::CustomerId,
     table::{Cell, Table, Tables, write_tables},
 };
@@ -193,17 +193,17 @@ impl Tables for PathsReport {
                 links.push([position.position.into(), name(&link.from), name(&link.to), link.paths.into()]);
             }
         }
-        let mut most = Table::new("Variants", ["#", "path", "paths", "share", "customers", "open", "beyond"]);
+        let mut most = Table::new("Variants", ["#", "path", "paths", "share", INTERVAL, "customers", "open", "beyond"]);
         for (variant, rank) in self.variants.iter().zip(1_u64..) {
             let (paths, share) = (variant.paths.some.into(), Cell::share(variant.paths.share));
             let counts = [variant.customers, variant.open, variant.beyond].map(Cell::from);
-            let row = [rank.into(), variant.steps.join(" > ").into(), paths, share];
+            let row = [rank.into(), variant.steps.join(" > ").into(), paths, share, variant.paths.interval()];
             most.push(row.into_iter().chain(counts));
         }
         if self.other_variants.variants > 0 {
             let OtherPaths { variants, paths, open, beyond } = &self.other_variants;
             let name = format!("({variants} others)").into();
-            let row = [Cell::Empty, name, paths.some.into(), Cell::share(paths.share), Cell::Empty];
+            let row = [Cell::Empty, name, paths.some.into(), Cell::share(paths.share), paths.interval(), Cell::Empty];
             most.push(row.into_iter().chain([*open, *beyond].map(Cell::from)));
         }
         let mut tables = vec![all, nodes, links, most];

@@ -10,7 +10,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, NO_VALUE, Names},
-    model::{Condition, Micros},
+    model::{Condition, Micros, Seq},
 };
 
 const START: u64 = 1;
@@ -38,6 +38,9 @@ impl Analysis for Paths {
         let anchor = |condition: &Option<Condition>| condition.clone().unwrap_or(Condition::Any(Vec::new()));
         let anchors = [anchor(&self.start), anchor(&self.end)];
         let events = binder.matches_and_others(&anchors)?;
+        if self.start_events.is_some() {
+            binder.need_seqs();
+        }
         let groups: Option<Vec<(String, Condition)>> = match &self.of {
             PathsOf::Touchpoint => {
                 binder.carry(events, Carried::Touchpoint);
@@ -160,6 +163,8 @@ struct Found {
 struct Events<'a> {
     anchors: Matched<'a>,
     groups: Option<(Matched<'a>, &'a [u32])>,
+    /// The places in the log at which paths may start, if they were given.
+    starts: Option<(&'a Journey<'a>, &'a [Seq])>,
 }
 
 impl Events<'_> {
@@ -169,14 +174,28 @@ impl Events<'_> {
             None => *self.anchors.carried.get(place)?,
             Some((groups, labels)) => *labels.get(groups.words.get(place)?.trailing_zeros() as usize)?,
         };
-        Some((label, *self.anchors.words.get(place)?, *self.anchors.times.get(place)?))
+        let word = *self.anchors.words.get(place)?;
+        let word = if self.is_start(place) { word | START } else { word };
+        Some((label, word, *self.anchors.times.get(place)?))
+    }
+
+    /// Whether an event is one of those at which paths were said to start.
+    fn is_start(&self, place: usize) -> bool {
+        let Some((journey, starts)) = self.starts else { return false };
+        let seq = self.anchors.event(place).and_then(|event| journey.seq(event));
+        seq.is_some_and(|seq| starts.binary_search(&seq).is_ok())
     }
 }
 
 impl BoundPaths {
     /// Whether paths are read backwards from their ends.
     pub(super) fn is_backward(&self) -> bool {
-        self.plan.start.is_none() && self.plan.end.is_some()
+        !self.has_start() && self.plan.end.is_some()
+    }
+
+    /// Whether a start is asked for.
+    pub(super) fn has_start(&self) -> bool {
+        self.plan.start.is_some() || self.plan.start_events.is_some()
     }
 
     /// Whether a session whose last event was at this moment may go on after the end of observation.
@@ -197,9 +216,10 @@ impl BoundPaths {
     fn forward(&self, events: &Events<'_>, session: Range<usize>, labels: &mut Vec<u32>) -> Option<Found> {
         labels.clear();
         let mut path = session.filter_map(|place| events.step(place));
-        let (first, _, anchor) = match self.plan.start {
-            None => path.next().filter(|(_, _, at)| self.scope.counts(*at))?,
-            Some(_) => path.find(|(_, word, at)| word & START != 0 && self.scope.counts(*at))?,
+        let (first, _, anchor) = if self.has_start() {
+            path.find(|(_, word, at)| word & START != 0 && self.scope.counts(*at))?
+        } else {
+            path.next().filter(|(_, _, at)| self.scope.counts(*at))?
         };
         labels.push(first);
         let (mut last, mut beyond) = (first, false);
@@ -309,7 +329,8 @@ impl Bound for BoundPaths {
     fn visit(&self, state: &mut PathsState, journey: &Journey<'_>) {
         state.find_places();
         let groups = self.groups.map(|groups| (groups.of(journey), self.label_of_group.as_slice()));
-        let events = Events { anchors: self.events.of(journey), groups };
+        let starts = self.plan.start_events.as_deref().map(|starts| (journey, starts));
+        let events = Events { anchors: self.events.of(journey), groups, starts };
         let times = events.anchors.times;
         let mut labels = std::mem::take(&mut state.room.labels);
         state.room.taken.clear();
