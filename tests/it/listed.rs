@@ -260,18 +260,23 @@ impl Recount {
             };
             self.same("sessions of a length", bin.count, count(&sessions, is));
         }
-        let ends: [(&_, fn(&journeylog::CustomerSession) -> &journeylog::Touchpoint); 2] =
-            [(&report.first, |one| &one.first), (&report.last, |one| &one.last)];
-        for (said, of) in ends {
+        for (said, is_first) in [(&report.first, true), (&report.last, false)] {
+            let is_at = |session: &journeylog::CustomerSession, touchpoint: &journeylog::Touchpoint| {
+                (if is_first { &session.first } else { &session.last }) == touchpoint
+            };
             let mut top = 0;
             for one in &said.top {
-                let found = count(&sessions, |session| *of(session) == one.touchpoint);
+                let found = count(&sessions, |session| is_at(session, &one.touchpoint));
                 self.same("sessions at a touchpoint", one.sessions.some, found);
                 top += found;
             }
             self.same("sessions at the others", said.other.some, sessions.len() - top);
             self.same("touchpoints", (said.top.len() as u64) + said.others, {
-                distinct(sessions.iter().map(|session| of(session).as_str()))
+                distinct(
+                    sessions
+                        .iter()
+                        .map(|session| if is_first { session.first.as_str() } else { session.last.as_str() }),
+                )
             });
         }
         let periods = report.over_time.as_deref().unwrap_or_default();

@@ -197,11 +197,20 @@ fn a_start_an_end_and_both() {
     assert_eq!((report.paths, report.variants[0].beyond), (1, 1));
 }
 
-/// Ann put something into her cart twice: the funnel reads the second time, so does the path. The first such step would be another.
+/// Ann had something in her cart before she came home: the funnel counts the cart after that, where her path begins. The first cart would be another.
 #[test]
 fn what_those_who_dropped_out_did_next_begins_where_they_stopped() {
-    let lines = ["ann 0 cart", "ann 1 home", "ann 8 cart", "ann 9 support", "bob 8 cart", "bob 9 pay", "cat 20 home"];
-    let funnel = Funnel::ordered(["cart", "pay"]).within(TimeDelta::days(2)).list_customers().build().unwrap();
+    let lines = [
+        "ann 0 cart",
+        "ann 1 home",
+        "ann 2 cart",
+        "ann 3 support",
+        "bob 7 home",
+        "bob 8 cart",
+        "bob 9 pay",
+        "cat 20 support",
+    ];
+    let funnel = Funnel::ordered(["home", "cart", "pay"]).within(TimeDelta::days(2)).list_customers().build().unwrap();
     let listed = journeys(&given(&lines)).query().run(&funnel).unwrap().customers.unwrap();
     let dropped = listed.iter().filter(|one| one.outcome == FunnelOutcome::WindowOver);
     let stopped: Vec<Seq> = dropped.map(|one| one.events.last().unwrap().seq).collect();

@@ -45,7 +45,7 @@ fn customers_behind_each_number_are_listed() {
     let first = &listed[0].sessions[0];
     assert_eq!((first.begin, first.end, first.events), (day(0.0), day(2.0), 3));
     assert_eq!((first.first.as_str(), first.last.as_str(), first.open), ("home", "purchase", false));
-    let row = "| ann      | 1970-01-01T00:00:00Z | 1970-01-03T00:00:00Z |      3 | home  | purchase | no         |";
+    let row = "| ann      | 1 | 1970-01-01T00:00:00Z | 1970-01-03T00:00:00Z |      3 | home  | purchase | no         |";
     assert!(report.to_string().contains(row), "{report}");
 }
 

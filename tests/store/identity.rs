@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use journeylog::{
-    CustomerId, Durability, Dwell, Entry, Event, JourneyModel, Journeys, Link, Plan, ProfileUpdate, Question, Scope,
-    Segment, Seq, Store, StoreOptions, Verify, export,
+    CustomerId, Durability, Dwell, Entry, Event, Funnel, JourneyModel, Journeys, Link, Plan, ProfileUpdate, Question,
+    Scope, Segment, Seq, StageCounts, Store, StoreOptions, Verify, export,
     import::NdjsonReader,
     testing::{
         World,

@@ -113,8 +113,8 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> P
         other_variants,
         listed: bound.plan.customers.then(|| customers(bound, state, &labels, &listed, names)),
         listed_without_end: (both && bound.plan.customers).then(|| {
-            by_id(state.listed_without_end.iter().copied(), names, |customer, Starts { starts, open, first }| {
-                PathStart { customer, starts, open, first: first.to_datetime() }
+            by_id(state.listed_without_end.iter().copied(), names, |customer, Starts { count, open, first }| {
+                PathStart { customer, starts: count, open, first: first.to_datetime() }
             })
         }),
     }

@@ -125,7 +125,7 @@ pub(super) struct Listed {
 /// Starts without an end: how many, in how many sessions that may still go on, and when the first of them was.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Starts {
-    pub(super) starts: u64,
+    pub(super) count: u64,
     pub(super) open: u64,
     pub(super) first: Micros,
 }
@@ -313,7 +313,7 @@ impl PathsState {
         let without_end = &self.room.without_end;
         if let (Some(customer), Some(&(first, _))) = (list, without_end.first()) {
             let open = without_end.iter().filter(|(_, is_open)| *is_open).count() as u64;
-            self.listed_without_end.push((customer, Starts { starts: without_end.len() as u64, open, first }));
+            self.listed_without_end.push((customer, Starts { count: without_end.len() as u64, open, first }));
         }
     }
 }
