@@ -42,7 +42,8 @@ fn quickstart_gives_the_tour() {
     for line in [
         "5291 events stored",
         "| awareness     |       584 | 29.2 % |",
-        "| consideration | purchase      | advance |   379 |       379 |  26.8 % |        5.9 d |     8.8 d |",
+        "| consideration | purchase      | advance |   379 |       379 |  26.8 % | ",
+        " |        5.9 d |     8.8 d |",
         "| 4 purchase     |       144 |      7.2 % |",
         "The journey of c-78\n  2026-03-09 21:16  ad_click\n",
         "  now in advocacy, on 2026-03-15 in consideration\n",
@@ -353,6 +354,27 @@ fn query_prints_tables_and_json() {
     assert_eq!(answers[0]["plan"]["funnel"]["steps"][1]["touchpoint"], "pay");
     assert_eq!(answers[0]["report"]["funnel"]["customers"][0]["customer"], "ann");
     assert_eq!(answers[1]["report"]["stages"]["customers"][1]["customer"], "bob");
+}
+
+/// Every kind of question goes through the program, and says what it says in process.
+#[test]
+fn query_answers_every_kind_of_plan() {
+    let (_folder, file, store) = folder("events.ndjson", include_str!("golden/events.ndjson"));
+    import(&store, &file, &[]).well();
+    let plans = include_str!("golden/plans.json");
+    let found = ask(&store, plans, &["--json"]).well().out;
+    let found: Vec<serde_json::Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let golden: Vec<serde_json::Value> = serde_json::from_str(include_str!("golden/answers.json")).unwrap();
+    assert_eq!(found.len(), golden.len());
+    for (found, golden) in found.iter().zip(&golden) {
+        assert_eq!(found, golden);
+    }
+    let printed = ask(&store, plans, &[]).well().out;
+    let tables: Vec<&str> = printed.lines().filter(|line| !line.starts_with("observed until ")).collect();
+    let golden: Vec<&str> = include_str!("golden/tables.txt").lines().collect();
+    let filled =
+        |lines: &[&str]| lines.iter().filter(|line| !line.is_empty()).map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(filled(&tables), filled(&golden));
 }
 
 #[test]

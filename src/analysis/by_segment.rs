@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use super::{Analysis, Binder, Bound, Rate, SegmentReading};
+use super::{Analysis, Binder, Bound, Rate, SegmentReading, listed::by_id};
 use crate::{
     error::{InvalidPlan, Result},
-    journey::{Journey, Names},
-    model::{SegmentRef, check_name, unique_keys},
+    journey::{CustomerNo, Journey, Names},
+    model::{CustomerId, SegmentRef, check_name, unique_keys},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -139,7 +139,8 @@ impl TryFrom<Value> for Part {
 /// everybody else, every customer whom the scope sees is in some report; if the segments do not overlap, each is in exactly one,
 /// and the counts add up to those of all. Segments come in the order of their labels, everybody else last.
 ///
-/// In JSON `by_segment` stands beside the plan: `{"funnel":{..},"by_segment":{"buyers":{"did":{"touchpoint":"purchase"}}}}`.
+/// In JSON `by_segment` stands beside the plan: `{"funnel":{..},"by_segment":{"buyers":{"did":{"touchpoint":"purchase"}}}}`; and
+/// with `"customers":true` beside it each customer is listed with the segments they are in.
 ///
 /// # Worked example
 /// ```
@@ -160,13 +161,15 @@ impl TryFrom<Value> for Part {
 ///
 /// # Cost
 /// Time: that of the segments, and of the question once for each segment that a customer is in. Memory: that of the question for
-/// each segment.
+/// each segment, and the customers if they are listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct BySegment<A> {
     plan: Box<A>,
     segments: Segments,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    customers: bool,
 }
 
 impl<A> BySegment<A> {
@@ -176,17 +179,28 @@ impl<A> BySegment<A> {
     /// [`InvalidPlan`] if there is no segment or more than 64, or a label that is no name.
     pub fn new(plan: A, segments: Segments) -> Result<Self, InvalidPlan> {
         segments.check()?;
-        Ok(Self { plan: Box::new(plan), segments })
+        Ok(Self { plan: Box::new(plan), segments, customers: false })
+    }
+
+    /// Lists each customer with the segments they are in. What the plan itself lists is its own matter.
+    pub fn list_customers(mut self) -> Self {
+        self.customers = true;
+        self
     }
 
     /// The same segments, and another plan.
     pub(crate) fn map<B>(self, to: impl FnOnce(A) -> B) -> BySegment<B> {
-        BySegment { plan: Box::new(to(*self.plan)), segments: self.segments }
+        BySegment { plan: Box::new(to(*self.plan)), segments: self.segments, customers: self.customers }
     }
 
     /// The plan.
     pub fn plan(&self) -> &A {
         &self.plan
+    }
+
+    /// Whether each customer is listed with their segments.
+    pub(crate) fn lists_customers(&self) -> bool {
+        self.customers
     }
 
     /// The segments.
@@ -208,7 +222,8 @@ impl<A: Analysis> Analysis for BySegment<A> {
             }
             let labels = self.segments.segments.keys().chain(&self.segments.others).cloned().collect();
             let has_others = self.segments.others.is_some();
-            Ok(BoundBySegment { plan: Box::new(self.plan.bind(binder)?), readings, has_others, labels })
+            let plan = Box::new(self.plan.bind(binder)?);
+            Ok(BoundBySegment { plan, readings, has_others, labels, lists_customers: self.customers })
         })
     }
 }
@@ -221,6 +236,7 @@ pub struct BoundBySegment<B> {
     has_others: bool,
     /// One for each segment, and for all others if they are asked for.
     labels: Vec<String>,
+    lists_customers: bool,
 }
 
 /// What is counted.
@@ -230,6 +246,8 @@ pub struct BySegmentState<S> {
     groups: Vec<(u64, S)>,
     customers: u64,
     overlapping: u64,
+    /// Each customer, with a bit for each of the groups that they are in.
+    listed: Vec<(CustomerNo, u64)>,
 }
 
 impl<B: Bound> Bound for BoundBySegment<B> {
@@ -238,24 +256,29 @@ impl<B: Bound> Bound for BoundBySegment<B> {
 
     fn start(&self) -> Self::State {
         let groups = self.labels.iter().map(|_| (0, self.plan.start())).collect();
-        BySegmentState { groups, customers: 0, overlapping: 0 }
+        BySegmentState { groups, customers: 0, overlapping: 0, listed: Vec::new() }
     }
 
     fn visit(&self, state: &mut Self::State, journey: &Journey<'_>) {
         state.customers += 1;
-        let mut count = 0_u32;
+        let (mut count, mut is_in) = (0_u32, 0_u64);
         let mut groups = state.groups.iter_mut();
-        for (reading, (customers, group)) in self.readings.iter().zip(&mut groups) {
+        for ((place, reading), (customers, group)) in self.readings.iter().enumerate().zip(&mut groups) {
             if reading.holds(journey) {
                 count += 1;
+                is_in |= 1 << (place % 64);
                 *customers += 1;
                 self.plan.visit(group, journey);
             }
         }
         state.overlapping += u64::from(count > 1);
         if let Some((customers, group)) = groups.next_back().filter(|_| self.has_others && count == 0) {
+            is_in |= 1 << (self.readings.len() % 64);
             *customers += 1;
             self.plan.visit(group, journey);
+        }
+        if self.lists_customers {
+            state.listed.push((journey.customer(), is_in));
         }
     }
 
@@ -266,10 +289,12 @@ impl<B: Bound> Bound for BoundBySegment<B> {
         }
         state.customers += other.customers;
         state.overlapping += other.overlapping;
+        state.listed.extend(other.listed);
     }
 
     fn size(&self, state: &Self::State) -> usize {
-        size_of_val(state) + state.groups.iter().map(|(_, group)| self.plan.size(group)).sum::<usize>()
+        let listed = state.listed.len() * size_of::<(CustomerNo, u64)>();
+        size_of_val(state) + listed + state.groups.iter().map(|(_, group)| self.plan.size(group)).sum::<usize>()
     }
 
     fn finish(&self, state: Self::State, names: &Names) -> Result<Self::Report> {
@@ -280,10 +305,18 @@ impl<B: Bound> Bound for BoundBySegment<B> {
                 report: self.plan.finish(group, names)?,
             })
         };
+        let labels = |is_in: u64| {
+            let labels = self.labels.iter().enumerate().filter(|(place, _)| is_in >> (place % 64) & 1 == 1);
+            labels.map(|(_, label)| label.clone()).collect()
+        };
+        let listed = self.lists_customers.then(|| {
+            by_id(state.listed, names, |customer, is_in| SegmentCustomer { customer, segments: labels(is_in) })
+        });
         Ok(BySegmentReport {
             groups: self.labels.iter().zip(state.groups).map(group).collect::<Result<_>>()?,
             customers: state.customers,
             overlapping: state.overlapping,
+            listed,
         })
     }
 }
@@ -298,6 +331,19 @@ pub struct BySegmentReport<R> {
     pub customers: u64,
     /// Those of them who are in more than one segment.
     pub overlapping: u64,
+    /// Each of the customers, by id, if the plan lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Vec<SegmentCustomer>>,
+}
+
+/// A customer with the segments they are in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SegmentCustomer {
+    /// Who.
+    pub customer: CustomerId,
+    /// The labels of the segments, in order; that of everybody else is one too.
+    pub segments: Vec<String>,
 }
 
 /// The answer for one segment.
@@ -331,6 +377,13 @@ impl<R: Tables> Tables for BySegmentReport<R> {
             table.push(["(in more than one)".into(), self.overlapping.into(), Cell::share(share)]);
         }
         let mut tables = vec![table];
+        if let Some(listed) = &self.listed {
+            let mut table = Table::new("Customers by segment", ["customer", "segments"]);
+            for one in listed {
+                table.push([one.customer.as_str().into(), one.segments.join(", ").into()]);
+            }
+            tables.push(table);
+        }
         for group in &self.groups {
             for table in group.report.tables() {
                 tables.push(Table { title: format!("{}: {}", group.label, table.title), ..table });

@@ -265,6 +265,8 @@ type Deviating = (usize, Micros);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Listed {
     customer: CustomerNo,
+    completed: bool,
+    moves: u64,
     deviations: Vec<Deviating>,
 }
 
@@ -322,12 +324,12 @@ impl Bound for BoundConformance {
 
     fn visit(&self, state: &mut ConformanceState, journey: &Journey<'_>) {
         state.room.clear();
-        let (mut from, mut seen) = (None, 0_u64);
+        let (mut from, mut seen, mut moves) = (None, 0_u64, 0);
         for visit in self.reading.of(journey) {
             if from.is_none() && !self.scope.counts(visit.since) {
                 return;
             }
-            state.moves += u64::from(from.is_some());
+            moves += u64::from(from.is_some());
             if let Some(kind) = self.kind(from, visit.stage, seen) {
                 state.room.push((self.cell(from, visit.stage, kind), visit.since));
             }
@@ -336,12 +338,15 @@ impl Bound for BoundConformance {
         }
         let Some(last) = from else { return };
         let fits = state.room.is_empty();
+        let completed = fits && last + 1 == self.model.stages().len();
         state.customers += 1;
         state.fits += u64::from(fits);
-        state.completed += u64::from(fits && last + 1 == self.model.stages().len());
+        state.completed += u64::from(completed);
+        state.moves += moves;
         if self.lists_customers {
             state.deviations += state.room.len();
-            state.listed.push(Listed { customer: journey.customer(), deviations: state.room.clone() });
+            let deviations = state.room.clone();
+            state.listed.push(Listed { customer: journey.customer(), completed, moves, deviations });
         }
         state.room.sort_unstable();
         let mut kinds = [false; 4];
@@ -395,6 +400,7 @@ impl Bound for BoundConformance {
         deviations.sort_by_key(|one| (Reverse(one.customers.some), Reverse(one.count)));
         Ok(ConformanceReport {
             model: self.model.name().to_owned(),
+            model_version: self.model.version(),
             customers: state.customers,
             fits: Rate::new(state.fits, state.customers),
             completed: Rate::new(state.completed, state.customers),
@@ -413,10 +419,12 @@ impl BoundConformance {
             let (kind, from, to) = self.of_cell(cell)?;
             Some(CustomerDeviation { kind, from, to, at: at.to_datetime() })
         };
-        let found = customers.into_iter().map(|one| (one.customer, one.deviations));
-        by_id(found, names, |customer, deviations| ConformanceCustomer {
+        let found = customers.into_iter().map(|one| (one.customer, one));
+        by_id(found, names, |customer, one| ConformanceCustomer {
             customer,
-            deviations: deviations.iter().filter_map(deviation).collect(),
+            completed: one.completed,
+            moves: one.moves,
+            deviations: one.deviations.iter().filter_map(deviation).collect(),
         })
     }
 }
@@ -427,6 +435,8 @@ impl BoundConformance {
 pub struct ConformanceReport {
     /// The name of the model.
     pub model: String,
+    /// Its version.
+    pub model_version: u32,
     /// Customers who enter in the scope's range.
     pub customers: u64,
     /// Those whose journey fits so far.
@@ -478,6 +488,10 @@ pub struct Deviation {
 pub struct ConformanceCustomer {
     /// Who.
     pub customer: CustomerId,
+    /// Whether their journey fits, and they are in the last stage.
+    pub completed: bool,
+    /// How many moves they made, the entry not among these.
+    pub moves: u64,
     /// Their deviations, in order; none if their journey fits.
     pub deviations: Vec<CustomerDeviation>,
 }
@@ -503,7 +517,8 @@ fn from_name(from: Option<&StageName>) -> Cell {
 impl Tables for ConformanceReport {
     fn tables(&self) -> Vec<Table> {
         let columns = ["customers", "fit", "share", "low", "high", "completed", "share", "moves"];
-        let mut all = Table::new(format!("Conformance ({} model)", self.model), columns);
+        let mut all =
+            Table::new(format!("Conformance ({})", JourneyModel::title(&self.model, self.model_version)), columns);
         let Rate { some, share, low, high, .. } = self.fits;
         let shares = [Cell::share(share), Cell::Share(low), Cell::Share(high)];
         let completed = [self.completed.some.into(), Cell::share(self.completed.share), self.moves.into()];
@@ -522,15 +537,17 @@ impl Tables for ConformanceReport {
         }
         let mut tables = vec![all, kinds, deviations];
         if let Some(listed) = &self.listed {
-            let mut table = Table::new("Customers", ["customer", "kind", "from", "to", "when"]);
+            let mut table = Table::new("Customers", ["customer", "moves", "kind", "from", "to", "when"]);
             for one in listed {
                 if one.deviations.is_empty() {
-                    let fits = [one.customer.as_str().into(), "fits".into()];
+                    let fits = if one.completed { "completed" } else { "fits" };
+                    let fits = [one.customer.as_str().into(), one.moves.into(), fits.into()];
                     table.push(fits.into_iter().chain([Cell::Empty, Cell::Empty, Cell::Empty]));
                 }
                 for deviation in &one.deviations {
                     table.push([
                         one.customer.as_str().into(),
+                        one.moves.into(),
                         deviation.kind.to_string().into(),
                         from_name(deviation.from.as_ref()),
                         deviation.to.as_str().into(),

@@ -36,10 +36,12 @@ use crate::{
 /// before censored ones. Its interval at 95 % is the log-log one with Greenwood's variance; it is 1 to 1 before any visit ends,
 /// and, where none is defined because S is 0, 0 to 0. The median is the first t with S(t) <= 0.5, and `p90` the first with
 /// S(t) <= 0.1; either is `None` if the curve does not come down so far within what was observed. The ends of their intervals are
-/// where the ends of the curve's interval come down so far. The curve is listed at the edges of the histograms of this crate
+/// where the ends of the curve's interval come down so far. Intervals take all visits as independent of each other; where many are of
+/// the same customers, who stay alike long each time, the true ones are wider. The curve is listed at the edges of the histograms of this crate
 /// ([`TimeBin`](crate::TimeBin)), as long as any visit lasted.
 ///
-/// Of a **bottleneck**: `waiting` are the customers whose visit is still open, `waited` how long it has been open, `went_on` the
+/// Of a **bottleneck**: `waiting` are the customers whose visit, begun in the range, is still open at the end of observation (who
+/// came before the range is in no figure; without a range it is everybody who is in the stage), `waited` how long it has been open, `went_on` the
 /// visits that ended (by any move) of all, `others` the same of all other stages together, and `difference` the one less the
 /// other. Bottlenecks are in the order of customers who wait, then of the model's stages.
 ///
@@ -235,7 +237,13 @@ impl Bound for BoundDwell {
         }
         bottlenecks.sort_by_key(|bottleneck| Reverse(bottleneck.waiting));
         let customers = self.lists_customers.then(|| self.listed(&state.listed, names));
-        Ok(DwellReport { model: self.model.name().to_owned(), stages, bottlenecks, customers })
+        Ok(DwellReport {
+            model: self.model.name().to_owned(),
+            model_version: self.model.version(),
+            stages,
+            bottlenecks,
+            customers,
+        })
     }
 }
 
@@ -273,6 +281,8 @@ impl BoundDwell {
 pub struct DwellReport {
     /// The name of the model.
     pub model: String,
+    /// Its version.
+    pub model_version: u32,
     /// Each stage, in the order of the model.
     pub stages: Vec<StageDwell>,
     /// Each stage again, the one in which most customers wait first.
@@ -326,7 +336,7 @@ pub struct DwellEnd {
 pub struct DwellBottleneck {
     /// The stage.
     pub stage: StageName,
-    /// Customers who are in it at the end of observation.
+    /// Customers whose visit, begun in the scope's range, is still open at the end of observation.
     pub waiting: u64,
     /// For how long they have been.
     pub waited: Option<DurationSummary>,
@@ -377,7 +387,8 @@ impl DwellReport {
 impl Tables for DwellReport {
     fn tables(&self) -> Vec<Table> {
         let columns = ["stage", "visits", "departed", "still here", "median", "low", "high", "p90"];
-        let mut dwell = Table::new(format!("Dwell ({} model)", self.model), columns);
+        let mut dwell =
+            Table::new(format!("Dwell ({})", JourneyModel::title(&self.model, self.model_version)), columns);
         let mut ends = Table::new("Ends of visits", ["from", "to", "kind", "count", "share"]);
         let mut curve =
             Table::new("Still there (where it changes)", ["stage", "after", "share", "low", "high", "at risk"]);

@@ -30,8 +30,9 @@ use crate::{
 /// apart; a period counts its dormant customers if any moment of it lies in the range.
 ///
 /// Listed are all periods from the first in which anybody is counted to the one that holds the last moment of the range, or
-/// the end of observation if that is earlier. One that goes on beyond the end of observation is marked (`finished: false`):
-/// its dormant customers may still come. Without a range, those active in one period are the returning and the dormant of the
+/// the end of observation if that is earlier. One that goes on beyond the end of observation is marked (`finished: false`),
+/// since its dormant customers may still come; and so is one that does not lie wholly in the range, of whose active customers
+/// only those of the part in it are counted. Without a range, those active in one period are the returning and the dormant of the
 /// next.
 ///
 /// # Worked example
@@ -241,7 +242,7 @@ impl Bound for BoundLifecycle {
                 state.counts.get(&span.start).copied().unwrap_or_default();
             LifecyclePeriod {
                 period: span.start.to_datetime(),
-                finished: span.end <= self.scope.end,
+                finished: self.scope.holds_whole(span),
                 active,
                 new,
                 returning,
@@ -282,7 +283,7 @@ pub struct LifecycleReport {
 pub struct LifecyclePeriod {
     /// Its first moment.
     pub period: DateTime<Utc>,
-    /// False if observation ends within it.
+    /// False if observation ends within it, or it does not lie wholly in the scope's range.
     pub finished: bool,
     /// Customers active in it.
     pub active: u64,
@@ -345,7 +346,7 @@ impl fmt::Display for LifecyclePhase {
 impl Tables for LifecycleReport {
     fn tables(&self) -> Vec<Table> {
         let columns = ["period", "active", "new", "returning", "resurrected", "dormant"];
-        let mut table = Table::new("Lifecycle (* not over)", columns);
+        let mut table = Table::new("Lifecycle (* not over, or not wholly in the range)", columns);
         for row in &self.periods {
             let mark = if row.finished { "" } else { " *" };
             let name = format!("{}{mark}", self.period.label(row.period.into()));

@@ -59,7 +59,7 @@ pub use attribution::{
     LIMIT_MARKOV_ORDER,
 };
 pub use bind::{Binder, Matches, StageReading, Visit};
-pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentGroup, Segments};
+pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentCustomer, SegmentGroup, Segments};
 pub use churn_rate::{
     ChurnBy, ChurnCustomer, ChurnFigures, ChurnGroup, ChurnOutcome, ChurnPeriod, ChurnRate, ChurnRateBuilder,
     ChurnRateReport, CustomerChurn, LIMIT_INACTIVE_PERIODS,
@@ -98,8 +98,8 @@ pub use membership::SegmentReading;
 pub use odds::OddsRatio;
 pub use paths::{
     LIMIT_PATH_DEPTH, LIMIT_PATH_GROUPS, LIMIT_PATH_NODES, LIMIT_PATH_VARIANTS, OtherPaths, PathCustomer,
-    PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathVariant, Paths, PathsBuilder, PathsOf,
-    PathsReport,
+    PathDirection, PathGroup, PathLink, PathNode, PathPosition, PathRepeats, PathStart, PathVariant, Paths,
+    PathsBuilder, PathsOf, PathsReport,
 };
 pub use pattern::{PatternCustomer, PatternEvent, PatternMatch, PatternMatches, PatternReport};
 pub use pattern_conformance::{
@@ -124,7 +124,7 @@ pub use sessions::{
     CustomerSession, LIMIT_SESSION_TOUCHPOINTS, SessionCustomer, SessionSize, SessionTouchpoint, SessionTouchpoints,
     Sessions, SessionsBuilder, SessionsPeriod, SessionsReport,
 };
-pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment};
+pub use stages::{StageCount, StageCounts, StageCountsReport, StageCustomer, StageMoment, StageVisit};
 pub use stickiness::{LIMIT_STICKINESS_PERIODS, Stickiness, StickinessCustomer, StickinessReport, StickinessRow};
 pub use survival::{SurvivalPoint, SurvivalTime};
 pub use transitions::{CustomerMove, StageTotal, TransitionCell, TransitionCustomer, Transitions, TransitionsReport};

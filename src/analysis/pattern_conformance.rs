@@ -38,8 +38,8 @@ use crate::{
 /// | kind | what |
 /// |---|---|
 /// | skipped | a step that is not served, before another that is, without an event that is out of order for it. It is of the moment at which the next step is served |
-/// | repeated | an event that serves no step, of the first of the steps whose condition it meets that are served |
-/// | out of order | an event that serves no step, and meets the condition of none that is served: of the first whose condition it meets |
+/// | repeated | an event that serves no step, of the first of the steps whose condition it meets that an earlier event serves |
+/// | out of order | an event that serves no step, and meets the condition of none that an earlier event serves: of the first whose condition it meets. It comes before the step's turn, or when that is past |
 /// | unexpected | an event of those that the plan names, which meets no step's condition |
 ///
 /// A journey **fits** if it has no deviation; it need not be over: steps behind the last one that is served may still come. It is
@@ -196,7 +196,7 @@ pub struct PatternConformanceState {
     by_kind: [u64; 4],
     /// For each step and kind: how often, and how many customers. What is unexpected stands behind the last step.
     cells: Vec<(u64, u64)>,
-    listed: Vec<(CustomerNo, Vec<Deviating>)>,
+    listed: Vec<(CustomerNo, Listed)>,
     /// So many deviations are listed.
     deviations: usize,
     #[serde(skip)]
@@ -205,6 +205,13 @@ pub struct PatternConformanceState {
 
 /// A deviation: its cell, and when it was.
 type Deviating = (usize, Micros);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Listed {
+    /// A bit for each step that is served.
+    served: u64,
+    deviations: Vec<Deviating>,
+}
 
 /// Room for one journey.
 #[derive(Debug, Default)]
@@ -285,7 +292,8 @@ impl BoundPatternConformance {
                 deviations.push((cell, at));
             }
         };
-        let is_served = |step: usize| served.get(step).is_some_and(Option::is_some);
+        let is_served_before =
+            |step: usize, event: usize| served.get(step).is_some_and(|by| by.is_some_and(|by| by < event));
         let mut out_of_order = 0_u64;
         let mut serving = served.iter().flatten().peekable();
         for (event, (&at, &word)) in times.iter().zip(words).enumerate() {
@@ -294,7 +302,7 @@ impl BoundPatternConformance {
             }
             let mut of_event = (0..self.steps).filter(|step| word >> step & 1 == 1);
             let first = of_event.clone().next();
-            let cell = match (of_event.find(|step| is_served(*step)), first) {
+            let cell = match (of_event.find(|step| is_served_before(*step, event)), first) {
                 (Some(step), _) => Self::cell(step, DeviationKind::Repeated),
                 (None, Some(step)) => {
                     out_of_order |= 1 << step;
@@ -351,7 +359,9 @@ impl Bound for BoundPatternConformance {
             let mut deviations = room.deviations.clone();
             deviations.sort_unstable_by_key(|&(cell, at)| (at, cell));
             state.deviations += deviations.len();
-            state.listed.push((journey.customer(), deviations));
+            let served = room.serving.iter().enumerate().filter(|(_, serving)| serving.is_some());
+            let served = served.fold(0, |served, (step, _)| served | 1 << step);
+            state.listed.push((journey.customer(), Listed { served, deviations }));
         }
         let mut kinds = [false; KINDS];
         for (cell, &often) in room.counts.iter().enumerate().filter(|(_, often)| **often > 0) {
@@ -379,7 +389,7 @@ impl Bound for BoundPatternConformance {
     }
 
     fn size(&self, state: &PatternConformanceState) -> usize {
-        let listed = state.listed.len() * size_of::<(CustomerNo, Vec<Deviating>)>();
+        let listed = state.listed.len() * size_of::<(CustomerNo, Listed)>();
         let deviations = (state.deviations + state.room.deviations.capacity()) * size_of::<Deviating>();
         let room = (state.room.latest.capacity() + state.room.serving.capacity()) * size_of::<Option<usize>>();
         let room = room + state.room.counts.capacity() * 8;
@@ -403,12 +413,19 @@ impl Bound for BoundPatternConformance {
         deviations.sort_by_key(|one| (Reverse(one.customers.some), Reverse(one.count)));
         let steps = (1..).zip(&state.served).map(|(step, &served)| DesignedStep { step, served: of_all(served) });
         let steps = steps.collect();
-        let listed = |customer, found: Vec<Deviating>| {
+        let listed = |customer, found: Listed| {
             let deviation = |&(cell, at): &Deviating| {
                 let (kind, step) = self.of_cell(cell)?;
                 Some(CustomerStepDeviation { kind, step, at: at.to_datetime() })
             };
-            PatternConformanceCustomer { customer, deviations: found.iter().filter_map(deviation).collect() }
+            let served: Vec<u64> =
+                (0..self.steps).filter(|step| found.served >> step & 1 == 1).map(|step| step as u64 + 1).collect();
+            PatternConformanceCustomer {
+                customer,
+                completed: found.deviations.is_empty() && served.len() == self.steps,
+                served,
+                deviations: found.deviations.iter().filter_map(deviation).collect(),
+            }
         };
         Ok(PatternConformanceReport {
             customers: state.customers,
@@ -473,6 +490,10 @@ pub struct StepDeviation {
 pub struct PatternConformanceCustomer {
     /// Who.
     pub customer: CustomerId,
+    /// Whether their journey fits, and has all steps.
+    pub completed: bool,
+    /// The steps that they did in their place, from 1.
+    pub served: Vec<u64>,
     /// Their deviations, in order of time; none if their journey fits.
     pub deviations: Vec<CustomerStepDeviation>,
 }
@@ -520,15 +541,19 @@ impl Tables for PatternConformanceReport {
         }
         let mut tables = vec![all, steps, kinds, deviations];
         if let Some(listed) = &self.listed {
-            let mut table = Table::new("Customers", ["customer", "kind", "step", "when"]);
+            let mut table = Table::new("Customers", ["customer", "steps done", "kind", "step", "when"]);
             for one in listed {
+                let done = one.served.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 if one.deviations.is_empty() {
-                    table.push([one.customer.as_str().into(), "fits".into(), Cell::Empty, Cell::Empty]);
+                    let fits = if one.completed { "completed" } else { "fits" };
+                    let row = [one.customer.as_str().into(), done.as_str().into(), fits.into()];
+                    table.push(row.into_iter().chain([Cell::Empty, Cell::Empty]));
                 }
                 for deviation in &one.deviations {
                     let step = deviation.step.map_or(Cell::Empty, Cell::from);
                     let kind = deviation.kind.to_string().into();
-                    table.push([one.customer.as_str().into(), kind, step, when(deviation.at)]);
+                    let row = [one.customer.as_str().into(), done.as_str().into(), kind, step, when(deviation.at)];
+                    table.push(row);
                 }
             }
             tables.push(table);

@@ -208,7 +208,7 @@ impl Plan {
             Self::LifetimeValue(value) => Self::LifetimeValue(value.list_customers()),
             Self::Purchases(purchases) => Self::Purchases(purchases.list_customers()),
             Self::Segment(members) => Self::Segment(members.list_customers()),
-            Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers)),
+            Self::BySegment(plan) => Self::BySegment(plan.map(Self::list_customers).list_customers()),
             Self::Transitions(transitions) => Self::Transitions(transitions.list_customers()),
             Self::Lifecycle(lifecycle) => Self::Lifecycle(lifecycle.list_customers()),
             Self::Dwell(dwell) => Self::Dwell(dwell.list_customers()),

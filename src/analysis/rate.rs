@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::Cell;
 
+/// What columns of intervals are called.
+pub(super) const INTERVAL: &str = "95 % interval";
+
 /// A share with its Wilson interval at 95 %.
 ///
 /// The interval is that of E. B. Wilson (1927), "Probable inference, the law of succession, and statistical
@@ -48,13 +51,14 @@ impl Rate {
         Self { some, of, share: Some(p), low, high }
     }
 
-    /// The title of the second column of a rate.
-    pub(super) const INTERVAL: &'static str = "95 % interval";
-
     /// The share and the interval as tables show them.
     pub(super) fn cells(self) -> [Cell; 2] {
-        let interval = || format!("{:.1}-{:.1}", 100.0 * self.low, 100.0 * self.high).into();
-        [Cell::share(self.share), self.share.map_or(Cell::Empty, |_| interval())]
+        [Cell::share(self.share), self.interval()]
+    }
+
+    /// The interval as tables show it, in percent; nothing of none.
+    pub(super) fn interval(&self) -> Cell {
+        self.share.map_or(Cell::Empty, |_| format!("{:.1}-{:.1}", 100.0 * self.low, 100.0 * self.high).into())
     }
 }
 

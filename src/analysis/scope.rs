@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::InvalidPlan,
     journey::{CustomerNo, Identities, Names, ReservedNumbers},
-    model::{Condition, CustomerId, Micros, SegmentRef, Seq, check_name, read_maybe_time},
+    model::{Condition, CustomerId, Micros, PeriodSpan, SegmentRef, Seq, check_name, read_maybe_time},
 };
 
 /// Which part of the log a question is about. The default is all of it, up to its last event.
@@ -187,6 +187,11 @@ impl BoundScope {
     /// Whether entries at all moments count.
     pub(crate) fn counts_all(&self) -> bool {
         self.from == Micros::MIN && self.to.is_none()
+    }
+
+    /// Whether a period is over by the end of observation and lies wholly in the range: else it counts a part only.
+    pub(crate) fn holds_whole(&self, period: PeriodSpan) -> bool {
+        self.from <= period.start && period.end <= self.end && self.to.is_none_or(|to| period.end <= to)
     }
 
     /// Whether an entry at this moment counts.

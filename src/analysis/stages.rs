@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, listed::by_id, over_time::over_time};
+use super::{
+    Analysis, Binder, Bound, BoundScope, Rate, StageReading,
+    listed::{by_id, when},
+    over_time::over_time,
+    rate::INTERVAL,
+};
 use crate::{
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
@@ -39,7 +44,8 @@ use crate::{
 /// ```
 ///
 /// # Cost
-/// Time: one look at each event. Memory: two numbers per stage and period, and the customers if they are listed.
+/// Time: one look at each event. Memory: two numbers per stage and period, and the customers if they are listed,
+/// with all their stages if it is asked over time.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
@@ -69,7 +75,7 @@ impl StageCounts {
         self
     }
 
-    /// Lists the customers with their stages.
+    /// Lists the customers with their stages; those of each calendar period too, if it is asked for.
     pub fn list_customers(mut self) -> Self {
         self.customers = true;
         self
@@ -103,10 +109,20 @@ pub struct StagesState {
     none: u64,
     /// By period: arrivals less departures of each stage.
     changes: BTreeMap<Micros, Vec<i64>>,
-    customers: Vec<(CustomerNo, Option<(usize, Micros)>)>,
+    customers: Vec<(CustomerNo, Listed)>,
+    /// So many visits are listed.
+    visits: usize,
     /// Room for looking periods up.
     #[serde(skip)]
     periods: Periods,
+}
+
+/// A customer's stages, each with since when.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Listed {
+    last: Option<(usize, Micros)>,
+    /// All of them, if stages are asked over time.
+    visits: Vec<(usize, Micros)>,
 }
 
 impl BoundStages {
@@ -145,8 +161,11 @@ impl Bound for BoundStages {
     }
 
     fn visit(&self, state: &mut StagesState, journey: &Journey<'_>) {
-        let mut last = None;
+        let (mut last, mut visits) = (None, Vec::new());
         for visit in self.reading.of(journey) {
+            if self.customers && self.every.is_some() {
+                visits.push((visit.stage, visit.since));
+            }
             if let Some(period) = self.every {
                 if let Some((left, _)) = last {
                     self.change(state, period, visit.since, left, -1);
@@ -160,7 +179,8 @@ impl Bound for BoundStages {
             None => state.none += 1,
         }
         if self.customers {
-            state.customers.push((journey.customer(), last));
+            state.visits += visits.len();
+            state.customers.push((journey.customer(), Listed { last, visits }));
         }
     }
 
@@ -178,10 +198,13 @@ impl Bound for BoundStages {
             }
         }
         state.customers.extend(other.customers);
+        state.visits += other.visits;
     }
 
     fn size(&self, state: &StagesState) -> usize {
-        (state.changes.len() + 1) * (64 + state.now.len() * 8) + state.customers.len() * 32 + state.periods.size()
+        let listed = state.customers.len() * size_of::<(CustomerNo, Listed)>();
+        let listed = listed + state.visits * size_of::<(usize, Micros)>();
+        (state.changes.len() + 1) * (64 + state.now.len() * 8) + listed + state.periods.size()
     }
 
     fn finish(&self, state: StagesState, names: &Names) -> Result<StageCountsReport> {
@@ -189,17 +212,23 @@ impl Bound for BoundStages {
         let customers = state.now.iter().sum::<u64>() + state.none;
         let stages = self.model.stages().iter().zip(&state.now);
         let listed = || {
-            by_id(state.customers, names, |customer, stay| {
-                let (stage, since) = stay.unzip();
+            by_id(state.customers, names, |customer, Listed { last, visits }| {
+                let (stage, since) = last.unzip();
+                let name = |stage: usize| self.model.stages().get(stage).cloned();
+                let visit = |(stage, since): (usize, Micros)| {
+                    Some(StageVisit { stage: name(stage)?, since: since.to_datetime() })
+                };
                 StageCustomer {
                     customer,
-                    stage: stage.and_then(|stage: usize| self.model.stages().get(stage)).cloned(),
+                    stage: stage.and_then(name),
                     since: since.map(Micros::to_datetime),
+                    visits: self.every.map(|_| visits.into_iter().filter_map(visit).collect()),
                 }
             })
         };
         Ok(StageCountsReport {
             model: self.model.name().to_owned(),
+            model_version: self.model.version(),
             stages: stages
                 .map(|(stage, &count)| StageCount {
                     stage: stage.clone(),
@@ -208,6 +237,7 @@ impl Bound for BoundStages {
                 })
                 .collect(),
             without_stage: state.none,
+            every: self.every,
             over_time: moments,
             customers: self.customers.then(listed),
         })
@@ -220,10 +250,15 @@ impl Bound for BoundStages {
 pub struct StageCountsReport {
     /// The name of the model.
     pub model: String,
+    /// Its version.
+    pub model_version: u32,
     /// Each stage at the end of observation.
     pub stages: Vec<StageCount>,
     /// Customers with events, none of which bears a stage.
     pub without_stage: u64,
+    /// The calendar period, if the plan asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Period>,
     /// Each calendar period, if the plan asks for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_time: Option<Vec<StageMoment>>,
@@ -266,6 +301,20 @@ pub struct StageCustomer {
     pub stage: Option<StageName>,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
+    /// All stages that they were in, in order, if the plan asks for calendar periods. At the end of a period they are in the last
+    /// of these that began before it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visits: Option<Vec<StageVisit>>,
+}
+
+/// A stage that a customer was in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageVisit {
+    /// The stage.
+    pub stage: StageName,
+    /// Since when, until the next visit began.
+    pub since: DateTime<Utc>,
 }
 
 impl StageCountsReport {
@@ -277,30 +326,39 @@ impl StageCountsReport {
 
 impl Tables for StageCountsReport {
     fn tables(&self) -> Vec<Table> {
-        let mut now = Table::new(format!("Customers by stage ({} model)", self.model), ["stage", "customers", "share"]);
+        let mut now = Table::new(
+            format!("Customers by stage ({})", JourneyModel::title(&self.model, self.model_version)),
+            ["stage", "customers", "share", INTERVAL],
+        );
         for stage in &self.stages {
-            now.push([stage.stage.as_str().into(), stage.customers.into(), Cell::share(stage.share.share)]);
+            let share = [Cell::share(stage.share.share), stage.share.interval()];
+            now.push([stage.stage.as_str().into(), stage.customers.into()].into_iter().chain(share));
         }
-        now.push(["(none)".into(), self.without_stage.into(), Cell::Empty]);
+        now.push(["(none)".into(), self.without_stage.into(), Cell::Empty, Cell::Empty]);
         let mut tables = vec![now];
-        if let Some(moments) = &self.over_time {
-            let columns = std::iter::once("period from").chain(self.stages.iter().map(|stage| stage.stage.as_str()));
-            let mut table = Table::new("Customers by stage at the end of each period", columns);
+        if let (Some(period), Some(moments)) = (self.every, &self.over_time) {
+            let columns = std::iter::once("period").chain(self.stages.iter().map(|stage| stage.stage.as_str()));
+            let mut table = Table::new("Customers by stage at the end of each period (* not over)", columns);
             for moment in moments {
-                let unfinished = if moment.finished { "" } else { " (not over)" };
-                let period = format!("{}{unfinished}", moment.period.format("%Y-%m-%d %H:%M"));
-                table.push(std::iter::once(period.into()).chain(moment.customers.iter().map(|&count| count.into())));
+                let mark = if moment.finished { "" } else { " *" };
+                let name = format!("{}{mark}", period.label(moment.period.into()));
+                table.push(std::iter::once(name.into()).chain(moment.customers.iter().map(|&count| count.into())));
             }
             tables.push(table);
         }
         if let Some(customers) = &self.customers {
             let mut table = Table::new("Customers", ["customer", "stage", "since"]);
+            let mut visits = Table::new("Visits of customers", ["customer", "stage", "since"]);
             for one in customers {
-                let since = one.since.map(|since| since.to_rfc3339()).unwrap_or_default();
+                let since = one.since.map_or(Cell::Empty, when);
                 let stage = one.stage.as_ref().map_or("(none)", StageName::as_str);
-                table.push([one.customer.as_str().into(), stage.into(), since.into()]);
+                table.push([one.customer.as_str().into(), stage.into(), since]);
+                for visit in one.visits.iter().flatten() {
+                    visits.push([one.customer.as_str().into(), visit.stage.as_str().into(), when(visit.since)]);
+                }
             }
             tables.push(table);
+            tables.extend(self.over_time.is_some().then_some(visits));
         }
         tables
     }

@@ -5,11 +5,11 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Binder, Bound, BoundScope, Matches, Rate, listed::by_id};
+use super::{Analysis, Binder, Bound, BoundScope, Matches, Rate, listed::by_id, rate::INTERVAL};
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{Condition, CustomerId, Micros, Period, RefusedName},
+    model::{Condition, CustomerId, Micros, Period, PeriodSpan, RefusedName},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -25,9 +25,9 @@ pub const LIMIT_STICKINESS_PERIODS: u32 = 1_000;
 /// The n calendar periods are the last ones of the scope: the last of them holds the last moment of the range, or the end of
 /// observation if that is earlier. A customer is active in a period if an event in it meets the condition and lies in the
 /// scope's range. Each customer who is active in any counts once, for the number of distinct periods in which they are.
-/// Shares are of all of these customers. If observation ends within the last period, the report says so
-/// (`finished: false`): end it with [`Scope::as_of`](crate::Scope::as_of), or the range, just before that one begins to leave
-/// it out.
+/// Shares are of all of these customers. If observation ends within the last period, or any of the periods does not lie wholly
+/// in the range, the report says so (`finished: false`): in what lies outside nobody can be active. End observation with
+/// [`Scope::as_of`](crate::Scope::as_of), or the range, where a period ends to leave the unfinished one out.
 ///
 /// # Worked example
 /// ```
@@ -206,7 +206,10 @@ impl Bound for BoundStickiness {
         Ok(StickinessReport {
             period: self.plan.period,
             from: self.starts.first().copied().unwrap_or(Micros::MIN).to_datetime(),
-            finished: self.end <= self.scope.end,
+            finished: {
+                let start = self.starts.first().copied().unwrap_or(self.end);
+                self.scope.holds_whole(PeriodSpan { start, end: self.end })
+            },
             active: all,
             mean: (all > 0).then(|| periods as f64 / all as f64),
             rows,
@@ -223,7 +226,7 @@ pub struct StickinessReport {
     pub period: Period,
     /// The first moment of the first period.
     pub from: DateTime<Utc>,
-    /// False if observation ends within the last period.
+    /// False if observation ends within the last period, or they do not all lie wholly in the scope's range.
     pub finished: bool,
     /// Customers active in any of them.
     pub active: u64,
@@ -260,20 +263,24 @@ pub struct StickinessCustomer {
 
 impl Tables for StickinessReport {
     fn tables(&self) -> Vec<Table> {
-        let mark = if self.finished { "" } else { ", the last not over" };
+        let mark = if self.finished { "" } else { ", not all over and in the range" };
         let from = self.period.label(self.from.into());
         let title = format!("Stickiness ({} periods from {from}{mark})", self.rows.len());
-        let mut table = Table::new(title, ["periods", "customers", "share", "at least", "share"]);
+        let mut table = Table::new(title, ["periods", "customers", "share", INTERVAL, "at least", "share", INTERVAL]);
         for StickinessRow { periods, exactly, at_least } in &self.rows {
             table.push([
                 u64::from(*periods).into(),
                 exactly.some.into(),
                 Cell::share(exactly.share),
+                exactly.interval(),
                 at_least.some.into(),
                 Cell::share(at_least.share),
+                at_least.interval(),
             ]);
         }
-        let mut tables = vec![table];
+        let mut all = Table::new("All of them", ["customers", "mean periods"]);
+        all.push([self.active.into(), self.mean.map_or(Cell::Empty, |mean| format!("{mean:.2}").into())]);
+        let mut tables = vec![table, all];
         if let Some(customers) = &self.customers {
             let mut table = Table::new("Customers", ["customer", "periods"]);
             for one in customers {

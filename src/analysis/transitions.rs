@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, StageReading, Visit,
     listed::{by_id, when},
+    rate::INTERVAL,
 };
 use crate::{
     error::{InvalidPlan, Result},
@@ -30,8 +31,9 @@ const CELL_WORDS: usize = 65;
 /// leaves. A scope's range says which transitions count; the stage left is read from before the range too.
 ///
 /// For each stage, `here_before` (customers in it when the range began) plus arrivals is departures plus
-/// `here_now` (customers in it at the end). A cell's share is of that total: of all who were there, so many made this
-/// move, and those still there made none yet.
+/// `here_now` (customers in it when the range ends, or observation if that is earlier). A cell's share is of that total: of all
+/// who were there, so many made this move, and those still there made none in the range. So the matrix is that of the range: what
+/// customers did after its end is no part of it; leave the end away to read on.
 ///
 /// # Worked example
 /// ```
@@ -55,7 +57,7 @@ const CELL_WORDS: usize = 65;
 /// Time: one look at each event. Memory: a few numbers and the dwell times per cell, up to a bound, and the customers with their
 /// moves if they are listed.
 ///
-/// Dwell figures are of the visits that this move ended. Visits that are still open are in `here_now`, and in every share
+/// Dwell figures are of the visits that this move ended. Visits that are open at that end are in `here_now`, and in every share
 /// of their row, but in no dwell figure: how long customers stay in a stage, open visits included, is what
 /// [`Dwell`](crate::Dwell) says.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -272,6 +274,7 @@ impl Bound for BoundTransitions {
         let of_kind = |kind| cells.iter().filter(|cell| cell.kind == kind).map(|cell| cell.count).sum();
         Ok(TransitionsReport {
             model: self.model.name().to_owned(),
+            model_version: self.model.version(),
             customers: state.customers,
             entries,
             advances: of_kind(MoveKind::Advance),
@@ -304,7 +307,9 @@ impl BoundTransitions {
 pub struct TransitionsReport {
     /// The name of the model.
     pub model: String,
-    /// Customers who were in any stage by the end.
+    /// Its version.
+    pub model_version: u32,
+    /// Customers who were in any stage by the end of the range, or of observation if that is earlier.
     pub customers: u64,
     /// Transitions from the start.
     pub entries: u64,
@@ -331,7 +336,7 @@ pub struct TransitionCustomer {
     pub customer: CustomerId,
     /// The stage they were in when the scope's range began; `None` if they were in none, or without a range.
     pub here_before: Option<StageName>,
-    /// The stage they are in at the end.
+    /// The stage they are in at the end of the range, or of observation if that is earlier.
     pub here_now: Option<StageName>,
     /// The transitions that count, in order.
     pub moves: Vec<CustomerMove>,
@@ -379,7 +384,7 @@ pub struct StageTotal {
     pub arrivals: u64,
     /// Transitions out of it.
     pub departures: u64,
-    /// Customers in it at the end.
+    /// Customers in it at the end of the range, or of observation if that is earlier.
     pub here_now: u64,
 }
 
@@ -399,7 +404,7 @@ pub struct TransitionCell {
     pub count: u64,
     /// By how many customers.
     pub customers: u64,
-    /// Of all stays in the stage left, those still lasting too; of all entries for the start.
+    /// Of all stays in the stage left, those too that still last at the end of the range; of all entries for the start.
     pub share: Rate,
     /// How long the visits lasted that it ended.
     pub dwell: Option<DurationSummary>,
@@ -419,8 +424,9 @@ impl TransitionsReport {
 
 impl Tables for TransitionsReport {
     fn tables(&self) -> Vec<Table> {
-        let columns = ["from", "to", "kind", "count", "customers", "share", "median dwell", "p90 dwell"];
-        let mut moves = Table::new(format!("Transitions ({} model)", self.model), columns);
+        let columns = ["from", "to", "kind", "count", "customers", "share", INTERVAL, "median dwell", "p90 dwell"];
+        let mut moves =
+            Table::new(format!("Transitions ({})", JourneyModel::title(&self.model, self.model_version)), columns);
         for cell in self.cells.iter().filter(|cell| cell.count > 0) {
             let kind = if cell.allowed { cell.kind.to_string() } else { format!("{} (not allowed)", cell.kind) };
             moves.push([
@@ -430,18 +436,19 @@ impl Tables for TransitionsReport {
                 cell.count.into(),
                 cell.customers.into(),
                 Cell::share(cell.share.share),
+                cell.share.interval(),
                 Cell::seconds(cell.dwell.map(|d| d.median)),
                 Cell::seconds(cell.dwell.map(|d| d.p90)),
             ]);
         }
-        let mut totals = Table::new("Stages", ["stage", "here before", "arrivals", "departures", "here now"]);
+        let mut totals = Table::new("Stages", ["stage", "here before", "arrivals", "departures", "here after"]);
         for stage in &self.stages {
             let counts = [stage.here_before, stage.arrivals, stage.departures, stage.here_now].map(Cell::from);
             totals.push(std::iter::once(stage.stage.as_str().into()).chain(counts));
         }
         let mut tables = vec![moves, totals];
         if let Some(listed) = &self.listed {
-            let columns = ["customer", "here before", "from", "to", "when", "here now"];
+            let columns = ["customer", "here before", "from", "to", "when", "here after"];
             let mut table = Table::new("Customers", columns);
             let name = |stage: &Option<StageName>| stage.as_ref().map_or(Cell::Empty, |stage| stage.as_str().into());
             for one in listed {

@@ -125,7 +125,11 @@ fn plans() {
         ),
         (
             "by_segment",
-            r#"{"transitions":{},"by_segment":{"a":{"stage":"purchase"},"b":{"reached":"consideration"},"c":{"score":{"survey":"nps","le":6},"answer":"any"},"d":{"value":{"currency":"EUR","ge":"10"},"of":{"touchpoint":"purchase"}},"e":{"others":true}}}"#,
+            r#"{"transitions":{},"by_segment":{"a":{"stage":"purchase"},"b":{"reached":"consideration"},"c":{"score":{"survey":"nps","le":6},"answer":"any"},"d":{"value":{"currency":"EUR","ge":"10"},"of":{"touchpoint":"purchase"}},"e":{"others":true}},"customers":true}"#,
+        ),
+        (
+            "paths",
+            r#"[{"paths":{"start_events":[3,1],"gap":"1d","depth":3,"customers":true}},{"paths":{"start_events":[],"end":{"touchpoint":"purchase"}}}]"#,
         ),
         (
             "drivers",

@@ -275,6 +275,11 @@ impl JourneyModel {
         &self.name
     }
 
+    /// What reports are titled with: the name, and the version where it is not the first.
+    pub(crate) fn title(name: &str, version: u32) -> String {
+        if version == 1 { format!("{name} model") } else { format!("{name} model, version {version}") }
+    }
+
     /// Its version, counted up by its author at each change.
     pub fn version(&self) -> u32 {
         self.version

@@ -121,6 +121,9 @@ impl TryFrom<Value> for Question {
         scope.check()?;
         let model = object.remove("model").map(|value| part("model", value)).transpose()?;
         let by_segment = object.remove("by_segment").map(|value| part::<Segments>("by_segment", value)).transpose()?;
+        // Without segments it stands in the plan.
+        let lists_segments = by_segment.as_ref().and_then(|_| object.remove("customers"));
+        let lists_segments = lists_segments.map_or(Ok(false), |value| part("customers", value))?;
         if object.len() != 1 {
             let keys = object.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let reason = format!(
@@ -130,7 +133,10 @@ impl TryFrom<Value> for Question {
         }
         let plan: Plan = part("", Value::Object(object))?;
         let plan = match by_segment {
-            Some(segments) => Plan::BySegment(BySegment::new(plan, segments)?),
+            Some(segments) => {
+                let plan = BySegment::new(plan, segments)?;
+                Plan::BySegment(if lists_segments { plan.list_customers() } else { plan })
+            }
             None => plan,
         };
         Ok(Self { plan, scope, model })
@@ -148,6 +154,9 @@ impl From<Question> for Value {
             Plan::BySegment(plan) => {
                 let mut written = object(serde_json::to_value(plan.plan()));
                 written.insert("by_segment".into(), Self::Object(object(serde_json::to_value(plan.segments()))));
+                if plan.lists_customers() {
+                    written.insert("customers".into(), true.into());
+                }
                 written
             }
             plan => object(serde_json::to_value(plan)),

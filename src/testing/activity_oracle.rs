@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::{
-    calendar::{end_of, moment, start_of},
+    calendar::{end_of, is_whole, moment, start_of},
     conditions::holds,
     story::Stories,
 };
@@ -88,7 +88,7 @@ pub fn lifecycle(events: &[Event], plan: &Lifecycle, model: &JourneyModel, scope
         let is_dormant = |one: &Active| is_in_range && one.ever.contains(&before) && !one.ever.contains(&start);
         periods.push(LifecyclePeriod {
             period: start,
-            finished: end.timestamp_micros() <= stories.end,
+            finished: is_whole(&stories, start, end),
             active: count(&|one| one.counted.contains(&start)),
             new: count(&is_new),
             returning: count(&is_returning),
@@ -137,7 +137,8 @@ pub fn stickiness(events: &[Event], plan: &Stickiness, model: &JourneyModel, sco
     StickinessReport {
         period: said.period,
         from: window.first().copied().unwrap_or(DateTime::<Utc>::MIN_UTC),
-        finished: window.last().is_some_and(|last| end_of(said.period, *last).timestamp_micros() <= stories.end),
+        finished: window.iter().all(|start| is_whole(&stories, *start, end_of(said.period, *start)))
+            && !window.is_empty(),
         active: all,
         mean: (all > 0).then(|| f64::from(sum) / all as f64),
         rows: (1..=of)

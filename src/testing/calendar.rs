@@ -3,10 +3,17 @@
 use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Timelike, Utc};
 use serde::Deserialize;
 
+use super::story::Stories;
 use crate::{CalendarUnit, Period};
 
 pub(super) fn moment(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).expect("a moment of a world")
+}
+
+/// Whether a period is over by the end of observation, and no moment of it lies outside the range.
+pub(super) fn is_whole(stories: &Stories<'_>, start: DateTime<Utc>, end: DateTime<Utc>) -> bool {
+    let (start, end) = (start.timestamp_micros(), end.timestamp_micros());
+    end <= stories.end && stories.from.is_none_or(|from| from <= start) && stories.to.is_none_or(|to| end <= to)
 }
 
 /// A period as its JSON says it.

@@ -51,7 +51,7 @@ pub fn conformance(events: &[Event], plan: &Conformance, model: &JourneyModel, s
         Some(moves) => moves.iter().any(|(a, b)| model.position(a) == Some(from) && model.position(b) == Some(to)),
         None => to == from + 1,
     };
-    let (mut listed, mut completed, mut moves) = (Vec::new(), 0, 0);
+    let mut listed = Vec::new();
     for (customer, story) in &stories.by_customer {
         let stages = entered(story);
         let Some(&(first, since)) = stages.first() else { continue };
@@ -74,7 +74,6 @@ pub fn conformance(events: &[Event], plan: &Conformance, model: &JourneyModel, s
         }
         for place in 1..stages.len() {
             let ((from, _), (to, at)) = (stages[place - 1], stages[place]);
-            moves += 1;
             if is_allowed(from, to) {
                 continue;
             }
@@ -88,8 +87,9 @@ pub fn conformance(events: &[Event], plan: &Conformance, model: &JourneyModel, s
             note(kind, Some(from), to, at);
         }
         let is_last = stages.last().is_some_and(|(stage, _)| stage + 1 == names.len());
-        completed += u64::from(deviations.is_empty() && is_last);
-        listed.push(ConformanceCustomer { customer: customer.clone(), deviations });
+        let completed = deviations.is_empty() && is_last;
+        let moves = stages.len() as u64 - 1;
+        listed.push(ConformanceCustomer { customer: customer.clone(), completed, moves, deviations });
     }
     let customers = listed.len() as u64;
     let having = |wanted: &dyn Fn(&CustomerDeviation) -> bool| {
@@ -120,10 +120,11 @@ pub fn conformance(events: &[Event], plan: &Conformance, model: &JourneyModel, s
     assert_eq!(listed.iter().map(|one| &one.customer).collect::<BTreeSet<_>>().len() as u64, customers);
     ConformanceReport {
         model: model.name().to_owned(),
+        model_version: model.version(),
         customers,
         fits: Rate::new(listed.iter().filter(|one| one.deviations.is_empty()).count() as u64, customers),
-        completed: Rate::new(completed, customers),
-        moves,
+        completed: Rate::new(listed.iter().filter(|one| one.completed).count() as u64, customers),
+        moves: listed.iter().map(|one| one.moves).sum(),
         by_kind: all_kinds.into_iter().map(total).collect(),
         deviations,
         listed: said.customers.then_some(listed),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    calendar::{end_of, moment, start_of},
+    calendar::{end_of, is_whole, moment, start_of},
     conditions::holds,
     story::{Stories, Told},
 };
@@ -184,8 +184,9 @@ pub fn conversion_rate(
     let row = |place: &Place| ConversionRow {
         period: place.0.map(|start| Micros(start).to_datetime()),
         finished: said.period.zip(place.0).is_none_or(|(period, start)| {
-            let end = end_of(period, moment(start)).timestamp_micros();
-            i128::from(end) + window.unwrap_or(0) <= i128::from(stories.end)
+            let end = end_of(period, moment(start));
+            let is_over = i128::from(end.timestamp_micros()) + window.unwrap_or(0) <= i128::from(stories.end);
+            is_over && is_whole(&stories, moment(start), end)
         }),
         group: place.3.clone(),
         figures: figures(&told_apart.iter().filter(|trial| trial.place == *place).collect::<Vec<_>>()),

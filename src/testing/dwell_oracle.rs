@@ -169,5 +169,5 @@ pub fn dwell(events: &[Event], model: &JourneyModel, (of_question, scope): (&Jou
     let customers = stories.by_customer.iter();
     let customers = customers.map(|(id, story)| DwellCustomer { customer: id.clone(), visits: visits(story) });
     let customers = Some(customers.filter(|one| !one.visits.is_empty()).collect());
-    DwellReport { model: model.name().to_owned(), stages, bottlenecks, customers }
+    DwellReport { model: model.name().to_owned(), model_version: model.version(), stages, bottlenecks, customers }
 }

@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    calendar::moment,
     conditions::holds,
     story::{Stories, Told},
 };
 use crate::{
     Condition, CustomerId, Event, JourneyModel, OtherPaths, PathCustomer, PathDirection, PathLink, PathNode,
-    PathPosition, PathVariant, Paths, PathsReport, Rate, Scope, Window,
+    PathPosition, PathStart, PathVariant, Paths, PathsReport, Rate, Scope, Window,
 };
 
 /// A plan as its JSON says it.
@@ -21,6 +22,7 @@ struct Said {
     repeats: String,
     gap: Option<Window>,
     start: Option<Condition>,
+    start_events: Option<Vec<u64>>,
     end: Option<Condition>,
     depth: usize,
     nodes: usize,
@@ -29,11 +31,19 @@ struct Said {
     customers: bool,
 }
 
+impl Said {
+    fn has_start(&self) -> bool {
+        self.start.is_some() || self.start_events.is_some()
+    }
+}
+
 /// A path: whose, when its anchor was, and its steps, counted from there.
 struct Path<'a> {
     customer: &'a CustomerId,
     anchor: i64,
     steps: Vec<String>,
+    /// Its session may still go on, and it has no end that was asked for.
+    is_open: bool,
 }
 
 struct Asked<'a> {
@@ -69,22 +79,26 @@ impl Asked<'_> {
     }
 
     /// The anchor and the steps of a session's path, whole and in the order in which they are counted. `Err` for a start
-    /// without an end.
-    fn path(&self, session: &[(String, Told<'_>)]) -> Result<Option<(i64, Vec<String>)>, ()> {
-        let (begin, end) = match (&self.said.start, &self.said.end) {
-            (None, Some(end)) => match self.first(session, end) {
+    /// without an end: when it was.
+    fn path(&self, session: &[(String, Told<'_>)]) -> Result<Option<(i64, Vec<String>)>, i64> {
+        let (begin, end) = match (self.said.has_start(), &self.said.end) {
+            (false, Some(end)) => match self.first(session, end) {
                 Some(end) => (0, end),
                 None => return Ok(None),
             },
-            (start, end) => {
-                let begin = match start {
-                    Some(start) => self.first(session, start),
-                    None => session.first().filter(|(_, told)| self.stories.counts(told.at)).map(|_| 0),
+            (_, end) => {
+                let begin = match (&self.said.start, &self.said.start_events) {
+                    (Some(start), _) => self.first(session, start),
+                    (None, Some(events)) => {
+                        session.iter().position(|(_, told)| events.contains(&told.seq) && self.stories.counts(told.at))
+                    }
+                    (None, None) => session.first().filter(|(_, told)| self.stories.counts(told.at)).map(|_| 0),
                 };
                 let Some(begin) = begin else { return Ok(None) };
                 let last = match end {
                     Some(end) => {
-                        (begin + 1..session.len()).find(|place| self.meets(end, &session[*place].1)).ok_or(())?
+                        let last = (begin + 1..session.len()).find(|place| self.meets(end, &session[*place].1));
+                        last.ok_or(session[begin].1.at)?
                     }
                     None => session.len() - 1,
                 };
@@ -95,14 +109,15 @@ impl Asked<'_> {
         if self.said.repeats == "collapsed" {
             steps.dedup();
         }
-        let is_backward = self.said.start.is_none() && self.said.end.is_some();
+        let is_backward = !self.said.has_start() && self.said.end.is_some();
         if is_backward {
             steps.reverse();
         }
         Ok(Some((session[if is_backward { end } else { begin }].1.at, steps)))
     }
 
-    fn sessions<'s>(&self, story: &[Told<'s>]) -> Vec<Vec<(String, Told<'s>)>> {
+    /// The steps of each session, and whether it may still go on.
+    fn sessions<'s>(&self, story: &[Told<'s>]) -> Vec<(Vec<(String, Told<'s>)>, bool)> {
         let mut sessions: Vec<Vec<Told<'_>>> = Vec::new();
         for told in story {
             let is_near = |last: &Told<'_>| {
@@ -114,7 +129,10 @@ impl Asked<'_> {
             }
         }
         let steps = |session: Vec<Told<'s>>| {
-            session.into_iter().filter_map(|told| Some((self.label(&told)?, told))).collect::<Vec<_>>()
+            let silent = i128::from(self.stories.end) - i128::from(session.last().unwrap().at);
+            let is_open = self.said.gap.is_some_and(|gap| silent <= gap.micros().into());
+            let steps = session.into_iter().filter_map(|told| Some((self.label(&told)?, told)));
+            (steps.collect::<Vec<_>>(), is_open)
         };
         sessions.into_iter().map(steps).collect()
     }
@@ -135,18 +153,21 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
     let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
     let stories = Stories::of(events, model, scope);
     let asked = Asked { said, model, stories: &stories };
-    let (mut paths, mut without_end) = (Vec::new(), 0);
+    let (mut paths, mut without_end) = (Vec::new(), Vec::new());
     for (customer, story) in &stories.by_customer {
-        for session in asked.sessions(story) {
+        for (session, is_open) in asked.sessions(story) {
             match asked.path(&session) {
-                Ok(Some((anchor, steps))) => paths.push(Path { customer, anchor, steps }),
+                Ok(Some((anchor, steps))) => {
+                    let is_open = is_open && asked.said.end.is_none();
+                    paths.push(Path { customer, anchor, steps, is_open });
+                }
                 Ok(None) => {}
-                Err(()) => without_end += 1,
+                Err(at) => without_end.push((customer, at, is_open)),
             }
         }
     }
     let said = &asked.said;
-    let is_backward = said.start.is_none() && said.end.is_some();
+    let is_backward = !said.has_start() && said.end.is_some();
     let all = paths.len() as u64;
     let shown = |path: &Path<'_>| path.steps.iter().take(said.depth).cloned().collect::<Vec<_>>();
     let in_time = |path: &Path<'_>| {
@@ -157,6 +178,7 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
         steps
     };
     let is_beyond = |path: &Path<'_>| path.steps.len() > said.depth;
+    let is_open = |path: &Path<'_>| path.is_open && !is_beyond(path);
     let count = |wanted: &dyn Fn(&Path<'_>) -> bool| paths.iter().filter(|path| wanted(path)).count() as u64;
 
     // The labels that are told apart at a position, from 0.
@@ -185,7 +207,8 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
                 label: label.clone(),
                 labels: if label.is_some() { 1 } else { others },
                 paths: count(&is_here),
-                ended: count(&|path| is_here(path) && path.steps.len() == position + 1),
+                ended: count(&|path| is_here(path) && path.steps.len() == position + 1 && !is_open(path)),
+                open: count(&|path| is_here(path) && path.steps.len() == position + 1 && is_open(path)),
                 beyond: count(&|path| is_here(path) && is_beyond(path) && position + 1 == said.depth),
             }
         };
@@ -219,36 +242,52 @@ pub fn paths(events: &[Event], plan: &Paths, model: &JourneyModel, scope: &Scope
             steps: steps.clone(),
             paths: Rate::new(taken.len() as u64, all),
             customers: taken.iter().map(|path| path.customer).collect::<BTreeSet<_>>().len() as u64,
+            open: taken.iter().filter(|path| is_open(path)).count() as u64,
             beyond: taken.iter().filter(|path| is_beyond(path)).count() as u64,
         }
     };
     let is_other = |path: &Path<'_>| !top.contains(&&in_time(path));
-    let mut takers: BTreeMap<(&CustomerId, Vec<String>), Vec<i64>> = BTreeMap::new();
+    let mut takers: BTreeMap<(&CustomerId, Vec<String>), Vec<&Path<'_>>> = BTreeMap::new();
     for path in &paths {
-        takers.entry((path.customer, in_time(path))).or_default().push(path.anchor);
+        takers.entry((path.customer, in_time(path))).or_default().push(path);
     }
     let mut takers: Vec<PathCustomer> = takers
         .into_iter()
-        .map(|((customer, steps), anchors)| PathCustomer {
+        .map(|((customer, steps), taken)| PathCustomer {
             customer: customer.clone(),
             variant: top.iter().position(|one| **one == steps).map(|place| place as u64 + 1),
-            paths: anchors.len() as u64,
-            first: crate::Micros(*anchors.iter().min().unwrap()).to_datetime(),
+            steps,
+            paths: taken.len() as u64,
+            open: taken.iter().filter(|path| is_open(path)).count() as u64,
+            beyond: taken.iter().filter(|path| is_beyond(path)).count() as u64,
+            first: moment(taken.iter().map(|path| path.anchor).min().unwrap()),
         })
         .collect();
-    takers.sort_by(|a, b| (&a.customer, a.first).cmp(&(&b.customer, b.first)));
+    takers.sort_by(|a, b| (&a.customer, a.first, &a.steps).cmp(&(&b.customer, b.first, &b.steps)));
+    let mut starts: BTreeMap<&CustomerId, Vec<(i64, bool)>> = BTreeMap::new();
+    without_end.iter().for_each(|(customer, at, is_open)| starts.entry(customer).or_default().push((*at, *is_open)));
+    let start = |(customer, at): (&CustomerId, Vec<(i64, bool)>)| PathStart {
+        customer: customer.clone(),
+        starts: at.len() as u64,
+        open: at.iter().filter(|(_, is_open)| *is_open).count() as u64,
+        first: moment(at.iter().map(|(at, _)| *at).min().unwrap()),
+    };
+    let both = said.has_start() && said.end.is_some();
     PathsReport {
         direction: if is_backward { PathDirection::Backward } else { PathDirection::Forward },
         paths: all,
         customers: paths.iter().map(|path| path.customer).collect::<BTreeSet<_>>().len() as u64,
-        without_end: (said.start.is_some() && said.end.is_some()).then_some(without_end),
+        without_end: both.then_some(without_end.len() as u64),
+        without_end_open: both.then_some(without_end.iter().filter(|(_, _, is_open)| *is_open).count() as u64),
         positions,
         variants: top.iter().map(|steps| variant(steps)).collect(),
         other_variants: OtherPaths {
             variants: (variants.len() - top.len()) as u64,
             paths: Rate::new(count(&is_other), all),
+            open: count(&|path| is_other(path) && is_open(path)),
             beyond: count(&|path| is_other(path) && is_beyond(path)),
         },
         listed: said.customers.then_some(takers),
+        listed_without_end: (both && said.customers).then(|| starts.into_iter().map(start).collect()),
     }
 }

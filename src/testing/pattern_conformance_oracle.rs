@@ -52,7 +52,7 @@ pub fn pattern_conformance(
         said.steps.iter().map(|step| serde_json::from_value(step["when"].clone()).unwrap()).collect();
     let stories = Stories::of(events, model, scope);
     let meets = |told: &Told<'_>, condition: &Condition| holds(condition, told.event, told.stage, model);
-    let (mut listed, mut completed, mut served) = (Vec::new(), 0, vec![0; steps.len()]);
+    let mut listed = Vec::new();
     for (customer, story) in &stories.by_customer {
         let begin = story.iter().position(|told| steps.iter().any(|step| meets(told, step)));
         let Some(begin) = begin.filter(|begin| stories.counts(story[*begin].at)) else { continue };
@@ -71,7 +71,7 @@ pub fn pattern_conformance(
         let mut missed_by = vec![false; steps.len()];
         for (event, told) in story[begin..].iter().enumerate().filter(|(event, _)| !way.contains(&Some(*event))) {
             let its: Vec<usize> = (0..steps.len()).filter(|step| of_steps[event][*step]).collect();
-            if let Some(step) = its.iter().find(|step| way[**step].is_some()) {
+            if let Some(step) = its.iter().find(|step| way[**step].is_some_and(|by| by < event)) {
                 note(DeviationKind::Repeated, Some(*step), told.at);
             } else if let Some(step) = its.first() {
                 missed_by[*step] = true;
@@ -85,10 +85,13 @@ pub fn pattern_conformance(
                 note(DeviationKind::Skipped, Some(step), story[begin..][*next].at);
             }
         }
-        way.iter().zip(&mut served).for_each(|(serving, count)| *count += u64::from(serving.is_some()));
-        completed += u64::from(deviations.is_empty() && way.iter().all(Option::is_some));
         deviations.sort_by_key(|one| (one.at, one.step.unwrap_or(u64::MAX), one.kind));
-        listed.push(PatternConformanceCustomer { customer: customer.clone(), deviations });
+        listed.push(PatternConformanceCustomer {
+            customer: customer.clone(),
+            completed: deviations.is_empty() && way.iter().all(Option::is_some),
+            served: (1..).zip(&way).filter(|(_, serving)| serving.is_some()).map(|(step, _)| step).collect(),
+            deviations,
+        });
     }
     let all = listed.len() as u64;
     let mut found: BTreeMap<(u64, DeviationKind), u64> = BTreeMap::new();
@@ -120,8 +123,13 @@ pub fn pattern_conformance(
     PatternConformanceReport {
         customers: all,
         fits: Rate::new(fits, all),
-        completed: Rate::new(completed, all),
-        steps: (1..).zip(served).map(|(step, served)| DesignedStep { step, served: Rate::new(served, all) }).collect(),
+        completed: Rate::new(listed.iter().filter(|one| one.completed).count() as u64, all),
+        steps: (1..=steps.len() as u64)
+            .map(|step| {
+                let served = listed.iter().filter(|one| one.served.contains(&step)).count() as u64;
+                DesignedStep { step, served: Rate::new(served, all) }
+            })
+            .collect(),
         by_kind: by_kind.into(),
         deviations,
         listed: said.customers.then_some(listed),

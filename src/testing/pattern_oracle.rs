@@ -122,14 +122,16 @@ fn most(intervals: &[(usize, usize)], from: usize) -> usize {
 pub fn pattern(events: &[Event], plan: &PatternMatches, model: &JourneyModel, scope: &Scope) -> PatternReport {
     let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
     let stories = Stories::of(events, model, scope);
-    let (mut customers, mut started, mut lengths, mut listed) = (0, 0, Vec::new(), Vec::new());
+    let (mut lengths, mut listed) = (Vec::new(), Vec::new());
     for (customer, story) in &stories.by_customer {
-        customers += u64::from(story.iter().any(|told| stories.counts(told.at)));
+        if !story.iter().any(|told| stories.counts(told.at)) {
+            continue;
+        }
         let mut search = Search { said: &said, story, model, matches: Vec::new() };
         let starts: Vec<usize> = (0..story.len())
             .filter(|place| stories.counts(story[*place].at) && search.meets(&said.steps[0].when, *place))
             .collect();
-        started += u64::from(!starts.is_empty());
+        let started = !starts.is_empty();
         starts.into_iter().for_each(|start| search.go_on(&mut vec![(start, 0, 1)]));
         let ends = |chosen: &[Chosen]| (chosen[0].0, chosen.last().unwrap().0);
         let mut found: Vec<Vec<Chosen>> = Vec::new();
@@ -157,11 +159,12 @@ pub fn pattern(events: &[Event], plan: &PatternMatches, model: &JourneyModel, sc
             occurred_at: crate::Micros(story[place].at).to_datetime(),
         };
         let one = |chosen: &Vec<Chosen>| PatternMatch { events: chosen.iter().map(event).collect() };
-        if !found.is_empty() {
-            listed.push(PatternCustomer { customer: customer.clone(), matches: found.iter().map(one).collect() });
-        }
+        let matches = found.iter().map(one).collect();
+        listed.push(PatternCustomer { customer: customer.clone(), started, matches });
     }
-    let matched = listed.len() as u64;
+    let customers = listed.len() as u64;
+    let matched = listed.iter().filter(|one| !one.matches.is_empty()).count() as u64;
+    let started = listed.iter().filter(|one| one.started).count() as u64;
     PatternReport {
         customers,
         matched: Rate::new(matched, customers),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    calendar::{end_of, moment, start_of},
+    calendar::{end_of, is_whole, moment, start_of},
     story::{Stories, Told, histogram, summary},
 };
 use crate::{
@@ -26,6 +26,8 @@ struct Said {
 /// A session: whose, and its events.
 struct Session<'a> {
     customer: &'a CustomerId,
+    /// Which of theirs, from 1.
+    number: u64,
     events: Vec<Told<'a>>,
 }
 
@@ -75,7 +77,10 @@ pub fn sessions(events: &[Event], plan: &Sessions, model: &JourneyModel, scope: 
                 Some(session) if session.customer == customer && apart(session.last().at, told.at) <= gap => {
                     session.events.push(*told);
                 }
-                _ => all.push(Session { customer, events: vec![*told] }),
+                last => {
+                    let number = last.filter(|last| last.customer == customer).map_or(1, |last| last.number + 1);
+                    all.push(Session { customer, number, events: vec![*told] });
+                }
             }
         }
     }
@@ -103,7 +108,7 @@ pub fn sessions(events: &[Event], plan: &Sessions, model: &JourneyModel, scope: 
             let bounced = here.iter().filter(|session| session.events.len() == 1).count() as u64;
             rows.push(SessionsPeriod {
                 period: start,
-                finished: end.timestamp_micros() <= stories.end,
+                finished: is_whole(&stories, start, end),
                 sessions: here.len() as u64,
                 customers: here.iter().map(|session| session.customer).collect::<BTreeSet<_>>().len() as u64,
                 events: here.iter().map(|session| session.events.len() as u64).sum(),
@@ -116,6 +121,7 @@ pub fn sessions(events: &[Event], plan: &Sessions, model: &JourneyModel, scope: 
         let mut listed: Vec<SessionCustomer> = Vec::new();
         for session in &all {
             let one = CustomerSession {
+                number: session.number,
                 begin: moment(session.first().at),
                 end: moment(session.last().at),
                 events: session.events.len() as u64,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     CustomerMove, Event, JourneyModel, MoveKind, Period, Rate, Scope, StageCount, StageCountsReport, StageCustomer,
-    StageMoment, StageTotal, TransitionCell, TransitionCustomer, TransitionsReport,
+    StageMoment, StageTotal, StageVisit, TransitionCell, TransitionCustomer, TransitionsReport,
 };
 
 /// The current stage after the events up to a moment, and since when: the first event of the unbroken run of
@@ -123,6 +123,7 @@ pub fn transitions(
     let listed = Some(listed.collect());
     TransitionsReport {
         model: model.name().to_owned(),
+        model_version: model.version(),
         customers: stories.by_customer.values().filter(|story| current(story, by_end).is_some()).count() as u64,
         entries: of_kind(MoveKind::Entry),
         advances: of_kind(MoveKind::Advance),
@@ -171,16 +172,19 @@ pub fn stages(
         }
         moments
     });
+    let visit = |m: &Move| StageVisit { stage: model.stages()[m.to].clone(), since: moment(m.at) };
     let listed = stories.by_customer.iter().map(|(customer, story)| {
         let stay = current(story, |_| true);
         StageCustomer {
             customer: customer.clone(),
             stage: stay.map(|(stage, _)| model.stages()[stage].clone()),
             since: stay.map(|(_, since)| moment(since)),
+            visits: every.map(|_| moves(story).iter().map(visit).collect()),
         }
     });
     StageCountsReport {
         model: model.name().to_owned(),
+        model_version: model.version(),
         stages: (0..model.stages().len())
             .map(|stage| StageCount {
                 stage: model.stages()[stage].clone(),
@@ -189,6 +193,7 @@ pub fn stages(
             })
             .collect(),
         without_stage: stories.by_customer.values().filter(|story| current(story, |_| true).is_none()).count() as u64,
+        every,
         over_time,
         customers: Some(listed.collect()),
     }

@@ -69,6 +69,14 @@ fn a_range_counts_what_is_in_it_and_reads_what_is_not() {
     let range = Scope::all().between(day(1.6)..day(4.0));
     // Ann was active on the first days of the range before it began, and comes back after its end.
     assert_eq!(rows(&lifecycle(&LINES, Period::DAY, range)), [[0, 1, 0, 1], [0, 0, 0, 1]]);
+    // Of its days only those that it holds wholly are finished.
+    let finished = |from, to| {
+        let report = lifecycle(&LINES, Period::DAY, Scope::all().between(day(from)..day(to)));
+        report.periods.iter().map(|row| row.finished).collect::<Vec<_>>()
+    };
+    assert_eq!(finished(1.4, 4.0), [false, true, true]);
+    assert_eq!(finished(1.0, 3.0), [true, true]);
+    assert_eq!(finished(1.0, 2.5), [true, false]);
     // A day of which the range holds a part counts whom it finds there, and everybody else who fell silent.
     let range = Scope::all().from(day(4.55));
     assert_eq!(rows(&lifecycle(&LINES, Period::DAY, range)), [[0; 4]; 0]);
@@ -84,7 +92,11 @@ fn stickiness_counts_distinct_periods_of_the_last_ones() {
     assert_eq!(customers, [(0, 2), (2, 2), (0, 0), (0, 0)]);
     // Before the range ends, and only what it holds.
     let report = stickiness(&LINES, 2, Scope::all().between(day(1.2)..day(3.0)));
-    assert_eq!((report.from, report.finished, report.active), (day(1.0), true, 2));
+    // It does not hold the first of the days wholly.
+    assert_eq!((report.from, report.finished, report.active), (day(1.0), false, 2));
+    assert!(report.to_string().contains("not all over and in the range"), "{report}");
+    assert!(stickiness(&LINES, 2, Scope::all().between(day(1.0)..day(3.0))).finished);
+    assert!(!stickiness(&LINES, 2, Scope::all().between(day(2.0)..day(3.0))).finished, "the first day is before it");
     assert!(report.to_string().contains("| bob      |       1 |"), "{report}");
     assert_eq!(stickiness(&["ann 0 support"], 2, Scope::all()).mean, None);
     assert_eq!(stickiness(&[], 2, Scope::all()).active, 0);

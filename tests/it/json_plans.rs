@@ -346,3 +346,25 @@ fn plans_and_models_survive_json() {
     let text = serde_json::to_string(&moment).unwrap();
     assert_eq!(serde_json::from_str::<Scope>(&text).unwrap(), moment);
 }
+
+/// Two versions of a model give reports that can be told apart.
+#[test]
+fn reports_say_which_version_of_a_model_they_are_by() {
+    let events = crate::given::given(&["ann 0 cart", "ann 1 buy"]);
+    let text = |version: u32| {
+        let model = serde_json::json!({"name": "shop", "version": version, "stages": ["a", "b"], "rules": [
+            {"when": {"touchpoint": "cart"}, "stage": "a"}, {"when": {"touchpoint": "buy"}, "stage": "b"}]});
+        let plans = ["transitions", "stages", "dwell", "conformance"];
+        let questions = plans.map(|plan| serde_json::json!({plan: {}, "model": model}));
+        let questions = Question::read(&serde_json::json!(questions).to_string()).unwrap();
+        let answers = crate::given::journeys(&events).query().ask(&questions).unwrap();
+        answers.iter().map(|answer| (answer.to_string(), serde_json::json!(answer.report))).collect::<Vec<_>>()
+    };
+    for ((first, of_first), (third, of_third)) in text(1).into_iter().zip(text(3)) {
+        assert!(first.lines().next().unwrap().ends_with("(shop model)"), "{first}");
+        assert!(third.lines().next().unwrap().ends_with("(shop model, version 3)"), "{third}");
+        let version =
+            |report: &serde_json::Value| report.as_object().unwrap().values().next().unwrap()["model_version"].clone();
+        assert_eq!((version(&of_first), version(&of_third)), (1.into(), 3.into()));
+    }
+}

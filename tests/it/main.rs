@@ -32,6 +32,7 @@ mod json_plans;
 mod laws;
 mod lifetime;
 mod limits;
+mod listed;
 mod paths;
 mod pattern;
 mod pattern_conformance;

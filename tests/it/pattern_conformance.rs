@@ -47,6 +47,9 @@ fn each_kind_of_deviation() {
     assert_eq!(alone(&["ann 0 pay"]), [(Skipped, Some(1), 0), (Skipped, Some(2), 0)]);
     assert_eq!(alone(&["ann 0 view", "ann 1 view", "ann 2 cart"]), [(Repeated, Some(1), 1)]);
     assert_eq!(alone(&["ann 0 cart", "ann 1 view", "ann 2 pay"]), [(OutOfOrder, Some(2), 0)]);
+    // What comes before its turn does so, also if it comes again when it is its turn.
+    assert_eq!(alone(&["ann 0 cart", "ann 1 view", "ann 2 cart"]), [(OutOfOrder, Some(2), 0)]);
+    assert_eq!(alone(&["ann 0 view", "ann 1 cart", "ann 2 cart"]), [(Repeated, Some(2), 2)]);
     assert_eq!(alone(&["ann 0 view", "ann 1 support"]), [(Unexpected, None, 1)]);
     // What was before the first step is no part of the journey.
     assert_eq!(alone(&["ann 0 support", "ann 1 view"]), []);

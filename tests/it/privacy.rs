@@ -416,7 +416,9 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         Stickiness::of(about_a_person(), journeylog::Period::MONTH, 1_000).unwrap().list_customers().into(),
         Members::of(&segment).list_customers().into(),
         Plan::BySegment(
-            BySegment::new(Members::of(&segment).list_customers().into(), Segments::new().add("a", &segment)).unwrap(),
+            BySegment::new(Members::of(&segment).list_customers().into(), Segments::new().add("a", &segment))
+                .unwrap()
+                .list_customers(),
         ),
     ];
     let scope =

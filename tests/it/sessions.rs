@@ -45,7 +45,7 @@ fn customers_behind_each_number_are_listed() {
     let first = &listed[0].sessions[0];
     assert_eq!((first.begin, first.end, first.events), (day(0.0), day(2.0), 3));
     assert_eq!((first.first.as_str(), first.last.as_str(), first.open), ("home", "purchase", false));
-    let row = "| ann      | 1970-01-01T00:00:00Z | 1970-01-03T00:00:00Z |      3 | home  | purchase | no         |";
+    let row = "| ann      | 1 | 1970-01-01T00:00:00Z | 1970-01-03T00:00:00Z |      3 | home  | purchase | no         |";
     assert!(report.to_string().contains(row), "{report}");
 }
 
@@ -108,6 +108,15 @@ fn sessions_belong_to_the_period_in_which_they_begin() {
     assert_eq!(counts, [[1, 1, 2, 0], [3, 2, 3, 3], [0; 4], [1, 1, 1, 1]]);
     let finished: Vec<bool> = rows.iter().map(|row| row.finished).collect();
     assert_eq!(finished, [true, true, true, false]);
+    // Ann's last session is her fourth, also where only that one is asked for.
+    let listed = daily(&["ann 1 a", "ann 3 a", "ann 5 a", "ann 7 a"], Scope::all().from(day(6.0))).listed.unwrap();
+    assert_eq!(listed[0].sessions.iter().map(|one| one.number).collect::<Vec<_>>(), [4]);
+    // A week of which the range holds a part has those that begin in that part.
+    let lines = ["ann 3.9 a", "ann 5.5 a", "bob 12.5 a", "bob 20 b"];
+    let rows = daily(&lines, Scope::all().between(day(5.0)..day(13.0))).over_time.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.sessions, row.finished)).collect::<Vec<_>>(), [(1, false), (1, false)]);
+    let rows = daily(&lines, Scope::all().between(day(4.0)..day(18.0))).over_time.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.sessions, row.finished)).collect::<Vec<_>>(), [(1, true), (1, true)]);
 }
 
 #[test]

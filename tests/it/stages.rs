@@ -113,3 +113,15 @@ fn random_worlds_agree_with_the_oracle() {
         differences(&expected, &report).map_err(|why| format!("{}\n{why}", serde_json::json!([plan, scope])))
     });
 }
+
+/// Days of New York begin at four or five in the morning of UTC.
+#[cfg(feature = "zones")]
+#[test]
+fn periods_are_named_by_the_clock_of_their_place() {
+    let day = Period::DAY.zone(journeylog::Zone::named("America/New_York").unwrap());
+    let events = given(&["ann 10 cart", "bob 11.1 purchase", "ann 12 ad_click"]);
+    let report = journeys(&events).query().run(&StageCounts::of_question().every(day)).unwrap();
+    let text = report.to_string();
+    assert!(text.contains("| 1970-01-10   |         0 |             1 |        0 |"), "{text}");
+    assert!(text.contains("| 1970-01-12 * |") && !text.contains("05:00"), "{text}");
+}

@@ -75,7 +75,10 @@ fn a_range_counts_the_moves_in_it_and_reads_the_stage_before() {
     assert_eq!(numbers(report.stage("awareness").unwrap()), [1, 1, 1, 1]);
     assert_eq!(numbers(report.stage("consideration").unwrap()), [1, 1, 0, 2]);
     assert_eq!(report.cell(Some("consideration"), "purchase").unwrap().count, 0);
+    // Nor is Ann in purchase at its end, nor Dan, who came later, in any stage: the matrix is that of the range.
+    assert_eq!(numbers(report.stage("purchase").unwrap()), [0, 0, 0, 0]);
     assert_eq!(report.customers, 3);
+    assert!(report.to_string().contains("| here after |"), "{report}");
 }
 
 #[test]

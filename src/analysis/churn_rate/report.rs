@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ChurnBy;
 use crate::{
-    analysis::{EventBy, Rate},
+    analysis::{EventBy, Rate, rate::INTERVAL},
     model::{CustomerId, Period},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -132,7 +132,7 @@ impl fmt::Display for ChurnOutcome {
 }
 
 const COLUMNS: [&str; 9] =
-    ["base", "retained", "churned", "quiet", "pending", "retention", Rate::INTERVAL, "churn", Rate::INTERVAL];
+    ["base", "retained", "churned", "quiet", "pending", "retention", INTERVAL, "churn", INTERVAL];
 
 fn cells(figures: &ChurnFigures) -> impl Iterator<Item = Cell> {
     let ChurnFigures { base, retained, churned, quiet, pending, retention, churn } = *figures;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConversionCount, ConversionKind};
 use crate::{
-    analysis::{EventBy, Rate, listed::when},
+    analysis::{EventBy, Rate, listed::when, rate::INTERVAL},
     model::{CustomerId, Period, Window},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -124,8 +124,8 @@ impl ConversionRateReport {
     fn columns(&self) -> Vec<&'static str> {
         let counts = ["exposed", "followed", "missed", "pending"];
         let rates: &[&str] = match self.kind {
-            ConversionKind::Abandonment => &["abandoned", Rate::INTERVAL],
-            _ => &["of all", Rate::INTERVAL, "of those over", Rate::INTERVAL],
+            ConversionKind::Abandonment => &["abandoned", INTERVAL],
+            _ => &["of all", INTERVAL, "of those over", INTERVAL],
         };
         counts.into_iter().chain(rates.iter().copied()).collect()
     }

@@ -206,8 +206,9 @@ impl Bound for BoundConversionRate {
         let mut row = |((start, group), counts): (Place, Counts)| ConversionRow {
             period: self.plan.period.map(|_| start.to_datetime()),
             finished: self.plan.period.is_none_or(|period| {
-                let end = periods.span_of(period, start).end;
-                end <= self.scope.end && self.plan.within.is_none_or(|window| end.plus(window) <= self.scope.end)
+                let span = periods.span_of(period, start);
+                let end = span.end;
+                self.scope.holds_whole(span) && self.plan.within.is_none_or(|window| end.plus(window) <= self.scope.end)
             }),
             group: self.grouping.name(group, names),
             figures: counts.figures(),

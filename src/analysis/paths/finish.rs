@@ -8,12 +8,12 @@ use std::{
 use arrayvec::ArrayVec;
 
 use super::{
-    LIMIT_PATH_DEPTH, OtherPaths, PathCustomer, PathDirection, PathLink, PathNode, PathPosition, PathVariant, PathsOf,
-    PathsReport,
-    state::{BoundPaths, PathsState, Step},
+    LIMIT_PATH_DEPTH, OtherPaths, PathCustomer, PathDirection, PathLink, PathNode, PathPosition, PathStart,
+    PathVariant, PathsOf, PathsReport,
+    state::{BoundPaths, PathsState, Starts, Step},
 };
 use crate::{
-    analysis::Rate,
+    analysis::{Rate, listed::by_id},
     journey::{ChannelNo, Names, TouchpointNo},
 };
 
@@ -53,6 +53,7 @@ impl Labels {
 struct Count {
     paths: u64,
     ended: u64,
+    open: u64,
     beyond: u64,
 }
 
@@ -60,6 +61,7 @@ impl Count {
     fn add(&mut self, other: Self) {
         self.paths += other.paths;
         self.ended += other.ended;
+        self.open += other.open;
         self.beyond += other.beyond;
     }
 }
@@ -86,25 +88,35 @@ pub(super) fn report(bound: &BoundPaths, state: &PathsState, names: &Names) -> P
         steps: steps(bound, state, &labels, place).into_iter().map(|rank| labels.name(rank)).collect(),
         paths: Rate::new(step.paths, state.paths),
         customers: step.customers,
+        open: step.open,
         beyond: step.beyond,
     };
     let variants: Vec<PathVariant> = variants.into_iter().map(variant).collect();
     let shown = |count: fn(&PathVariant) -> u64| variants.iter().map(count).sum::<u64>();
     let beyond: u64 = state.tree.iter().map(|step| step.beyond).sum();
+    let open: u64 = state.tree.iter().map(|step| step.open).sum();
     let other_variants = OtherPaths {
         variants: (all - variants.len()) as u64,
         paths: Rate::new(state.paths - shown(|variant| variant.paths.some), state.paths),
+        open: open - shown(|variant| variant.open),
         beyond: beyond - shown(|variant| variant.beyond),
     };
+    let both = bound.has_start() && bound.plan.end.is_some();
     PathsReport {
         direction: if bound.is_backward() { PathDirection::Backward } else { PathDirection::Forward },
         paths: state.paths,
         customers: state.customers,
-        without_end: (bound.plan.start.is_some() && bound.plan.end.is_some()).then_some(state.without_end),
+        without_end: both.then_some(state.without_end),
+        without_end_open: both.then_some(state.without_end_open),
         positions: positions(bound, &state.tree, &labels),
         variants,
         other_variants,
-        listed: bound.plan.customers.then(|| customers(state, &listed, names)),
+        listed: bound.plan.customers.then(|| customers(bound, state, &labels, &listed, names)),
+        listed_without_end: (both && bound.plan.customers).then(|| {
+            by_id(state.listed_without_end.iter().copied(), names, |customer, Starts { count, open, first }| {
+                PathStart { customer, starts: count, open, first: first.to_datetime() }
+            })
+        }),
     }
 }
 
@@ -145,7 +157,8 @@ fn positions(bound: &BoundPaths, tree: &[Step], labels: &Labels) -> Vec<PathPosi
             counts.resize_with(position + 1, BTreeMap::new);
         }
         if let Some(counts) = counts.get_mut(position) {
-            let count = Count { paths, ended: step.paths - step.beyond, beyond: step.beyond };
+            let Step { beyond, open, .. } = *step;
+            let count = Count { paths, ended: step.paths - beyond - open, open, beyond };
             counts.entry(labels.rank(step)).or_default().add(count);
         }
     }
@@ -189,11 +202,12 @@ fn nodes(counts: &BTreeMap<u32, Count>, limit: usize, labels: &Labels) -> (Vec<P
     // They are in the order of their names.
     ranked.sort_by_key(|(_, count)| Reverse(count.paths));
     let others = ranked.split_off(limit.min(ranked.len()));
-    let node = |label: Option<String>, labels: u64, Count { paths, ended, beyond }: Count| PathNode {
+    let node = |label: Option<String>, labels: u64, Count { paths, ended, open, beyond }: Count| PathNode {
         label,
         labels,
         paths,
         ended,
+        open,
         beyond,
     };
     let places = ranked.iter().enumerate().map(|(place, (rank, _))| (*rank, place)).collect();
@@ -208,17 +222,26 @@ fn nodes(counts: &BTreeMap<u32, Count>, limit: usize, labels: &Labels) -> (Vec<P
 }
 
 /// Who took which variants, by id and then by when they first did.
-fn customers(state: &PathsState, variants: &HashMap<usize, u64>, names: &Names) -> Vec<PathCustomer> {
+fn customers(
+    bound: &BoundPaths,
+    state: &PathsState,
+    labels: &Labels,
+    variants: &HashMap<usize, u64>,
+    names: &Names,
+) -> Vec<PathCustomer> {
     let mut customers = Vec::with_capacity(state.listed.len());
     for one in &state.listed {
         let Some(customer) = names.customer_id(one.customer) else { continue };
         customers.push(PathCustomer {
             customer,
             variant: variants.get(&one.step).copied(),
+            steps: steps(bound, state, labels, one.step).into_iter().map(|rank| labels.name(rank)).collect(),
             paths: one.paths,
+            open: one.open,
+            beyond: one.beyond,
             first: one.first.to_datetime(),
         });
     }
-    customers.sort_unstable_by(|a, b| (&a.customer, a.first).cmp(&(&b.customer, b.first)));
+    customers.sort_unstable_by(|a, b| (&a.customer, a.first, &a.steps).cmp(&(&b.customer, b.first, &b.steps)));
     customers
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, RefusedName, Window, check_name},
+    model::{Condition, RefusedName, Seq, Window, check_name},
 };
 
 /// Paths are shown for at most so many steps.
@@ -86,7 +86,8 @@ pub enum PathRepeats {
 ///
 /// The **graph** has a position for each step, counted from 1 at the start, or at the end if paths are read backwards. At each
 /// position the most frequent steps are nodes, equals by name, and all others together are one more, without a label. The
-/// totals reconcile exactly: the nodes of position 1 are all paths; a node's paths have `ended` there, go on `beyond`
+/// totals reconcile exactly: the nodes of position 1 are all paths; a node's paths have `ended` there, are `open` there (they are of
+/// a session whose last event lies not more than the gap before the end of observation, so that further steps may come), go on `beyond`
 /// the depth, or take one of the links to the next position; and the links to a node are its paths.
 ///
 /// A **variant** is a sequence of steps as far as it is shown. The most frequent are listed, equals in the order of their
@@ -94,7 +95,7 @@ pub enum PathRepeats {
 ///
 /// # Worked example
 /// ```
-/// use journeylog::{Event, Journeys, Paths, Segment};
+/// use journeylog::{Event, Funnel, FunnelOutcome, Journeys, Paths};
 /// # use chrono::{DateTime, TimeDelta, Utc};
 /// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
 /// let journeys = Journeys::of([
@@ -117,10 +118,13 @@ pub enum PathRepeats {
 /// assert_eq!((report.paths, report.positions[0].nodes[0].ended), (2, 1)); // Cat's path begins there
 /// assert_eq!(report.positions[0].links[0].from.as_deref(), Some("home"));
 ///
-/// // What did those do next who dropped out of a funnel: had something in their cart, and did not buy within two days?
-/// let dropped = Segment::did("cart").then_not("purchase").within(TimeDelta::days(2)).build()?;
-/// let paths = Paths::of_touchpoints().starting_at("cart").build()?;
-/// let report = journeys.query().as_of(day(9)).segment(&dropped).run(&paths)?;
+/// // What did those do next who dropped out of a funnel? Their paths begin with the event where each of them stopped.
+/// let funnel = Funnel::ordered(["cart", "purchase"]).within(TimeDelta::days(2)).list_customers().build()?;
+/// let query = journeys.query().as_of(day(9));
+/// let listed = query.run(&funnel)?.customers.unwrap();
+/// let dropped = listed.iter().filter(|one| !matches!(one.outcome, FunnelOutcome::Converted | FunnelOutcome::Pending));
+/// let stopped = dropped.filter_map(|one| one.events.last()).map(|event| event.seq);
+/// let report = query.run(&Paths::of_touchpoints().starting_at_events(stopped).build()?)?;
 /// assert_eq!((report.paths, &report.variants[0].steps[..]), (1, &["cart".to_owned(), "support".to_owned()][..]));
 /// # Ok::<(), journeylog::Error>(())
 /// ```
@@ -146,6 +150,8 @@ pub struct Paths {
     pub(super) repeats: PathRepeats,
     pub(super) gap: Option<Window>,
     pub(super) start: Option<Condition>,
+    /// In order.
+    pub(super) start_events: Option<Vec<Seq>>,
     pub(super) end: Option<Condition>,
     pub(super) depth: usize,
     pub(super) nodes: usize,
@@ -183,7 +189,7 @@ impl Paths {
     }
 }
 
-/// Paths in the making, and the JSON form of them, each key optional:
+/// Paths in the making, and the JSON form of them, each key optional (`"start_events":[3,17]` stands instead of a start):
 /// `{"of":"touchpoint","repeats":"collapsed","gap":"30m","start":{"touchpoint":"home"},"end":{"touchpoint":"purchase"},"depth":5,"nodes":10,"variants":10,"customers":true}`.
 /// Steps are of `"touchpoint"`, `"channel"`, `"stage"` or `{"groups":[{"label":"look","when":{..}}]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,6 +204,8 @@ pub struct PathsBuilder {
     gap: Option<Window>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     start: Option<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_events: Option<Vec<Seq>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<Condition>,
     #[serde(default = "default_depth")]
@@ -231,6 +239,7 @@ impl PathsBuilder {
             repeats: PathRepeats::Kept,
             gap: None,
             start: None,
+            start_events: None,
             end: None,
             depth: DEFAULT_DEPTH,
             nodes: DEFAULT_NODES,
@@ -259,6 +268,13 @@ impl PathsBuilder {
     /// Lets paths begin with the first step that meets this condition. A text alone is a touchpoint.
     pub fn starting_at<C: TryInto<Condition, Error: Into<RefusedName>>>(mut self, start: C) -> Self {
         self.start = self.anchor(start);
+        self
+    }
+
+    /// Lets paths begin with the first step that is one of these events, by their places in the log: such as those where customers
+    /// stopped in a funnel, as its report lists them. It is asked instead of [`starting_at`](Self::starting_at).
+    pub fn starting_at_events(mut self, events: impl IntoIterator<Item = Seq>) -> Self {
+        self.start_events = Some(events.into_iter().collect());
         self
     }
 
@@ -299,14 +315,21 @@ impl PathsBuilder {
     /// Checks and makes the plan.
     ///
     /// # Errors
-    /// [`InvalidPlan`] if a condition or a label cannot be, if there are no groups or more than 64, if the gap is negative or too
+    /// [`InvalidPlan`] if a condition or a label cannot be, if a start is given both as a condition and as events, if there are no groups or more than 64, if the gap is negative or too
     /// long to count in microseconds, or if a number is outside its limits.
     pub fn build(self) -> Result<Paths, InvalidPlan> {
-        let Self { of, repeats, gap, start, end, depth, nodes, variants, customers, refused } = self;
+        let Self { of, repeats, gap, start, mut start_events, end, depth, nodes, variants, customers, refused } = self;
         if let Some(refused) = refused {
             return Err(refused.within("paths").into());
         }
         let check = |at: &str, condition: &Condition| condition.check().map_err(|e| e.within(&format!("paths.{at}")));
+        if start.is_some() && start_events.is_some() {
+            return Err(InvalidPlan::new("paths.start_events", "stand beside a start, but paths begin at either"));
+        }
+        if let Some(events) = &mut start_events {
+            events.sort_unstable();
+            events.dedup();
+        }
         start.iter().try_for_each(|start| check("start", start))?;
         end.iter().try_for_each(|end| check("end", end))?;
         if let PathsOf::Groups(groups) = &of {
@@ -329,6 +352,7 @@ impl PathsBuilder {
             repeats,
             gap,
             start,
+            start_events,
             end,
             depth: within("depth", depth, LIMIT_PATH_DEPTH, "steps can be shown")?,
             nodes: within("nodes", nodes, LIMIT_PATH_NODES, "steps can be told apart at each position")?,
@@ -347,10 +371,10 @@ impl TryFrom<PathsBuilder> for Paths {
 
 impl From<Paths> for PathsBuilder {
     fn from(plan: Paths) -> Self {
-        let Paths { of, repeats, gap, start, end, depth, nodes, variants, customers } = plan;
+        let Paths { of, repeats, gap, start, start_events, end, depth, nodes, variants, customers } = plan;
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let (depth, nodes, variants) = (number(depth), number(nodes), number(variants));
-        Self { of, repeats, gap, start, end, depth, nodes, variants, customers, refused: None }
+        Self { of, repeats, gap, start, start_events, end, depth, nodes, variants, customers, refused: None }
     }
 }
 
@@ -391,6 +415,8 @@ mod tests {
         assert!(refused(any().starting_at("")).starts_with("paths.touchpoint: is empty"));
         assert!(refused(any().ending_at("")).starts_with("paths.touchpoint: is empty"));
         assert!(refused(any().by_session(TimeDelta::seconds(-1))).starts_with("paths.gap"));
+        let both = refused(any().starting_at("a").starting_at_events([Seq(1)]));
+        assert!(both.starts_with("paths.start_events: stand beside a start"), "{both}");
         assert!(refused(any().depth(0)).starts_with("paths.depth: is 0, 1 to 32"));
         assert!(refused(any().nodes(0)).starts_with("paths.nodes: is 0, 1 to 100"));
         assert!(refused(any().variants(0)).starts_with("paths.variants: is 0, 1 to 1000"));

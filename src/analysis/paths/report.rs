@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::Rate,
+    analysis::{Rate, listed::when, rate::INTERVAL},
     model::CustomerId,
     table::{Cell, Table, Tables, write_tables},
 };
@@ -24,6 +24,9 @@ pub struct PathsReport {
     /// Starts after which there was no end, if the plan is anchored at both; they are no paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_end: Option<u64>,
+    /// Those of them whose session may still go on, so that an end may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_end_open: Option<u64>,
     /// The graph: each position in order.
     pub positions: Vec<PathPosition>,
     /// The most frequent paths.
@@ -33,6 +36,9 @@ pub struct PathsReport {
     /// Who took which variants, if the plan lists them: by id, and then by when they first did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<PathCustomer>>,
+    /// Who started and came to no end, by id, if the plan lists customers and is anchored at both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_without_end: Option<Vec<PathStart>>,
 }
 
 /// From where positions are counted.
@@ -60,7 +66,7 @@ pub struct PathPosition {
     pub links: Vec<PathLink>,
 }
 
-/// A step at one position: `paths` is what `ended`, what goes `beyond` the depth, and its links to the next position.
+/// A step at one position: `paths` is what `ended`, what is `open`, what goes `beyond` the depth, and its links to the next position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PathNode {
@@ -72,6 +78,8 @@ pub struct PathNode {
     pub paths: u64,
     /// Paths that have no further step: they end here, or begin here if they are read backwards.
     pub ended: u64,
+    /// Paths of which it is the last step so far: their session may still go on after the end of observation.
+    pub open: u64,
     /// Paths that have further steps, which are not shown.
     pub beyond: u64,
 }
@@ -98,6 +106,8 @@ pub struct PathVariant {
     pub paths: Rate,
     /// Customers who took it.
     pub customers: u64,
+    /// Those of its paths whose session may still go on, so that further steps may come.
+    pub open: u64,
     /// Those of its paths that have further steps, which are not shown.
     pub beyond: u64,
 }
@@ -110,6 +120,8 @@ pub struct OtherPaths {
     pub variants: u64,
     /// How many of all paths.
     pub paths: Rate,
+    /// Those whose session may still go on.
+    pub open: u64,
     /// Those that have further steps, which are not shown.
     pub beyond: u64,
 }
@@ -122,9 +134,29 @@ pub struct PathCustomer {
     pub customer: CustomerId,
     /// Which, by its place among those listed, from 1; `None` for one that is not listed.
     pub variant: Option<u64>,
+    /// Its steps, in the order of time: with them the customers of each node and link are found, also those of all others together.
+    pub steps: Vec<String>,
     /// How often.
     pub paths: u64,
+    /// How many of these are of a session that may still go on.
+    pub open: u64,
+    /// How many of these have further steps, which are not shown.
+    pub beyond: u64,
     /// When the first of these began, or ended if paths are read backwards.
+    pub first: DateTime<Utc>,
+}
+
+/// A customer with starts after which there was no end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PathStart {
+    /// Who.
+    pub customer: CustomerId,
+    /// How many.
+    pub starts: u64,
+    /// How many of these are of a session that may still go on.
+    pub open: u64,
+    /// When the first of them was.
     pub first: DateTime<Utc>,
 }
 
@@ -140,17 +172,19 @@ impl Tables for PathsReport {
             PathDirection::Forward => "from the start",
             PathDirection::Backward => "back from the end",
         };
-        let mut all = Table::new("Paths", ["paths", "customers", "variants", "without end"]);
+        let mut all = Table::new("Paths", ["paths", "customers", "variants", "open", "without end", "(open)"]);
         let variants = self.variants.len() as u64 + self.other_variants.variants;
         let without_end = self.without_end.map_or(Cell::Empty, Cell::from);
-        all.push([self.paths.into(), self.customers.into(), variants.into(), without_end]);
-        let columns = ["position", "step", "paths", "of all", "ended", "beyond"];
+        let open = self.variants.iter().map(|variant| variant.open).sum::<u64>() + self.other_variants.open;
+        let counts = [self.paths, self.customers, variants, open].map(Cell::from);
+        all.push(counts.into_iter().chain([without_end, self.without_end_open.map_or(Cell::Empty, Cell::from)]));
+        let columns = ["position", "step", "paths", "of all", "ended", "open", "beyond"];
         let mut nodes = Table::new(format!("Steps, counted {counted}"), columns);
         let mut links = Table::new("Links", ["position", "from", "to", "paths"]);
         for position in &self.positions {
             for node in &position.nodes {
                 let share = Cell::share(Rate::new(node.paths, self.paths).share);
-                let counts = [node.ended, node.beyond].map(Cell::from);
+                let counts = [node.ended, node.open, node.beyond].map(Cell::from);
                 let row = [position.position.into(), node.name().into(), node.paths.into(), share];
                 nodes.push(row.into_iter().chain(counts));
             }
@@ -159,25 +193,35 @@ impl Tables for PathsReport {
                 links.push([position.position.into(), name(&link.from), name(&link.to), link.paths.into()]);
             }
         }
-        let mut most = Table::new("Variants", ["#", "path", "paths", "share", "customers", "beyond"]);
+        let mut most = Table::new("Variants", ["#", "path", "paths", "share", INTERVAL, "customers", "open", "beyond"]);
         for (variant, rank) in self.variants.iter().zip(1_u64..) {
             let (paths, share) = (variant.paths.some.into(), Cell::share(variant.paths.share));
-            let counts = [variant.customers, variant.beyond].map(Cell::from);
-            let row = [rank.into(), variant.steps.join(" > ").into(), paths, share];
+            let counts = [variant.customers, variant.open, variant.beyond].map(Cell::from);
+            let row = [rank.into(), variant.steps.join(" > ").into(), paths, share, variant.paths.interval()];
             most.push(row.into_iter().chain(counts));
         }
         if self.other_variants.variants > 0 {
-            let OtherPaths { variants, paths, beyond } = &self.other_variants;
+            let OtherPaths { variants, paths, open, beyond } = &self.other_variants;
             let name = format!("({variants} others)").into();
-            most.push([Cell::Empty, name, paths.some.into(), Cell::share(paths.share), Cell::Empty, (*beyond).into()]);
+            let row = [Cell::Empty, name, paths.some.into(), Cell::share(paths.share), paths.interval(), Cell::Empty];
+            most.push(row.into_iter().chain([*open, *beyond].map(Cell::from)));
         }
         let mut tables = vec![all, nodes, links, most];
         if let Some(listed) = &self.listed {
-            let mut table = Table::new("Customers", ["customer", "variant", "paths", "first"]);
+            let columns = ["customer", "variant", "path", "paths", "open", "beyond", "first"];
+            let mut table = Table::new("Customers", columns);
             for one in listed {
-                let first = one.first.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
                 let variant = one.variant.map_or(Cell::Empty, Cell::from);
-                table.push([one.customer.as_str().into(), variant, one.paths.into(), first.into()]);
+                let row = [one.customer.as_str().into(), variant, one.steps.join(" > ").into()];
+                let counts = [one.paths, one.open, one.beyond].map(Cell::from);
+                table.push(row.into_iter().chain(counts).chain([when(one.first)]));
+            }
+            tables.push(table);
+        }
+        if let Some(listed) = &self.listed_without_end {
+            let mut table = Table::new("Customers without end", ["customer", "starts", "open", "first"]);
+            for one in listed {
+                table.push([one.customer.as_str().into(), one.starts.into(), one.open.into(), when(one.first)]);
             }
             tables.push(table);
         }

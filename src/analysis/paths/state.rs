@@ -10,7 +10,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, NO_VALUE, Names},
-    model::{Condition, Micros},
+    model::{Condition, Micros, Seq},
 };
 
 const START: u64 = 1;
@@ -38,6 +38,9 @@ impl Analysis for Paths {
         let anchor = |condition: &Option<Condition>| condition.clone().unwrap_or(Condition::Any(Vec::new()));
         let anchors = [anchor(&self.start), anchor(&self.end)];
         let events = binder.matches_and_others(&anchors)?;
+        if self.start_events.is_some() {
+            binder.need_seqs();
+        }
         let groups: Option<Vec<(String, Condition)>> = match &self.of {
             PathsOf::Touchpoint => {
                 binder.carry(events, Carried::Touchpoint);
@@ -77,8 +80,12 @@ pub struct PathsState {
     pub(super) customers: u64,
     pub(super) paths: u64,
     pub(super) without_end: u64,
+    /// Those of them whose session may still go on.
+    pub(super) without_end_open: u64,
     pub(super) tree: Vec<Step>,
     pub(super) listed: Vec<Listed>,
+    /// Who started without an end.
+    pub(super) listed_without_end: Vec<(CustomerNo, Starts)>,
     /// Where a step stands in the tree, by the step before it and its label.
     #[serde(skip)]
     places: HashMap<(usize, u32), usize, RandomState>,
@@ -94,8 +101,10 @@ pub(super) struct Step {
     pub(super) label: u32,
     /// Paths of which this is the last step that is shown ...
     pub(super) paths: u64,
-    /// ... and those of them that go on.
+    /// ... those of them that go on ...
     pub(super) beyond: u64,
+    /// ... and those whose session may.
+    pub(super) open: u64,
     /// Whose they are.
     pub(super) customers: u64,
 }
@@ -106,6 +115,18 @@ pub(super) struct Listed {
     /// The path's last step in the tree, counted from 1.
     pub(super) step: usize,
     pub(super) paths: u64,
+    /// Those of them that go on.
+    pub(super) beyond: u64,
+    /// Those of them whose session may.
+    pub(super) open: u64,
+    pub(super) first: Micros,
+}
+
+/// Starts without an end: how many, in how many sessions that may still go on, and when the first of them was.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Starts {
+    pub(super) count: u64,
+    pub(super) open: u64,
     pub(super) first: Micros,
 }
 
@@ -113,8 +134,21 @@ pub(super) struct Listed {
 #[derive(Debug, Default)]
 struct Room {
     labels: Vec<u32>,
-    /// The paths taken: their last steps, with the moments of their anchors.
-    taken: Vec<(usize, Micros)>,
+    /// The paths taken: their last steps, with the moments of their anchors, and what may come.
+    taken: Vec<(usize, Micros, Ahead)>,
+    /// The anchors of starts without an end, and whether it may still come.
+    without_end: Vec<(Micros, bool)>,
+}
+
+/// What lies behind the last step of a path that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ahead {
+    /// Nothing.
+    Nothing,
+    /// Further steps may come.
+    Open,
+    /// There are further steps.
+    Beyond,
 }
 
 /// Of a path whose labels are in the room.
@@ -129,6 +163,8 @@ struct Found {
 struct Events<'a> {
     anchors: Matched<'a>,
     groups: Option<(Matched<'a>, &'a [u32])>,
+    /// The places in the log at which paths may start, if they were given.
+    starts: Option<(&'a Journey<'a>, &'a [Seq])>,
 }
 
 impl Events<'_> {
@@ -138,14 +174,33 @@ impl Events<'_> {
             None => *self.anchors.carried.get(place)?,
             Some((groups, labels)) => *labels.get(groups.words.get(place)?.trailing_zeros() as usize)?,
         };
-        Some((label, *self.anchors.words.get(place)?, *self.anchors.times.get(place)?))
+        let word = *self.anchors.words.get(place)?;
+        let word = if self.is_start(place) { word | START } else { word };
+        Some((label, word, *self.anchors.times.get(place)?))
+    }
+
+    /// Whether an event is one of those at which paths were said to start.
+    fn is_start(&self, place: usize) -> bool {
+        let Some((journey, starts)) = self.starts else { return false };
+        let seq = self.anchors.event(place).and_then(|event| journey.seq(event));
+        seq.is_some_and(|seq| starts.binary_search(&seq).is_ok())
     }
 }
 
 impl BoundPaths {
     /// Whether paths are read backwards from their ends.
     pub(super) fn is_backward(&self) -> bool {
-        self.plan.start.is_none() && self.plan.end.is_some()
+        !self.has_start() && self.plan.end.is_some()
+    }
+
+    /// Whether a start is asked for.
+    pub(super) fn has_start(&self) -> bool {
+        self.plan.start.is_some() || self.plan.start_events.is_some()
+    }
+
+    /// Whether a session whose last event was at this moment may go on after the end of observation.
+    fn may_go_on(&self, last: Micros) -> bool {
+        self.plan.gap.is_some_and(|gap| self.scope.end.since(last) <= gap.micros().into())
     }
 
     /// Where the session ends that begins at an event: behind its last one.
@@ -161,9 +216,10 @@ impl BoundPaths {
     fn forward(&self, events: &Events<'_>, session: Range<usize>, labels: &mut Vec<u32>) -> Option<Found> {
         labels.clear();
         let mut path = session.filter_map(|place| events.step(place));
-        let (first, _, anchor) = match self.plan.start {
-            None => path.next().filter(|(_, _, at)| self.scope.counts(*at))?,
-            Some(_) => path.find(|(_, word, at)| word & START != 0 && self.scope.counts(*at))?,
+        let (first, _, anchor) = if self.has_start() {
+            path.find(|(_, word, at)| word & START != 0 && self.scope.counts(*at))?
+        } else {
+            path.next().filter(|(_, _, at)| self.scope.counts(*at))?
         };
         labels.push(first);
         let (mut last, mut beyond) = (first, false);
@@ -210,7 +266,7 @@ impl PathsState {
     fn place(&mut self, before: usize, label: u32) -> usize {
         let tree = &mut self.tree;
         *self.places.entry((before, label)).or_insert_with(|| {
-            tree.push(Step { before, label, paths: 0, beyond: 0, customers: 0 });
+            tree.push(Step { before, label, paths: 0, beyond: 0, open: 0, customers: 0 });
             tree.len()
         })
     }
@@ -227,14 +283,15 @@ impl PathsState {
         self.tree.get_mut(place.checked_sub(1)?)
     }
 
-    fn add(&mut self, labels: &[u32], found: &Found) {
+    fn add(&mut self, labels: &[u32], anchor: Micros, ahead: Ahead) {
         let place = labels.iter().fold(0, |before, label| self.place(before, *label));
         self.paths += 1;
         if let Some(step) = self.step(place) {
             step.paths += 1;
-            step.beyond += u64::from(found.beyond);
+            step.beyond += u64::from(ahead == Ahead::Beyond);
+            step.open += u64::from(ahead == Ahead::Open);
         }
-        self.room.taken.push((place, found.anchor));
+        self.room.taken.push((place, anchor, ahead));
     }
 
     /// Counts the customer for each variant that they took.
@@ -242,14 +299,22 @@ impl PathsState {
         let mut taken = std::mem::take(&mut self.room.taken);
         self.customers += u64::from(!taken.is_empty());
         taken.sort_unstable();
-        for same in taken.chunk_by(|(one, _), (other, _)| one == other) {
-            let Some(&(place, first)) = same.first() else { continue };
+        for same in taken.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some(&(place, first, _)) = same.first() else { continue };
             self.step(place).into_iter().for_each(|step| step.customers += 1);
             if let Some(customer) = list {
-                self.listed.push(Listed { customer, step: place, paths: same.len() as u64, first });
+                let count = |what: Ahead| same.iter().filter(|(.., ahead)| *ahead == what).count() as u64;
+                let (paths, beyond, open) = (same.len() as u64, count(Ahead::Beyond), count(Ahead::Open));
+                self.listed.push(Listed { customer, step: place, paths, beyond, open, first });
             }
         }
         self.room.taken = taken;
+        // They come in the order of time.
+        let without_end = &self.room.without_end;
+        if let (Some(customer), Some(&(first, _))) = (list, without_end.first()) {
+            let open = without_end.iter().filter(|(_, is_open)| *is_open).count() as u64;
+            self.listed_without_end.push((customer, Starts { count: without_end.len() as u64, open, first }));
+        }
     }
 }
 
@@ -264,22 +329,38 @@ impl Bound for BoundPaths {
     fn visit(&self, state: &mut PathsState, journey: &Journey<'_>) {
         state.find_places();
         let groups = self.groups.map(|groups| (groups.of(journey), self.label_of_group.as_slice()));
-        let events = Events { anchors: self.events.of(journey), groups };
+        let starts = self.plan.start_events.as_deref().map(|starts| (journey, starts));
+        let events = Events { anchors: self.events.of(journey), groups, starts };
         let times = events.anchors.times;
         let mut labels = std::mem::take(&mut state.room.labels);
         state.room.taken.clear();
+        state.room.without_end.clear();
         let mut begin = 0;
         while begin < times.len() {
             let session = begin..self.end_of_session(times, begin);
             begin = session.end;
+            let last = session.end.checked_sub(1).and_then(|last| times.get(last));
+            let is_open = last.is_some_and(|last| self.may_go_on(*last));
             let found = if self.is_backward() {
                 self.backward(&events, session, &mut labels)
             } else {
                 self.forward(&events, session, &mut labels)
             };
             match found {
-                Some(found) if found.is_whole => state.add(&labels, &found),
-                Some(_) => state.without_end += 1,
+                Some(Found { anchor, beyond, is_whole: true }) => {
+                    // At an end that was asked for no further step is waited for.
+                    let ahead = match beyond {
+                        true => Ahead::Beyond,
+                        false if is_open && self.plan.end.is_none() => Ahead::Open,
+                        false => Ahead::Nothing,
+                    };
+                    state.add(&labels, anchor, ahead);
+                }
+                Some(Found { anchor, .. }) => {
+                    state.without_end += 1;
+                    state.without_end_open += u64::from(is_open);
+                    state.room.without_end.push((anchor, is_open));
+                }
                 None => {}
             }
         }
@@ -291,6 +372,8 @@ impl Bound for BoundPaths {
         state.customers += other.customers;
         state.paths += other.paths;
         state.without_end += other.without_end;
+        state.without_end_open += other.without_end_open;
+        state.listed_without_end.extend(other.listed_without_end);
         if state.tree.is_empty() {
             state.tree = other.tree;
             state.places = other.places;
@@ -307,6 +390,7 @@ impl Bound for BoundPaths {
             if let Some(step) = state.step(place) {
                 step.paths += there.paths;
                 step.beyond += there.beyond;
+                step.open += there.open;
                 step.customers += there.customers;
             }
             here.push(place);
@@ -318,7 +402,8 @@ impl Bound for BoundPaths {
     fn size(&self, state: &PathsState) -> usize {
         // A table is full by half to seven eighths.
         let step = size_of::<Step>() + 2 * size_of::<((usize, u32), usize)>();
-        state.tree.len() * step + state.listed.len() * size_of::<Listed>()
+        let without_end = state.listed_without_end.len() * size_of::<(CustomerNo, Starts)>();
+        state.tree.len() * step + state.listed.len() * size_of::<Listed>() + without_end
     }
 
     fn finish(&self, state: PathsState, names: &Names) -> Result<PathsReport> {

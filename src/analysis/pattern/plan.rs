@@ -83,7 +83,7 @@ impl PatternMatches {
         Self { pattern, customers: false }
     }
 
-    /// Lists the customers who match, with the events.
+    /// Lists the customers, who of them started, and the events of each match.
     pub fn list_customers(mut self) -> Self {
         self.customers = true;
         self

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::{DurationSummary, Rate, TimeBin},
+    analysis::{DurationSummary, Rate, TimeBin, listed::when},
     model::{CustomerId, Seq},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -27,7 +27,7 @@ pub struct PatternReport {
     pub duration: Option<DurationSummary>,
     /// How many take how long.
     pub histogram: Vec<TimeBin>,
-    /// Who matched, by id, if the plan lists them.
+    /// Each of the customers, by id, if the plan lists them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<PatternCustomer>>,
 }
@@ -38,7 +38,9 @@ pub struct PatternReport {
 pub struct PatternCustomer {
     /// Who.
     pub customer: CustomerId,
-    /// Each match, in order.
+    /// Whether they have an event in the range that the first step may begin with.
+    pub started: bool,
+    /// Each match, in order; none if they have no match.
     pub matches: Vec<PatternMatch>,
 }
 
@@ -87,12 +89,16 @@ impl Tables for PatternReport {
         }
         let mut tables = vec![all, lengths];
         if let Some(listed) = &self.listed {
-            let mut table = Table::new("Customers", ["customer", "match", "step", "when"]);
+            let mut table = Table::new("Customers", ["customer", "started", "match", "step", "when"]);
             for one in listed {
+                let started = || if one.started { "yes" } else { "no" }.into();
+                if one.matches.is_empty() {
+                    table.push([one.customer.as_str().into(), started(), Cell::Empty, Cell::Empty, Cell::Empty]);
+                }
                 for (found, nth) in one.matches.iter().zip(1_u64..) {
                     for event in &found.events {
-                        let when = event.occurred_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
-                        table.push([one.customer.as_str().into(), nth.into(), (event.step as u64).into(), when.into()]);
+                        let row = [one.customer.as_str().into(), started(), nth.into(), (event.step as u64).into()];
+                        table.push(row.into_iter().chain([when(event.occurred_at)]));
                     }
                 }
             }

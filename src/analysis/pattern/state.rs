@@ -59,6 +59,7 @@ pub struct PatternState {
 #[derive(Debug, Serialize, Deserialize)]
 struct Listed {
     customer: CustomerNo,
+    started: bool,
     /// Of each match the steps, places in the log and times of its events.
     matches: Vec<Vec<(usize, u64, Micros)>>,
 }
@@ -88,26 +89,26 @@ impl Bound for BoundPattern {
         }
         state.customers += 1;
         let mut pairs = events.times.iter().zip(events.words);
-        if !pairs.any(|(at, word)| self.program.may_begin(*word) && counts(*at)) {
-            return;
-        }
-        state.started += 1;
+        let started = pairs.any(|(at, word)| self.program.may_begin(*word) && counts(*at));
+        state.started += u64::from(started);
         let PatternState { room, lengths, .. } = state;
         let (mut count, mut matches) = (0, Vec::new());
-        self.program.search(events.times, events.words, counts, self.lists_customers, room, |found| {
-            count += 1;
-            if let (Some(first), Some(last)) = (events.times.get(found.first), events.times.get(found.last)) {
-                lengths.add_between(*first, *last);
-            }
-            if self.lists_customers {
-                matches.push(served(&found, &events, journey));
-            }
-        });
+        if started {
+            self.program.search(events.times, events.words, counts, self.lists_customers, room, |found| {
+                count += 1;
+                if let (Some(first), Some(last)) = (events.times.get(found.first), events.times.get(found.last)) {
+                    lengths.add_between(*first, *last);
+                }
+                if self.lists_customers {
+                    matches.push(served(&found, &events, journey));
+                }
+            });
+        }
         state.matched += u64::from(count > 0);
         state.matches += count;
-        if !matches.is_empty() {
+        if self.lists_customers {
             state.events += matches.iter().map(Vec::len).sum::<usize>();
-            state.listed.push(Listed { customer: journey.customer(), matches });
+            state.listed.push(Listed { customer: journey.customer(), started, matches });
         }
     }
 
@@ -141,15 +142,15 @@ impl Bound for BoundPattern {
     }
 }
 
-/// Who matched, by id.
+/// The customers by id.
 fn listed(customers: Vec<Listed>, names: &Names) -> Vec<PatternCustomer> {
     let event =
         |(step, seq, at): (usize, u64, Micros)| PatternEvent { step, seq: Seq(seq), occurred_at: at.to_datetime() };
     let one = |events: Vec<_>| PatternMatch { events: events.into_iter().map(event).collect() };
     let mut listed = Vec::with_capacity(customers.len());
-    for Listed { customer, matches } in customers {
+    for Listed { customer, started, matches } in customers {
         let Some(customer) = names.customer_id(customer) else { continue };
-        listed.push(PatternCustomer { customer, matches: matches.into_iter().map(one).collect() });
+        listed.push(PatternCustomer { customer, started, matches: matches.into_iter().map(one).collect() });
     }
     listed.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
     listed

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Rfm, RfmSegment};
 use crate::{
-    analysis::{DurationSummary, Rate, listed::when},
+    analysis::{DurationSummary, Rate, listed::when, rate::INTERVAL},
     model::{Currency, CustomerId, Money, Window},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -133,8 +133,7 @@ fn mean(value: f64) -> Cell {
 impl Tables for PurchasesReport {
     fn tables(&self) -> Vec<Table> {
         let within = self.within.map(|window| format!(" (within {window})")).unwrap_or_default();
-        let columns =
-            ["buyers", "repeated", "once", "pending", "of all", Rate::INTERVAL, "of those over", Rate::INTERVAL];
+        let columns = ["buyers", "repeated", "once", "pending", "of all", INTERVAL, "of those over", INTERVAL];
         let mut repeat = Table::new(format!("Repeat purchases{within}"), columns);
         let RepeatPurchases { buyers, repeated, once, pending, rate, settled_rate } = self.repeat;
         let counts = [buyers, repeated, once, pending].map(Cell::from);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::Rate,
+    analysis::{Rate, rate::INTERVAL},
     model::{Currency, CustomerId, Money, Period, Window},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -124,6 +124,23 @@ impl CohortRetentionReport {
         table
     }
 
+    /// The finished cells of each column together, with their interval.
+    fn averages(&self) -> Table {
+        let columns = ["column", "cohorts", "start", "customers", "share", INTERVAL];
+        let mut table = Table::new("Finished cohorts together", columns);
+        for (column, average) in self.columns.iter().zip(&self.average).skip(1) {
+            table.push([
+                column.to_string().into(),
+                average.cohorts.into(),
+                average.rate.of.into(),
+                average.rate.some.into(),
+                Cell::share(average.rate.share),
+                average.rate.interval(),
+            ]);
+        }
+        table
+    }
+
     fn currencies(&self) -> BTreeSet<Currency> {
         let cells = self.cohorts.iter().flat_map(|cohort| &cohort.cells);
         cells.flat_map(|cell| &cell.value).map(Money::currency).collect()
@@ -148,7 +165,15 @@ impl Tables for CohortRetentionReport {
             _ => Cell::share(rate.share).to_string(),
         };
         let title = "Retention (* not over)".to_owned();
-        let mut tables = vec![self.table(title, |i, cell| rate(i, cell.rate), |i, average| rate(i, average.rate))];
+        let mut tables = vec![
+            self.table(title, |i, cell| rate(i, cell.rate), |i, average| rate(i, average.rate)),
+            self.table(
+                "Customers retained (* not over)".to_owned(),
+                |_, cell| cell.customers.to_string(),
+                |_, average| average.rate.some.to_string(),
+            ),
+            self.averages(),
+        ];
         for currency in self.currencies() {
             let amount = |value: &[Money]| {
                 let money = value.iter().find(|money| money.currency() == currency);

@@ -23,12 +23,12 @@ const DEFAULT_GAP: Window = Window::minutes(30);
 /// a microsecond more begins a new session. Its length is the time from its first event to its last, and 0 if it has only one;
 /// it is then a bounce. A session is a reading of the journey as the scope sees it; a scope's filter takes events out before. A
 /// scope's range says which sessions count, by their beginning; none is cut by it. Of tied events the one that arrived first comes
-/// first, and the one that arrived last is the last.
+/// first, and the one that arrived last is the last. Listed sessions bear their number among all of their customer, those before the range too.
 ///
 /// A session whose last event lies not more than the gap before the end of observation is **open**: it may still go on. It counts
 /// as it stands. Over time a session belongs to the calendar [`Period`] in which it begins; listed are all periods from the first
 /// in which one does to the one that holds the last moment of the range, or the end of observation if that is earlier. One that
-/// goes on beyond the end of observation is marked (`finished: false`).
+/// goes on beyond the end of observation, or does not lie wholly in the range, is marked (`finished: false`).
 ///
 /// # Worked example
 /// ```

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::{DurationSummary, Rate, TimeBin, listed::when},
+    analysis::{DurationSummary, Rate, TimeBin, listed::when, rate::INTERVAL},
     model::{CustomerId, Period, Touchpoint, Window},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -92,7 +92,7 @@ pub struct SessionTouchpoint {
 pub struct SessionsPeriod {
     /// Its first moment.
     pub period: DateTime<Utc>,
-    /// False if observation ends within it.
+    /// False if observation ends within it, or it does not lie wholly in the scope's range.
     pub finished: bool,
     /// How many begin in it.
     pub sessions: u64,
@@ -118,6 +118,8 @@ pub struct SessionCustomer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CustomerSession {
+    /// Which of the customer's sessions it is, from 1: those before the scope's range are counted too.
+    pub number: u64,
     /// When its first event was.
     pub begin: DateTime<Utc>,
     /// When its last event was.
@@ -134,14 +136,15 @@ pub struct CustomerSession {
 
 impl SessionTouchpoints {
     fn table(&self, title: &str) -> Table {
-        let mut table = Table::new(title, ["touchpoint", "sessions", "share"]);
+        let mut table = Table::new(title, ["touchpoint", "sessions", "share", INTERVAL]);
         for one in &self.top {
             let (count, share) = (one.sessions.some.into(), Cell::share(one.sessions.share));
-            table.push([one.touchpoint.as_str().into(), count, share]);
+            table.push([one.touchpoint.as_str().into(), count, share, one.sessions.interval()]);
         }
         if self.others > 0 {
             let name = format!("({} others)", self.others);
-            table.push([name.into(), self.other.some.into(), Cell::share(self.other.share)]);
+            let share = Cell::share(self.other.share);
+            table.push([name.into(), self.other.some.into(), share, self.other.interval()]);
         }
         table
     }
@@ -157,6 +160,7 @@ impl Tables for SessionsReport {
             "per customer",
             "events each",
             "bounced",
+            INTERVAL,
             "median",
             "p90",
         ];
@@ -170,6 +174,7 @@ impl Tables for SessionsReport {
             mean(self.sessions_per_customer),
             mean(self.events_per_session),
             Cell::share(self.bounced.share),
+            self.bounced.interval(),
             Cell::seconds(self.duration.map(|d| d.median)),
             Cell::seconds(self.duration.map(|d| d.p90)),
         ]);
@@ -190,23 +195,28 @@ impl Tables for SessionsReport {
         let mut tables =
             vec![all, sizes, lengths, self.first.table("First touchpoints"), self.last.table("Last touchpoints")];
         if let (Some(period), Some(rows)) = (self.every, &self.over_time) {
-            let columns = ["period", "sessions", "customers", "events", "bounced"];
-            let mut table = Table::new("Sessions by period (* not over)", columns);
+            let columns = ["period", "sessions", "customers", "events", "bounced", INTERVAL];
+            let mut table = Table::new("Sessions by period (* not over, or not wholly in the range)", columns);
             for row in rows {
                 let mark = if row.finished { "" } else { " *" };
                 let name = format!("{}{mark}", period.label(row.period.into()));
                 let counts = [row.sessions, row.customers, row.events].map(Cell::from);
-                table.push(std::iter::once(name.into()).chain(counts).chain([Cell::share(row.bounced.share)]));
+                table.push(
+                    std::iter::once(name.into())
+                        .chain(counts)
+                        .chain([Cell::share(row.bounced.share), row.bounced.interval()]),
+                );
             }
             tables.push(table);
         }
         if let Some(listed) = &self.listed {
-            let columns = ["customer", "begin", "end", "events", "first", "last", "still open"];
+            let columns = ["customer", "#", "begin", "end", "events", "first", "last", "still open"];
             let mut table = Table::new("Customers", columns);
             for one in listed {
                 for session in &one.sessions {
                     table.push([
                         one.customer.as_str().into(),
+                        session.number.into(),
                         when(session.begin),
                         when(session.end),
                         session.events.into(),

@@ -68,6 +68,7 @@ pub struct SessionsState {
 /// A session: from when to when, how many events, and the numbers of the touchpoints of the first and the last of them.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Listed {
+    number: u64,
     begin: Micros,
     end: Micros,
     events: u64,
@@ -127,7 +128,7 @@ impl BoundSessions {
                 state.over_time.get(&span.start).copied().unwrap_or_default();
             SessionsPeriod {
                 period: span.start.to_datetime(),
-                finished: span.end <= self.scope.end,
+                finished: self.scope.holds_whole(span),
                 sessions,
                 customers,
                 events,
@@ -166,7 +167,8 @@ impl Bound for BoundSessions {
         let events = self.events.of(journey);
         let mut touchpoints = events.carried;
         let (mut is_counted, mut latest) = (false, None);
-        for times in events.times.chunk_by(|earlier, later| self.is_within(*earlier, *later)) {
+        let sessions = events.times.chunk_by(|earlier, later| self.is_within(*earlier, *later));
+        for (number, times) in (1..).zip(sessions) {
             let (at, rest) = touchpoints.split_at_checked(times.len()).unwrap_or_default();
             touchpoints = rest;
             if !times.first().is_some_and(|begin| self.scope.counts(*begin)) {
@@ -174,7 +176,7 @@ impl Bound for BoundSessions {
             }
             is_counted = true;
             if self.plan.customers {
-                state.listed.extend(Listed::of(times, at).map(|session| (journey.customer(), session)));
+                state.listed.extend(Listed::of(number, times, at).map(|session| (journey.customer(), session)));
             }
             // A customer counts once in a period; their sessions come in order.
             let period = self.count(state, times, at);
@@ -243,6 +245,7 @@ impl BoundSessions {
     fn listed(&self, found: &[(CustomerNo, Listed)], names: &Names) -> Result<Vec<SessionCustomer>> {
         let session = |(_, session): &(CustomerNo, Listed)| {
             Ok(CustomerSession {
+                number: session.number,
                 begin: session.begin.to_datetime(),
                 end: session.end.to_datetime(),
                 events: session.events,
@@ -260,9 +263,9 @@ impl BoundSessions {
 }
 
 impl Listed {
-    fn of(times: &[Micros], touchpoints: &[u32]) -> Option<Self> {
+    fn of(number: u64, times: &[Micros], touchpoints: &[u32]) -> Option<Self> {
         let (&begin, &end, events) = (times.first()?, times.last()?, times.len() as u64);
-        Some(Self { begin, end, events, first: *touchpoints.first()?, last: *touchpoints.last()? })
+        Some(Self { number, begin, end, events, first: *touchpoints.first()?, last: *touchpoints.last()? })
     }
 }
 
