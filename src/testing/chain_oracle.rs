@@ -286,12 +286,12 @@ impl<'a> Case<'a> {
                 .collect();
             let fate = self.fate(&attempt).unwrap();
             let converted = (fate.outcome == FunnelOutcome::Converted).then(|| fate.reached[self.steps.len() - 1].1);
-            // The next begins once no chain can go on any more.
+            // The next begins once no chain can go on any more: with an event at the moment that stopped the last of them, too.
             let goes_on = |at: i64| {
                 attempt.iter().any(|(chain, stop)| {
                     let last = self.story[chain[chain.len() - 1]].at;
                     let until = self.until(chain.len(), first, last);
-                    last < at && *stop >= Stop::At(at) && until.is_none_or(|until| until >= i128::from(at))
+                    last <= at && *stop > Stop::At(at) && until.is_none_or(|until| until >= i128::from(at))
                 })
             };
             chains.retain(|chain, _| {

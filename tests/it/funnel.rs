@@ -511,3 +511,58 @@ fn an_optional_step_of_very_many_attempts_is_looked_for_once() {
     assert_eq!(steps(funnel.value()), [30_000, 0, 0]);
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }
+
+/// An attempt ends at the moment that stops it, or breaks it, and the next may begin there.
+#[test]
+fn what_ends_an_attempt_may_begin_the_next() {
+    let attempts = |lines: &[&str], funnel: FunnelBuilder| {
+        let report = ask(&given(lines), funnel.count(Count::Attempts).list_customers());
+        (report.entered, report.converted)
+    };
+    let strict = || Funnel::strict(["a", "b", "c"]);
+    assert_eq!(attempts(&["ann 0 a", "ann 1 b", "ann 2 a", "ann 3 b", "ann 4 c"], strict()), (2, 1));
+    let search = || Funnel::ordered(["search", "pay"]).exclude(at("search"));
+    assert_eq!(attempts(&["ann 0 search", "ann 1 search", "ann 2 pay"], search()), (2, 1));
+    let view = || Funnel::ordered(["view", "pay"]).exclude(at("refund"));
+    for lines in arrivals(&["ann 1 view", "ann 1 refund"]) {
+        let lines: Vec<_> = ["ann 0 view"].into_iter().chain(lines).chain(["ann 2 pay"]).collect();
+        assert_eq!(attempts(&lines, view()), (2, 1));
+    }
+    // After a conversion the next begins later.
+    for lines in arrivals(&["ann 1 pay", "ann 1 view", "ann 1 refund"]) {
+        let lines: Vec<_> = ["ann 0 view"].into_iter().chain(lines).chain(["ann 2 pay"]).collect();
+        assert_eq!(attempts(&lines, view()), (1, 1));
+    }
+    // A chain that may still go on at that moment ends no attempt.
+    let three = Funnel::ordered(["a", "b", "c"]).exclude_between(at("x"), 2, 3);
+    assert_eq!(attempts(&["ann 0 a", "ann 1 b", "ann 2 x", "ann 2 a", "ann 3 b", "ann 4 c"], three), (1, 1));
+}
+
+/// Where nothing but what lies between ends an attempt, and ends all of its chains.
+#[test]
+fn who_converts_does_so_in_some_attempt() {
+    let names = ["product_view", "add_to_cart", "purchase"];
+    let converted = Cell::new(0);
+    each_world(1_500, tied_world, |seed, events| {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let steps = rng.usize(2..=3);
+        let funnel = if rng.bool() {
+            let mut order = names;
+            rng.shuffle(&mut order);
+            Funnel::strict(order.into_iter().take(steps))
+        } else {
+            let steps: Vec<_> = (0..steps).map(|_| *rng.choice(&names).unwrap()).collect();
+            Funnel::ordered(steps).exclude(at(rng.choice(&names).unwrap()))
+        };
+        let who = |count| {
+            let report = journeys(events).query().run(&funnel.clone().count(count).list_customers().build().unwrap());
+            let customers = report.unwrap().customers.unwrap().into_iter();
+            let converted = customers.filter(|one| one.outcome == FunnelOutcome::Converted);
+            converted.map(|one| one.customer).collect::<std::collections::BTreeSet<_>>()
+        };
+        let (customers, attempts) = (who(Count::Customers), who(Count::Attempts));
+        converted.set(converted.get() + customers.len());
+        if customers.is_subset(&attempts) { Ok(()) } else { Err(format!("{customers:?} and not {attempts:?}")) }
+    });
+    assert!(converted.get() > 100, "only {} converted", converted.get());
+}

@@ -303,6 +303,11 @@ impl<'a, T: Trail> Walker<'a, T> {
         self.reached.len() == self.rules.steps || self.waiting.iter().enumerate().skip(1).all(is_over)
     }
 
+    /// Whether the events of a moment that were taken in have stopped the last chain that could go on at it.
+    pub(super) fn is_stopped(&self, at: Micros) -> bool {
+        self.reached.len() < self.rules.steps && self.is_over(at)
+    }
+
     /// Takes in all events of one instant.
     pub(super) fn step(&mut self, at: Micros, group: &mut Vec<Seen>) {
         match group.as_slice() {

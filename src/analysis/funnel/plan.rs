@@ -48,7 +48,8 @@ pub enum Count {
     Customers,
     /// Each attempt: the first begins with the customer's first entry, and whenever one has ended the next begins with the
     /// first entry after that. An attempt ends when the last step is taken, or when none of its chains can go on, stopped
-    /// or out of time.
+    /// or out of time. After a conversion the next entry is later than that. What stops or breaks an attempt may itself be the
+    /// next entry, and so may others at its moment; of these each of the two attempts takes the order that is best for it.
     Attempts,
 }
 
