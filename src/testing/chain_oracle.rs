@@ -326,10 +326,9 @@ impl<'a> Case<'a> {
         } else {
             FunnelOutcome::NextStepMissing
         };
-        let settled = match outcome {
-            FunnelOutcome::Converted => !self.is_open(self.window.map(|window| i128::from(best_entry) + window)),
-            outcome => outcome != FunnelOutcome::Pending,
-        };
+        // However it ended, what else could have come of this entry has had its time.
+        let deadline = longest(self.plan).map(|longest| i128::from(best_entry) + longest);
+        let settled = outcome != FunnelOutcome::Pending && !self.is_open(deadline);
         let first_steps = if self.plan.order == Order::Any { self.steps.len() } else { 1 };
         let may_enter = |(event, told): &(usize, &Told<'_>)| {
             self.steps.iter().take(first_steps).any(|step| step[*event])
@@ -416,6 +415,18 @@ impl<'a> Case<'a> {
         let first = done.map(|chain| &self.story[chain[after]]).min_by_key(|told| (told.at, price(told.event)))?;
         Some(first.event.value().into_iter().collect())
     }
+}
+
+/// How long after its entry a chain can be completed at most, if there is an end to that: its window, or the greatest times
+/// between its steps one after the other, whichever is shorter.
+pub(super) fn longest(plan: &Funnel) -> Option<i128> {
+    let greatest = |step: usize| {
+        let gap = plan.gaps.iter().find(|gap| gap.step == step)?;
+        gap.max.map(|max| i128::from(max.micros()))
+    };
+    let by_gaps: Option<i128> = (2..=plan.steps.len()).map(greatest).sum();
+    let by_gaps = by_gaps.filter(|_| plan.steps.len() > 1);
+    plan.window.map(|window| i128::from(window.micros())).into_iter().chain(by_gaps).min()
 }
 
 /// Tries every order of the events that keeps the order of time.

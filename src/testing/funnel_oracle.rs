@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     breakdown_oracle::{Worth, parts},
-    chain_oracle::{Case, Chain, Fate, Stop},
+    chain_oracle::{Case, Chain, Fate, Stop, longest},
     differences,
     story::{Stories, Told, histogram, summary},
 };
@@ -260,8 +260,7 @@ fn by_period(period: Period, plan: &Funnel, all: &[OneFate<'_>], some: &[OneFate
     let all_starts = std::iter::once(first).chain(period.following(first)).take_while(|start| *start <= last);
     all_starts
         .map(|begin| {
-            let window = plan.window.map_or(0, |window| i128::from(window.micros()));
-            let over = period.next(begin).map(|next| i128::from(next.0) + window);
+            let over = period.next(begin).map(|next| i128::from(next.0) + longest(plan).unwrap_or(0));
             let own: Vec<&Fate> =
                 some.iter().filter(stay).filter(|one| start(one) == begin).map(|one| &one.fate).collect();
             FunnelPeriod {

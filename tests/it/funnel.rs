@@ -566,3 +566,45 @@ fn who_converts_does_so_in_some_attempt() {
     });
     assert!(converted.get() > 100, "only {} converted", converted.get());
 }
+
+/// Whether somebody counts among those whose window is over does not depend on how it ended.
+#[test]
+fn a_window_is_over_for_all_alike() {
+    let settled = |lines: &[&str], funnel: FunnelBuilder| {
+        let report = ask(&given(lines), funnel);
+        (report.settled_conversion.some, report.settled_conversion.of)
+    };
+    let view = || Funnel::ordered(["view", "pay"]);
+    let within = || view().within(TimeDelta::days(7)).exclude(at("refund"));
+    let stopped = ["ann 0 view", "ann 1 refund", "bob 0 view", "bob 1 pay"];
+    assert_eq!(settled(&[&stopped[..], &["eve 2 home"]].concat(), within()), (0, 0));
+    assert_eq!(settled(&[&stopped[..], &["eve 7 home"]].concat(), within()), (1, 2));
+    // The greatest times between all steps make a deadline too, with or without a window.
+    let gap = || view().step_within(2, TimeDelta::days(7));
+    let open = ["ann 0 view", "bob 0 view", "bob 1 pay"];
+    assert_eq!(settled(&[&open[..], &["eve 2 home"]].concat(), gap()), (0, 0));
+    assert_eq!(settled(&[&open[..], &["eve 6.999 home"]].concat(), gap()), (0, 0));
+    assert_eq!(settled(&[&open[..], &["eve 7 home"]].concat(), gap()), (1, 2));
+    assert_eq!(settled(&[&open[..], &["eve 2 home"]].concat(), gap().within(TimeDelta::days(2))), (1, 2));
+    // Without a deadline it is over for whoever cannot go on.
+    let three = Funnel::ordered(["view", "cart", "pay"]).step_within(2, TimeDelta::days(7));
+    assert_eq!(settled(&["ann 0 view", "ann 1 cart", "bob 0 view", "bob 0 home", "eve 2 view"], three.clone()), (0, 1));
+    assert_eq!(settled(&["ann 0 view", "ann 1 cart", "bob 0 view", "eve 8 home"], three), (0, 2));
+    let both = Funnel::any_order(["view", "pay"]).within(TimeDelta::days(7));
+    assert_eq!(settled(&["ann 0 pay", "ann 1 view", "bob 8 home"], both.clone()), (1, 1));
+    assert_eq!(settled(&["ann 0 pay", "ann 1 view", "bob 2 home"], both), (0, 0));
+}
+
+/// A period is over once all who entered in it have had their time, also if that is not said by a window.
+#[test]
+fn a_period_of_entry_is_over_when_no_chain_of_it_can_go_on() {
+    let finished = |last: &str, funnel: FunnelBuilder| {
+        let events = given(&["ann 0.5 view", last]);
+        ask(&events, funnel.trend(Period::DAY)).trend.unwrap()[0].finished
+    };
+    let funnel = || Funnel::ordered(["view", "pay"]).step_within(2, TimeDelta::days(2));
+    assert!(!finished("bob 2.999 home", funnel()));
+    assert!(finished("bob 3 home", funnel()));
+    assert!(finished("bob 2 home", funnel().within(TimeDelta::days(1))));
+    assert!(finished("bob 1 home", Funnel::ordered(["view", "pay"])));
+}

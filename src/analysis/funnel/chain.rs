@@ -20,6 +20,8 @@ pub(super) struct Rules {
     pub(super) window: Option<Window>,
     /// For each step the time that may lie between it and the one before; empty if any may.
     pub(super) gaps: Vec<Gap>,
+    /// How long a chain takes at most: the window, or the greatest gaps one after the other, whichever is less.
+    pub(super) longest: Option<Window>,
     /// For each exclusion the two steps it lies between, from 1; those that remove customers come last.
     pub(super) exclusions: Vec<(usize, usize)>,
 }
@@ -206,6 +208,11 @@ impl Rules {
     /// The gap before the step that takes a chain on from this level.
     pub(super) fn gap(&self, level: usize) -> Gap {
         self.gaps.get(level).copied().unwrap_or_default()
+    }
+
+    /// The last moment at which a chain that began at this one can be completed; `None` if it can for ever.
+    pub(super) fn deadline(&self, entry: Micros) -> Option<Micros> {
+        self.longest.map(|longest| entry.plus(longest))
     }
 
     /// The last moment at which a chain of this level can go on; `None` if it can for ever.

@@ -162,7 +162,7 @@ impl BoundFunnel {
     fn rows(&self, trend: &Trend, pick: impl Fn(&Groups) -> Option<Cow<'_, Counts>>) -> Result<Vec<FunnelPeriod>> {
         let nobody = Counts::default();
         let row = |span: &PeriodSpan| {
-            let over = self.rules.window.map_or(span.end, |window| span.end.plus(window));
+            let over = self.rules.deadline(span.end).unwrap_or(span.end);
             let counts = trend.counted.get(&span.start).and_then(&pick);
             Ok(FunnelPeriod {
                 start: span.start.to_datetime(),

@@ -127,7 +127,9 @@ pub(crate) struct StepGap {
 ///
 /// A customer who did not convert, but has any chain, of whatever level, that can still go on and whose window ends after
 /// the end of observation, is *pending* at their highest level, not dropped. Rates are given of all who entered, and of
-/// those whose window is over (for a converted customer: the window of their chain); without a window nobody is pending.
+/// those whose window is over: who are not pending, and of whose chain the window ended, or what the greatest times between
+/// all steps add up to if that is less, by the end of observation, whether it converted or not. Without either everybody's is
+/// over who is not pending; without a window and a greatest time before the next step nobody is.
 ///
 /// An exclusion between steps a and b stops every chain that has its event of step a, and not yet that of step b, within
 /// the chain's window; the customer stays at the level reached unless another chain comes further. At the same instant
@@ -260,6 +262,15 @@ impl Funnel {
             BreakdownFrom::Step(step) => breakdown.from(BreakdownFrom::Step(self.required_up_to(step))),
             _ => breakdown,
         })
+    }
+
+    /// How long a chain takes at most, if there is an end to that: its window, or if each step has a greatest gap these one
+    /// after the other, whichever is less.
+    pub(super) fn longest(&self) -> Option<Window> {
+        let greatest = |step| self.gaps.iter().find(|gap| gap.step == step)?.max;
+        let all = (2..=self.steps.len()).map(greatest);
+        let by_gaps = all.reduce(|sum, gap| Some(sum?.plus(gap?))).flatten();
+        self.window.into_iter().chain(by_gaps).min()
     }
 
     /// For each step the gap before it; nothing if there are none.

@@ -60,7 +60,7 @@ pub struct FunnelReport {
 pub struct FunnelPeriod {
     /// When it begins.
     pub start: DateTime<Utc>,
-    /// Whether it is over, and the window of all who entered in it.
+    /// Whether it is over, and the window of all who entered in it, or what the greatest times between all steps add up to.
     pub finished: bool,
     /// How far they came.
     #[serde(flatten)]

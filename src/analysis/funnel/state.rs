@@ -70,6 +70,7 @@ impl Analysis for Funnel {
             order: self.order,
             ties: self.ties,
             window: self.window,
+            longest: self.longest(),
             gaps: self.gaps_by_step(),
             exclusions: self
                 .exclusions
@@ -136,12 +137,9 @@ impl BoundFunnel {
         self.outcome_of(walk.level(), walk.open_until, walk.is_stopped())
     }
 
-    /// Whether the window is over of a customer whose chain began at that moment.
+    /// Whether the window is over of a customer whose chain began at that moment, however it ended.
     fn is_settled(&self, outcome: FunnelOutcome, entry: Micros) -> bool {
-        match outcome {
-            FunnelOutcome::Converted => !self.is_open(self.rules.window.map(|window| entry.plus(window))),
-            outcome => outcome != FunnelOutcome::Pending,
-        }
+        outcome != FunnelOutcome::Pending && !self.is_open(self.rules.deadline(entry))
     }
 
     /// How it ended, after so many levels, where some chain can go on until this moment.
