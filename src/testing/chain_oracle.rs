@@ -330,15 +330,11 @@ impl<'a> Case<'a> {
         let deadline = longest(self.plan).map(|longest| i128::from(best_entry) + longest);
         let settled = outcome != FunnelOutcome::Pending && !self.is_open(deadline);
         let first_steps = if self.plan.order == Order::Any { self.steps.len() } else { 1 };
-        let may_enter = |(event, told): &(usize, &Told<'_>)| {
-            self.steps.iter().take(first_steps).any(|step| step[*event])
-                && self.holds_constant(&[], *event)
-                && self.stories.counts(told.at)
+        let may_enter = |(event, _): &(usize, &Told<'_>)| {
+            self.steps.iter().take(first_steps).any(|step| step[*event]) && self.holds_constant(&[], *event)
         };
-        let first_entry = match self.plan.count {
-            Count::Customers => self.story.iter().enumerate().find(may_enter)?.1.at,
-            Count::Attempts => best_entry,
-        };
+        // The first ever: before the range too, and of the customer, not of the attempt.
+        let first_entry = self.story.iter().enumerate().find(may_enter)?.1.at;
         let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
         let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
         let best = qualify.clone();

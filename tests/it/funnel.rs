@@ -588,7 +588,7 @@ fn a_window_is_over_for_all_alike() {
     assert_eq!(settled(&[&open[..], &["eve 2 home"]].concat(), gap().within(TimeDelta::days(2))), (1, 2));
     // Without a deadline it is over for whoever cannot go on.
     let three = Funnel::ordered(["view", "cart", "pay"]).step_within(2, TimeDelta::days(7));
-    assert_eq!(settled(&["ann 0 view", "ann 1 cart", "bob 0 view", "bob 0 home", "eve 2 view"], three.clone()), (0, 1));
+    assert_eq!(settled(&["ann 0 view", "ann 1 cart", "bob 0 view", "eve 6 home"], three.clone()), (0, 0));
     assert_eq!(settled(&["ann 0 view", "ann 1 cart", "bob 0 view", "eve 8 home"], three), (0, 2));
     let both = Funnel::any_order(["view", "pay"]).within(TimeDelta::days(7));
     assert_eq!(settled(&["ann 0 pay", "ann 1 view", "bob 8 home"], both.clone()), (1, 1));
@@ -607,4 +607,23 @@ fn a_period_of_entry_is_over_when_no_chain_of_it_can_go_on() {
     assert!(finished("bob 3 home", funnel()));
     assert!(finished("bob 2 home", funnel().within(TimeDelta::days(1))));
     assert!(finished("bob 1 home", Funnel::ordered(["view", "pay"])));
+}
+
+#[test]
+fn the_time_since_the_first_entry_is_that_of_the_customer() {
+    let events = given(&["ann 0 pay", "ann 1 view", "ann 2 view", "ann 4 pay", "ann 7 view", "ann 8 pay"]);
+    let since = |funnel: FunnelBuilder| {
+        let since = ask(&events, funnel).time_since_first_entry.unwrap();
+        (since.count, since.median / 86_400.0, since.max / 86_400.0)
+    };
+    assert_eq!(since(Funnel::ordered(["view", "pay"])), (1, 3.0, 3.0));
+    assert_eq!(since(Funnel::ordered(["view", "pay"]).count(Count::Attempts)), (2, 3.0, 7.0));
+    assert_eq!(since(Funnel::any_order(["view", "pay"])), (1, 1.0, 1.0));
+    let ranged = |funnel: FunnelBuilder| {
+        let report =
+            journeys(&events).query().scope(Scope::all().from(day(5.0))).run(&funnel.build().unwrap()).unwrap();
+        report.time_since_first_entry.unwrap().max / 86_400.0
+    };
+    assert_eq!(ranged(Funnel::ordered(["view", "pay"])), 7.0);
+    assert_eq!(ranged(Funnel::any_order(["view", "pay"])), 8.0);
 }

@@ -86,7 +86,6 @@ impl Rules {
         let mut last_entry = None;
         let mut nodes = self.nodes(times, words).skip_while(|node| !enters(node.at)).peekable();
         while let Some(node) = nodes.next() {
-            walk.first_entry.get_or_insert(node.at);
             if enters(node.at) {
                 last_entry = Some(node.at);
             }

@@ -49,13 +49,13 @@ impl Rules {
                 }
                 (now, first) = (at, Some(event));
                 if walker.is_over(at) {
-                    return (walker.finish(Some(entry)), first);
+                    return (walker.finish(), first);
                 }
             }
             group.extend(self.seen(event, word, may(event, at)));
         }
         walker.step(now, &mut group);
         let stopped = first.filter(|_| walker.is_stopped(now));
-        (walker.finish(Some(entry)), stopped)
+        (walker.finish(), stopped)
     }
 }

@@ -123,7 +123,8 @@ pub(crate) struct StepGap {
 ///
 /// Events at the same instant may serve in either order ([`Ties::Either`]), so the answer does not depend on the order of
 /// arrival, as long as no condition asks for a stage: stages follow the order of the journey, in which such events are
-/// ordered by sequence. A scope's range limits the first step only.
+/// ordered by sequence. A scope's range limits the first step only; the time since the customer's first entry ever, which is told
+/// beside the time to convert, is read before it too.
 ///
 /// A customer who did not convert, but has any chain, of whatever level, that can still go on and whose window ends after
 /// the end of observation, is *pending* at their highest level, not dropped. Rates are given of all who entered, and of

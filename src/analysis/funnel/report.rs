@@ -32,7 +32,8 @@ pub struct FunnelReport {
     pub settled_conversion: Rate,
     /// Customers who did not convert, and still may within their window.
     pub pending: u64,
-    /// Time from the customer's first event that may enter, to their conversion.
+    /// Time from the customer's first event ever that may enter, to their conversion: also from one before the range, and of
+    /// attempts from the customer's first.
     pub time_since_first_entry: Option<DurationSummary>,
     /// Each required step but the last, the one at which most customers wait first.
     #[serde(default)]
@@ -136,7 +137,8 @@ pub struct FunnelFigures {
     pub settled_conversion: Rate,
     /// Customers who did not convert, and still may within their window.
     pub pending: u64,
-    /// Time from the customer's first event that may enter, to their conversion.
+    /// Time from the customer's first event ever that may enter, to their conversion: also from one before the range, and of
+    /// attempts from the customer's first.
     pub time_since_first_entry: Option<DurationSummary>,
     /// Each step, in order.
     pub steps: Vec<FunnelStep>,

@@ -157,16 +157,16 @@ impl BoundFunnel {
         }
     }
 
-    /// Counts a customer who reached these levels, and might have entered at `first_entry`.
+    /// Counts a customer who reached these levels. Their first entry ever is given if it is not the first of these.
     #[inline]
     fn count<T>(
         &self,
         counts: &mut Counts,
         reached: &[Reached<T>],
         outcome: FunnelOutcome,
-        first_entry: Option<Micros>,
+        first_ever: Option<Micros>,
     ) {
-        let Some(last) = reached.last() else { return };
+        let Some((last, first)) = reached.last().zip(reached.first()) else { return };
         let settled = self.is_settled(outcome, last.entry);
         let steps = counts.steps_up_to(reached.len());
         for (place, (step, reached)) in steps.iter_mut().zip(reached).enumerate() {
@@ -178,7 +178,7 @@ impl BoundFunnel {
             }
         }
         if outcome == FunnelOutcome::Converted {
-            counts.since_first_entry.add_between(first_entry.unwrap_or(last.entry), last.at);
+            counts.since_first_entry.add_between(first_ever.unwrap_or(first.entry), last.at);
         } else if let Some(step) = steps.get_mut(reached.len() - 1) {
             if outcome == FunnelOutcome::Pending {
                 step.waited.add_between(last.at, self.scope.end);
@@ -187,6 +187,27 @@ impl BoundFunnel {
             step.dropped += u64::from(outcome != FunnelOutcome::Pending);
             step.stopped += u64::from(outcome == FunnelOutcome::Stopped);
         }
+    }
+
+    /// The customer's first entry ever, if it need not be the first of a walk.
+    #[inline]
+    fn first_ever(&self, events: &Matched<'_>, parts: Option<&[Part]>) -> Option<Micros> {
+        if self.scope.counts_all() && self.plan.count == Count::Customers {
+            return None;
+        }
+        match parts {
+            Some(parts) => self.rules.first_ever_of_parts(events, parts),
+            None => self.rules.first_ever(events.times.iter().zip(events.words)),
+        }
+    }
+
+    /// The same of the events that carry a value.
+    fn first_ever_of_value(&self, events: &Matched<'_>, value: u32) -> Option<Micros> {
+        if self.scope.counts_all() {
+            return None;
+        }
+        let all = events.times.iter().zip(events.words).zip(events.carried);
+        self.rules.first_ever(all.filter(|(_, carried)| **carried == value).map(|(event, _)| event))
     }
 
     /// Walks some events; a walk is long, so it is not handed back.
@@ -212,7 +233,7 @@ impl BoundFunnel {
         self.walk(events, &mut walk);
         if !walk.reached.is_empty() {
             let outcome = self.outcome(&walk);
-            self.count(state.groups.nothing(), &walk.reached, outcome, walk.first_entry);
+            self.count(state.groups.nothing(), &walk.reached, outcome, self.first_ever(events, None));
         }
     }
 
@@ -220,15 +241,20 @@ impl BoundFunnel {
     fn visit_events<T: Trail>(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
         let held: Vec<_> = self.held.iter().map(|held| held.of(journey)).collect();
         let parts = (!held.is_empty()).then(|| hold::part(&self.rules, events, &held));
+        let first_ever = self.first_ever(events, parts.as_deref());
         if self.plan.count == Count::Customers {
             let (walk, outcome) = self.walk_customer::<T>(events, parts.as_deref());
-            return self.take_in(state, journey, (events, parts.as_deref()), walk, outcome);
+            return self.take_in(
+                state,
+                Served { journey, events, parts: parts.as_deref() },
+                (walk, outcome, first_ever),
+            );
         }
         let enters = |at| self.scope.counts(at);
         let Some(parts) = parts else {
             return self.rules.walk_attempts::<T>(events.times, events.words, enters, |walk| {
                 let outcome = self.outcome(&walk);
-                self.take_in(state, journey, (events, None), walk, outcome);
+                self.take_in(state, Served { journey, events, parts: None }, (walk, outcome, first_ever));
             });
         };
         let mut room = MatchedRoom::default();
@@ -237,7 +263,8 @@ impl BoundFunnel {
             self.rules.walk_attempts::<T>(own.times, own.words, enters, |mut walk| {
                 walk.reached.iter_mut().for_each(|reached| reached.trail.place_in(part));
                 let outcome = self.outcome(&walk);
-                self.take_in(state, journey, (events, Some(std::slice::from_ref(part))), walk, outcome);
+                let parts = Some(std::slice::from_ref(part));
+                self.take_in(state, Served { journey, events, parts }, (walk, outcome, first_ever));
             });
         }
     }
@@ -264,24 +291,22 @@ impl BoundFunnel {
     fn take_in<T: Trail>(
         &self,
         state: &mut FunnelState,
-        journey: &Journey<'_>,
-        (events, parts): (&Matched<'_>, Option<&[Part]>),
-        mut walk: Walk<T>,
-        outcome: FunnelOutcome,
+        served: Served<'_>,
+        (mut walk, outcome, first_ever): (Walk<T>, FunnelOutcome, Option<Micros>),
     ) {
         state.is_too_much |= walk.is_too_much;
         let level = walk.level();
         let Some(last) = walk.reached.last_mut() else { return };
         let span = (last.entry, last.at);
         let last = Reached { entry: last.entry, at: last.at, trail: std::mem::take(&mut last.trail) };
-        let served = Served { journey, events, parts };
         let answer = self.answer::<T>(served, level, last);
         state.is_too_much |= answer.is_too_much;
-        let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| groups.key(answer.value, events.values));
+        let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| groups.key(answer.value, served.events.values));
         if outcome == FunnelOutcome::Removed {
             state.removed += 1;
         } else {
-            self.count_in_groups(state, key, (&walk, outcome, span), &answer, &self.optional_done(served, level, span));
+            let fate = (&walk.reached[..], outcome, first_ever);
+            self.count_in_groups(state, key, fate, &answer, &self.optional_done(served, level, span));
         }
         if T::IS_KEPT {
             self.list(state, served, key, outcome, answer);
@@ -305,22 +330,22 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         key: KeyRef<'_>,
-        (walk, outcome, span): (&Walk<T>, FunnelOutcome, (Micros, Micros)),
+        (reached, outcome, first_ever): (&[Reached<T>], FunnelOutcome, Option<Micros>),
         answer: &Answer,
         optional: &[Option<Price>],
     ) {
-        let steps = self.rules.steps;
+        let (steps, Some(last)) = (self.rules.steps, reached.last()) else { return };
         let count_in = |counts: &mut Counts| {
-            self.count(counts, &walk.reached, outcome, walk.first_entry);
+            self.count(counts, reached, outcome, first_ever);
             if self.rules.order == Order::Any {
                 counts.note_done(steps, answer.done);
             }
-            counts.note_optional(steps, optional, self.is_settled(outcome, span.0));
+            counts.note_optional(steps, optional, self.is_settled(outcome, last.entry));
             counts.note_money(&answer.money);
         };
         count_in(state.groups.of(key));
         if let Some(period) = self.plan.trend {
-            let start = state.periods.span_of(period, span.0).start;
+            let start = state.periods.span_of(period, last.entry).start;
             count_in(state.trend.entry(start).or_default().of(key));
         }
     }
@@ -373,8 +398,7 @@ impl BoundFunnel {
                 let counts = state.groups.of(groups.key(value, events.values));
                 let open_until = latest.and_then(|entry| self.rules.until(1, entry, entry));
                 let outcome = self.outcome_of(reached.len(), open_until, false);
-                // The first level is reached by the first event that may enter.
-                self.count(counts, reached, outcome, reached.first().map(|first| first.entry));
+                self.count(counts, reached, outcome, self.first_ever_of_value(events, value));
             }
             return;
         }
