@@ -221,7 +221,10 @@ impl Breakdown {
         self
     }
 
-    /// Compares two groups by their values, [`PropertyValue::Null`] for that of no value: by how much their rates differ.
+    /// Compares two groups by their values, [`PropertyValue::Null`] for that of no value: by how much their rates differ. The
+    /// interval and the p-value hold for groups of different customers: with [`BreakdownFrom::Each`], where one may be in both,
+    /// it is refused. [Attempts](crate::Count::Attempts) of one customer are not independent of one another, so for them both
+    /// say more than is known.
     pub fn compare(mut self, one: impl Into<PropertyValue>, other: impl Into<PropertyValue>) -> Self {
         self.compare = Some((one.into(), other.into()));
         self

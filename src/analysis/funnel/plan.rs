@@ -152,7 +152,8 @@ pub(crate) struct StepGap {
 /// customers did it in such a chain.
 ///
 /// Instead of customers [attempts](Count::Attempts) may be counted, each by the chains that begin at its entry; of held
-/// properties each value has attempts of its own.
+/// properties each value has attempts of its own. Attempts of one customer are not independent, so the intervals of their rates,
+/// and of what is [compared](Breakdown::compare), are narrower than they should be.
 ///
 /// The same figures are told for each channel, property and more by a [`Breakdown`], and for each calendar period of the chain's
 /// first event by a [trend](FunnelBuilder::trend); for each period of each group if both are asked for.
