@@ -96,6 +96,7 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
     });
     let report = FunnelReport {
         order: plan.order,
+        count: plan.count,
         window: plan.window,
         entered: all.entered,
         converted: all.converted,

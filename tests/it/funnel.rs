@@ -627,3 +627,32 @@ fn the_time_since_the_first_entry_is_that_of_the_customer() {
     assert_eq!(ranged(Funnel::ordered(["view", "pay"])), 7.0);
     assert_eq!(ranged(Funnel::any_order(["view", "pay"])), 8.0);
 }
+
+/// The table says what is counted, who was removed, and both rates where they differ; it has no column of nothing.
+#[test]
+fn a_table_says_what_is_counted_and_shows_what_there_is() {
+    let first = |text: &str| text.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
+    let events = given(&["ann 0 view", "ann 1 refund", "ann 2 view", "ann 3 pay", "bob 1 view", "eve 2.5 view"]);
+    let funnel = || Funnel::ordered(["view", "pay"]);
+    let plain = ask(&events, funnel());
+    assert_eq!(plain.count, Count::Customers);
+    let lines = first(&plain.to_string());
+    assert_eq!(lines[0], "Funnel (ordered, no window)");
+    let columns = "| step   | customers |  of all | 95 % interval | of before | dropped | median |   p90 |";
+    assert_eq!(lines[1], columns);
+    let attempts = ask(&events, funnel().within(TimeDelta::days(2)).exclude(at("refund")).count(Count::Attempts));
+    assert_eq!((attempts.count, attempts.entered, attempts.converted), (Count::Attempts, 4, 1));
+    let text = attempts.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], "Funnel (ordered, within 2d, attempts)");
+    assert!(lines[1].starts_with("| step   | attempts |  of all | 95 % interval | settled | of before |"), "{text}");
+    assert!(lines[1].contains("| dropped | stopped | pending |"), "{text}");
+    // Of the two whose window is over by day 3, Ann's first and Bob's, nobody paid.
+    assert!(lines[4].starts_with("| 2 pay  |        1 |  25.0 % | 4.6-69.9      |   0.0 % |"), "{text}");
+    let by_channel = ask(&events, funnel().count(Count::Attempts).breakdown(journeylog::Breakdown::channel()));
+    assert!(by_channel.to_string().contains("| group | step   | attempts |"), "{by_channel}");
+    let lines = given(&["ann 0 view", "ann 1 refund", "ann 2 pay", "bob 0 view"]);
+    let removed = ask(&lines, funnel().remove(at("refund")));
+    assert_eq!(removed.removed, 1);
+    assert_eq!(first(&removed.to_string())[0], "Funnel (ordered, no window; 1 removed)");
+}

@@ -59,6 +59,7 @@ impl BoundFunnel {
         } = self.figures(&all)?;
         Ok(FunnelReport {
             order: self.rules.order,
+            count: self.plan.count,
             window: self.rules.window,
             entered,
             converted,
