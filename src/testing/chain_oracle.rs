@@ -338,7 +338,6 @@ impl<'a> Case<'a> {
         let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
         let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
         let best = qualify.clone();
-        let all_ways: Vec<_> = qualify.iter().flat_map(|chain| self.served(chain)).collect();
         let (worth, mut listed) = match &self.plan.breakdown {
             Some(breakdown) => group_of(breakdown, self.story, qualify, best_entry),
             None => (Worth::nothing(), qualify),
@@ -347,6 +346,12 @@ impl<'a> Case<'a> {
             listed = self.first_by_money(listed);
         }
         let mut ways: Vec<_> = listed.iter().flat_map(|chain| self.served(chain)).collect();
+        // Of several those count that did the first step, and of these those that did the second, and so on.
+        let is_missing = |way: &Vec<(usize, usize)>| -> Vec<bool> {
+            (1..=self.steps.len()).map(|step| way.iter().all(|(done, _)| *done != step)).collect()
+        };
+        let first = ways.iter().map(is_missing).min().unwrap();
+        ways.retain(|way| is_missing(way) == first);
         if self.plan.value && self.plan.order == Order::Any {
             let first = ways.iter().map(|way| self.by_steps(way)).min().unwrap();
             ways.retain(|way| self.by_steps(way) == first);
@@ -355,14 +360,13 @@ impl<'a> Case<'a> {
         if self.plan.value {
             ways[0].iter().for_each(|&(step, event)| money[step - 1] = self.story[event].event.value());
         }
-        let is_done = |step: usize| all_ways.iter().flatten().any(|(done, _)| *done == step);
         Some(Fate {
             worth,
             reached,
             outcome,
             settled,
             since_first_entry: i128::from(best_done) - i128::from(first_entry),
-            done: (1..=self.steps.len()).map(is_done).collect(),
+            done: first.into_iter().map(|is_missing| !is_missing).collect(),
             best,
             optional: Vec::new(),
             money,

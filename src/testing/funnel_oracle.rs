@@ -239,7 +239,10 @@ fn bottlenecks(plan: &Funnel, all: &FunnelFigures, fates: &[OneFate<'_>], end: i
         let others = Rate::new(others.clone().map(|pair| pair.1).sum(), others.map(|pair| pair.0).sum());
         found.push(FunnelBottleneck {
             step: step.step,
-            name: plan.steps[step.step - 1].to_string(),
+            name: match plan.order {
+                Order::Any => format!("{} of {}", step.step, plan.steps.len()),
+                _ => plan.steps[step.step - 1].to_string(),
+            },
             waiting: waited.len() as u64,
             waited: summary(waited),
             went_on,

@@ -656,3 +656,50 @@ fn a_table_says_what_is_counted_and_shows_what_there_is() {
     assert_eq!(removed.removed, 1);
     assert_eq!(first(&removed.to_string())[0], "Funnel (ordered, no window; 1 removed)");
 }
+
+/// Those who did so many steps are told apart from those who did a certain step.
+#[test]
+fn in_any_order_levels_are_not_steps() {
+    let funnel = || Funnel::any_order(["read", "try", "ask"]).within(TimeDelta::days(9));
+    let events = given(&["ann 0 ask", "ann 1 try", "bob 1 ask", "eve 2 read", "eve 2 ask", "eve 3 try", "joe 3 home"]);
+    let report = ask(&events, funnel());
+    let text = report.to_string();
+    assert!(text.contains("| steps done | customers |") && text.contains("| 1 of 3     |         3 |"), "{text}");
+    assert!(
+        text.contains("By step\n| step   | done |\n|--------|------|\n| 1 read |    1 |\n| 2 try  |    2 |"),
+        "{text}"
+    );
+    assert!(text.contains("| steps done | waiting |") && text.contains("| 2 of 3     |       1 |"), "{text}");
+    assert_eq!(report.bottlenecks.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["1 of 3", "2 of 3"]);
+    let groups = ask(&events, funnel().value().breakdown(journeylog::Breakdown::channel().compare("web", "chat")));
+    let text = groups.to_string();
+    assert!(text.contains("| web | chat  | 1 of 3 |"), "{text}");
+    assert!(text.contains("| group | step   | done |") && text.contains("| web   | 3 ask  |    3 |"), "{text}");
+}
+
+/// An event that fits two steps is counted in the one that it serves.
+#[test]
+fn in_any_order_an_event_counts_in_one_step() {
+    let both = || at("both").or(at("a"));
+    let steps = || [both(), at("both").or(at("b")), at("c")];
+    let done = |lines: &[&str], funnel: FunnelBuilder| {
+        let report = ask(&given(lines), funnel.list_customers());
+        let listed: Vec<usize> = report.customers.unwrap()[0].events.iter().map(|served| served.step).collect();
+        (report.steps.iter().map(|step| step.done).collect::<Vec<_>>(), listed)
+    };
+    for ties in [Ties::Either, Ties::LaterOnly] {
+        let funnel = || Funnel::any_order(steps()).ties(ties);
+        assert_eq!(done(&["ann 0 both"], funnel()), (vec![1, 0, 0], vec![1]));
+        assert_eq!(done(&["ann 0 both", "ann 1 a"], funnel()), (vec![1, 1, 0], vec![1, 2]));
+        assert_eq!(done(&["ann 0 both", "ann 1 c"], funnel()), (vec![1, 0, 1], vec![1, 3]));
+        assert_eq!(done(&["ann 0 both", "ann 1 c"], funnel().value()), (vec![1, 0, 1], vec![1, 3]));
+    }
+    // Of the events of one instant one serves: she is of the channel of that which can.
+    let event = |at: f64, touchpoint: &str, channel| {
+        Event::at(day(at), "ann", touchpoint).channel(journeylog::Channel::new(channel).unwrap()).build().unwrap()
+    };
+    let events = [event(0.0, "a", "web"), event(0.0, "b", "email"), event(1.0, "b", "web")];
+    let funnel = Funnel::any_order(["a", "b"]).ties(Ties::LaterOnly);
+    let report = ask(&events, funnel.breakdown(journeylog::Breakdown::channel()).list_customers());
+    assert_eq!(report.breakdown.unwrap().groups[0].value, "web".into());
+}

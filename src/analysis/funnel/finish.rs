@@ -9,6 +9,7 @@ use super::{
     groups::{Counts, Groups, StepState},
     report::is_same,
     state::{BoundFunnel, FunnelState, Listed},
+    tables::level_name,
     tolerant::LIMIT_CHAINS,
 };
 use crate::{
@@ -134,7 +135,10 @@ impl BoundFunnel {
             let others = Rate::new(went_on - of(next).reached, came - here.reached);
             FunnelBottleneck {
                 step,
-                name: self.plan.steps.get(step - 1).map(ToString::to_string).unwrap_or_default(),
+                name: match self.rules.order {
+                    Order::Any => level_name(step, self.rules.steps),
+                    _ => self.plan.steps.get(step - 1).map(ToString::to_string).unwrap_or_default(),
+                },
                 waiting: here.pending,
                 waited: here.waited.summary(),
                 went_on: rate,

@@ -1,7 +1,8 @@
 //! A breakdown bound to a store: which group a customer belongs to, and what a report calls it.
 
 use super::{
-    Breakdown, BreakdownBy, BreakdownFrom, Touch,
+    Breakdown, BreakdownBy, BreakdownFrom, Ties, Touch,
+    any_order::Best,
     chain::Rules,
     groups::{Key, KeyRef},
 };
@@ -153,12 +154,21 @@ impl GroupBy {
     }
 
     /// In a funnel of any order: the first value of those events with which a chain may begin.
-    pub(super) fn first_value(&self, rules: &Rules, events: &Matched<'_>, entry: Micros) -> u32 {
+    pub(super) fn first_value(&self, rules: &Rules, events: &Matched<'_>, best: Best) -> u32 {
+        let entry = best.entry;
         let first = events.times.partition_point(|time| *time < entry);
         let there = events.times.iter().zip(events.words).zip(events.carried).skip(first);
         let values =
             there.take_while(|((time, _), _)| **time == entry).filter(|((_, word), _)| *word & rules.all_steps() != 0);
-        values.map(|(_, number)| self.worth(*number, events.values)).min().map_or(NO_VALUE, Worth::number)
+        let mut worths: Vec<_> = values.map(|(_, number)| self.worth(*number, events.values)).collect();
+        worths.sort_unstable();
+        worths.dedup();
+        // Where one event of an instant serves it need not be any of them.
+        let begins = |worth: &Worth<'_>| {
+            let best = Best { value: Some(worth.number()), ..best };
+            rules.ties != Ties::LaterOnly || rules.first_steps(events, best).is_some()
+        };
+        worths.into_iter().find(begins).map_or(NO_VALUE, Worth::number)
     }
 
     fn rank(&self, number: u32) -> u32 {

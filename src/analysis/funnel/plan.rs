@@ -148,8 +148,9 @@ pub(crate) struct StepGap {
 /// if it would be the next step, an event of it after such a chain, within the window and not stopped.
 ///
 /// In [any order](Funnel::any_order) the level is the most steps that distinct events can serve, each one step (a maximum
-/// matching), within a window that begins with the first of them: any step may be that. `done` tells of each step how many
-/// customers did it in such a chain.
+/// matching), within a window that begins with the first of them: any step may be that. What is told of step k, but for its name,
+/// is of those who did k steps; beside it `done` tells of each step how many customers did it in the chain that counts for them.
+/// Of several that is one which did the first step, if that can be, then the second, and so on.
 ///
 /// Instead of customers [attempts](Count::Attempts) may be counted, each by the chains that begin at its entry; of held
 /// properties each value has attempts of its own. Attempts of one customer are not independent, so the intervals of their rates,
@@ -161,8 +162,7 @@ pub(crate) struct StepGap {
 /// **Money.** The [value](FunnelBuilder::value) of a step is the money of the events that served it, in the chain that counts for
 /// each customer who reached it: the one of their highest level. It is summed exactly, by currency. Where several chains would do,
 /// they are compared step by step by the time of the event (and by the value of a breakdown), and then step by step by its money:
-/// first by currency, then the smaller amount; an event without money comes last. In any order a chain that did a step
-/// comes before one that did not. Of an optional step it is the money of the earliest event that did it.
+/// first by currency, then the smaller amount; an event without money comes last. Of an optional step it is the money of the earliest event that did it.
 ///
 /// **Bottlenecks.** Of each required step but the last: `waiting` are the customers who are pending there, `waited` how long they
 /// have been by the end of observation, `went_on` those who reached the next required step of all who reached this one, `others`

@@ -176,7 +176,8 @@ impl FunnelComparison {
     }
 }
 
-/// One step of a funnel. `Debug` does not show its name, since a condition may name a person.
+/// One step of a funnel. In any order `name`, `done` and `value` tell of this step, and all else of the customers who did as many
+/// steps as its place says, whichever they are. `Debug` does not show its name, since a condition may name a person.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunnelStep {
@@ -189,8 +190,9 @@ pub struct FunnelStep {
     pub optional: bool,
     /// Customers who reached it, or did it if it is optional.
     pub customers: u64,
-    /// In a funnel of any order, where the level says how many steps were done: customers who did this one. Else those who
-    /// reached it.
+    /// In a funnel of any order, where the level says how many steps were done: customers who did this one in the chain that counts
+    /// for them. Each event is of one step there; where it fits several, the chain is one in which the first step is done if
+    /// that can be, then the second, and so on. Else those who reached it.
     pub done: u64,
     /// Of all who entered.
     pub from_entry: Rate,

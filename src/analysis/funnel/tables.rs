@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone, Copy)]
 struct Shown {
     count: Count,
+    /// How many steps there are, if they may come in any order: then a row tells of those who did so many of them.
+    of_any: Option<usize>,
     settled: bool,
     stopped: bool,
     pending: bool,
@@ -26,20 +28,20 @@ impl Shown {
             Count::Customers => "customers",
             Count::Attempts => "attempts",
         };
+        let step = if self.of_any.is_some() { "steps done" } else { "step" };
         let settled = self.settled.then_some("settled");
         let ends = [Some("dropped"), self.stopped.then_some("stopped"), self.pending.then_some("pending")];
-        let rates = ["step", counted, "of all", "95 % interval"].into_iter().chain(settled).chain(["of before"]);
+        let rates = [step, counted, "of all", "95 % interval"].into_iter().chain(settled).chain(["of before"]);
         rates.chain(ends.into_iter().flatten()).chain(["median", "p90"])
     }
 
     fn cells(self, step: &FunnelStep) -> impl Iterator<Item = Cell> {
         let interval = format!("{:.1}-{:.1}", step.from_entry.low * 100.0, step.from_entry.high * 100.0);
-        let first = [
-            Cell::from(format!("{} {}{}", step.step, step.name, if step.optional { " (optional)" } else { "" })),
-            step.customers.into(),
-            Cell::share(step.from_entry.share),
-            interval.into(),
-        ];
+        let name = match self.of_any {
+            Some(steps) => level_name(step.step, steps),
+            None => format!("{} {}{}", step.step, step.name, if step.optional { " (optional)" } else { "" }),
+        };
+        let first = [Cell::from(name), step.customers.into(), Cell::share(step.from_entry.share), interval.into()];
         let settled = self.settled.then(|| Cell::share(step.settled.share));
         let stopped = self.stopped.then(|| step.stopped.into());
         let pending = self.pending.then(|| step.pending.into());
@@ -50,6 +52,11 @@ impl Shown {
         let rates = first.into_iter().chain(settled).chain([Cell::share(step.from_previous.share)]);
         rates.chain([step.dropped.into()]).chain(stopped).chain(pending).chain(times)
     }
+}
+
+/// How a report calls those who did so many steps, in whatever order.
+pub(super) fn level_name(level: usize, steps: usize) -> String {
+    format!("{level} of {steps}")
 }
 
 /// How a table calls a group.
@@ -93,7 +100,7 @@ impl FunnelBreakdown {
 }
 
 impl FunnelComparison {
-    fn table(&self) -> Table {
+    fn table(&self, shown: Shown) -> Table {
         let columns = ["one", "other", "step", "difference", "95 % interval", "p-value"];
         let mut table = Table::new("Comparison", columns);
         for (step, difference) in self.steps.iter().enumerate() {
@@ -103,7 +110,7 @@ impl FunnelComparison {
             table.push([
                 name_of(&self.one).into(),
                 name_of(&self.other).into(),
-                Cell::from(step as u64 + 1),
+                shown.of_any.map_or(Cell::from(step as u64 + 1), |steps| level_name(step + 1, steps).into()),
                 difference.map_or_else(String::new, |d| percent(d.difference)).into(),
                 interval.into(),
                 difference
@@ -129,11 +136,33 @@ impl FunnelReport {
     fn shown(&self) -> Shown {
         Shown {
             count: self.count,
+            of_any: (self.order == Order::Any).then_some(self.steps.len()),
             // Else both rates are the same.
             settled: self.settled_conversion.of != self.entered,
             stopped: self.steps.iter().any(|step| step.stopped > 0),
             pending: self.pending > 0,
         }
+    }
+
+    /// Who did each step, and with what money, if they may come in any order.
+    fn done_table(&self) -> Table {
+        let group = self.breakdown.as_ref().map(|_| "group");
+        let is_value = self.steps.iter().any(|step| !step.value.is_empty());
+        let columns = group.into_iter().chain(["step", "done"]).chain(is_value.then_some("value"));
+        let mut table = Table::new("By step", columns);
+        let mut push = |group: Option<&str>, steps: &[FunnelStep]| {
+            for step in steps {
+                let cells = [Cell::from(format!("{} {}", step.step, step.name)), step.done.into()];
+                let moneys = || step.value.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let value = is_value.then(|| moneys().into());
+                table.push(group.map(Cell::from).into_iter().chain(cells).chain(value));
+            }
+        };
+        push(group.map(|_| "(all)"), &self.steps);
+        for (name, figures, _) in self.breakdown.iter().flat_map(FunnelBreakdown::rows) {
+            push(Some(&name), &figures.steps);
+        }
+        table
     }
 
     /// The money of each step, if the plan asks for it and there is any.
@@ -202,13 +231,13 @@ impl Tables for FunnelReport {
         let groups = self.breakdown.as_ref().map(|breakdown| breakdown.table(shown));
         let group_trend = self.breakdown.as_ref().and_then(FunnelBreakdown::trend_table);
         let comparison = self.breakdown.as_ref().and_then(|breakdown| breakdown.comparison.as_ref());
-        let comparison = comparison.map(FunnelComparison::table);
+        let comparison = comparison.map(|comparison| comparison.table(shown));
         let listed = self.customers.as_ref().map(|customers| self.customer_table(customers));
         let trend = self.trend.as_ref().map(|periods| trend_table(periods));
         // Of one step the main table says it already.
         let waits = self.bottlenecks.len() > 1 && self.bottlenecks.iter().any(|one| one.waiting > 0);
-        let waiting = waits.then(|| bottleneck::table(&self.bottlenecks));
-        let value = self.value_table();
+        let waiting = waits.then(|| bottleneck::table(&self.bottlenecks, self.order));
+        let value = if self.order == Order::Any { Some(self.done_table()) } else { self.value_table() };
         let more = value.into_iter().chain(waiting).chain(trend).chain(groups).chain(group_trend).chain(comparison);
         std::iter::once(steps).chain(more).chain(listed).collect()
     }
