@@ -56,8 +56,10 @@ pub(super) struct Fate {
     pub(super) best: Vec<Chain>,
     /// For each required step the money of the event that served it, in the chain that counts.
     pub(super) money: Vec<Option<Money>>,
-    /// For each optional step whether it was done, and with what money.
-    pub(super) optional: Vec<Option<Vec<Money>>>,
+    /// For each optional step, if it was done, the events one of which did it.
+    pub(super) optional: Vec<Option<Vec<usize>>>,
+    /// And their money.
+    pub(super) optional_money: Vec<Option<Money>>,
     /// All chains that may be listed: each event with its step from 1, in the order of these.
     pub(super) chains: Vec<Vec<(usize, usize)>>,
 }
@@ -369,6 +371,7 @@ impl<'a> Case<'a> {
             done: first.into_iter().map(|is_missing| !is_missing).collect(),
             best,
             optional: Vec::new(),
+            optional_money: Vec::new(),
             money,
             chains: ways,
         })
@@ -397,14 +400,14 @@ impl<'a> Case<'a> {
         (1..=self.steps.len()).map(step).collect()
     }
 
-    /// The money of those events that are one more behind so many in a chain whose others are one of the best: of the earliest
-    /// the smallest, none last. `None` if there are no such.
-    pub(super) fn optional_money<'b>(
+    /// Those events that are one more behind so many in a chain whose others are one of the best: of the earliest, and if money
+    /// is asked for those of the smallest, none last. `None` if there are no such.
+    pub(super) fn optional_done<'b>(
         &self,
         best: &[Chain],
         after: usize,
         chains: impl Iterator<Item = &'b Chain>,
-    ) -> Option<Vec<Money>> {
+    ) -> Option<Vec<usize>> {
         let done = chains.filter(|longer| {
             let mut chain = (*longer).clone();
             chain.len() > after && {
@@ -412,8 +415,11 @@ impl<'a> Case<'a> {
                 best.contains(&chain)
             }
         });
-        let first = done.map(|chain| &self.story[chain[after]]).min_by_key(|told| (told.at, price(told.event)))?;
-        Some(first.event.value().into_iter().collect())
+        let order = |event: usize| (self.story[event].at, self.plan.value.then(|| price(self.story[event].event)));
+        let mut events: Vec<usize> = done.map(|chain| chain[after]).collect();
+        let first = events.iter().map(|&event| order(event)).min()?;
+        events.retain(|&event| order(event) == first);
+        Some(events)
     }
 }
 

@@ -68,7 +68,9 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
                     fate.outcome = FunnelOutcome::Removed;
                 }
                 fate.optional =
-                    with.iter().map(|(after, chains)| case.optional_money(&fate.best, *after, chains.keys())).collect();
+                    with.iter().map(|(after, chains)| case.optional_done(&fate.best, *after, chains.keys())).collect();
+                let money = |events: &Option<Vec<usize>>| part[*events.as_ref()?.first()?].event.value();
+                fate.optional_money = fate.optional.iter().map(money).collect();
                 fates.push(OneFate { customer, story: part.clone(), fate });
             }
         }
@@ -80,16 +82,15 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
     });
     let stay = |one: &&OneFate<'_>| one.fate.outcome != FunnelOutcome::Removed;
     let all = figures(plan, &fates.iter().filter(stay).map(|one| &one.fate).collect::<Vec<_>>());
-    let listed = fates.iter().map(|OneFate { customer, story, fate }| FunnelCustomer {
-        customer: (*customer).clone(),
-        level: fate.reached.len(),
-        outcome: fate.outcome,
-        group: plan.breakdown.as_ref().map(|_| fate.worth.value.clone()),
-        events: fate.chains[0]
+    let listed = fates.iter().map(|one| FunnelCustomer {
+        customer: one.customer.clone(),
+        level: one.fate.reached.len(),
+        outcome: one.fate.outcome,
+        group: plan.breakdown.as_ref().map(|_| one.fate.worth.value.clone()),
+        events: listings(plan, &one.fate)[0]
             .iter()
-            .map(|&(required, event)| {
-                let step = (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
-                let Told { seq, event, .. } = story[event];
+            .map(|&(step, event)| {
+                let Told { seq, event, .. } = one.story[event];
                 ServedEvent { step, seq: Seq(seq), occurred_at: event.occurred_at() }
             })
             .collect(),
@@ -111,12 +112,26 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         trend: plan.trend.map(|period| by_period(period, plan, &fates, &fates, stories.end)),
         breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates, stories.end)),
     };
-    let place = |required: usize| (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
-    let seqs = |story: &[Told<'_>], chain: &[(usize, usize)]| {
-        chain.iter().map(|&(step, event)| (place(step), Seq(story[event].seq))).collect()
+    let seqs = |story: &[Told<'_>], chain: Vec<(usize, usize)>| {
+        chain.into_iter().map(|(step, event)| (step, Seq(story[event].seq))).collect()
     };
-    let chains = fates.iter().map(|one| one.fate.chains.iter().map(|chain| seqs(&one.story, chain)).collect());
+    let chains =
+        fates.iter().map(|one| listings(plan, &one.fate).into_iter().map(|chain| seqs(&one.story, chain)).collect());
     FunnelTruth { report, chains: chains.collect() }
+}
+
+/// All ways in which a customer's events may be listed: each with its step of the plan, in the order of these.
+fn listings(plan: &Funnel, fate: &Fate) -> Vec<Vec<(usize, usize)>> {
+    let place = |required: usize| (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
+    let required = |chain: &Vec<(usize, usize)>| chain.iter().map(|&(step, event)| (place(step), event)).collect();
+    let mut ways: Vec<Vec<(usize, usize)>> = fate.chains.iter().map(required).collect();
+    for (&step, done) in plan.optional.iter().zip(&fate.optional) {
+        let Some(events) = done else { continue };
+        let with = |way: &Vec<(usize, usize)>, event: usize| [way.clone(), vec![(step, event)]].concat();
+        ways = ways.iter().flat_map(|way| events.iter().map(move |&event| with(way, event))).collect();
+    }
+    ways.iter_mut().for_each(|way| way.sort_unstable());
+    ways
 }
 
 /// How many required steps stand before an optional one.
@@ -172,10 +187,7 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
                 pending: 0,
                 histogram: Vec::new(),
                 time_to_reach: None,
-                value: sum(fates
-                    .iter()
-                    .filter(|_| plan.value)
-                    .flat_map(|fate| fate.optional[place].iter().flatten().copied())),
+                value: sum(fates.iter().filter(|_| plan.value).filter_map(|fate| fate.optional_money[place])),
             };
         }
         let step = rank(plan, number) + 1;

@@ -236,8 +236,7 @@ impl BoundFunnel {
                 let name = self.groups.as_ref().map(|groups| (groups.name(&one.group, names), groups));
                 let order = name.as_ref().map(|(name, _)| name.clone());
                 let group = name.map(|(name, groups)| groups.shown(name));
-                let level = events.len();
-                Some((order, FunnelCustomer { customer, level, outcome: one.outcome, group, events }))
+                Some((order, FunnelCustomer { customer, level: one.level, outcome: one.outcome, group, events }))
             })
             .collect::<Vec<_>>();
         customers.sort_unstable_by(|(a_group, a), (b_group, b)| {

@@ -145,7 +145,8 @@ pub(crate) struct StepGap {
 ///
 /// A step may be [optional](FunnelBuilder::optional). Levels, times and outcomes are those of the funnel without it. A customer
 /// has done it if some chain that might be theirs (of their level, entry and completion) has an event of it in its place; or,
-/// if it would be the next step, an event of it after such a chain, within the window and not stopped.
+/// if it would be the next step, an event of it after such a chain, within the window and not stopped. The earliest such event is
+/// [listed](FunnelBuilder::list_customers). An optional step has no time to reach it and no one who drops out there.
 ///
 /// In [any order](Funnel::any_order) the level is the most steps that distinct events can serve, each one step (a maximum
 /// matching), within a window that begins with the first of them: any step may be that. What is told of step k, but for its name,

@@ -206,9 +206,10 @@ pub struct FunnelStep {
     pub stopped: u64,
     /// Customers who came to this step, no further, and still may.
     pub pending: u64,
-    /// Time from entry to this step.
+    /// Time from entry to this step. `None` of an optional one, which has no time of its own: it is looked for in the chain that
+    /// the required steps decide.
     pub time_to_reach: Option<DurationSummary>,
-    /// How many reached it after how long.
+    /// How many reached it after how long. Empty of an optional one.
     pub histogram: Vec<TimeBin>,
     /// The money of the events that served it in the chains that count for the customers who reached it, by currency; sums of 0
     /// are left out. Empty if the plan does not ask for it.
@@ -259,7 +260,7 @@ impl fmt::Debug for FunnelStep {
 pub struct FunnelCustomer {
     /// Who.
     pub customer: CustomerId,
-    /// The highest step reached, from 1.
+    /// How many required steps were reached.
     pub level: usize,
     /// How it ended.
     pub outcome: FunnelOutcome,
@@ -267,7 +268,8 @@ pub struct FunnelCustomer {
     /// not tell customers apart.
     #[serde(default, deserialize_with = "also_null", skip_serializing_if = "Option::is_none")]
     pub group: Option<PropertyValue>,
-    /// The events that served, step by step.
+    /// The events that served, step by step. That of an optional step is the earliest that did it in any chain that might be
+    /// theirs, of the same entry and completion, which need not be the one whose other events are listed.
     pub events: Vec<ServedEvent>,
 }
 

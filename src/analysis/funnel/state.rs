@@ -12,7 +12,7 @@ use super::{
     group_by::GroupBy,
     groups::{Counts, Groups, Key, KeyRef},
     hold::{self, Part},
-    optional::OptionalStep,
+    optional::{OptionalDone, OptionalStep},
 };
 use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
@@ -118,7 +118,8 @@ pub(super) struct Listed {
     pub(super) customer: CustomerNo,
     pub(super) outcome: FunnelOutcome,
     pub(super) group: Key,
-    /// Each with its step, from 1.
+    pub(super) level: usize,
+    /// Each with its step, from 1: those of optional steps too.
     pub(super) events: Vec<(usize, Seq, Micros)>,
 }
 
@@ -302,24 +303,31 @@ impl BoundFunnel {
         let answer = self.answer::<T>(served, level, last);
         state.is_too_much |= answer.is_too_much;
         let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| groups.key(answer.value, served.events.values));
+        let optional = self.optional_done(served, level, span, T::IS_KEPT);
         if outcome == FunnelOutcome::Removed {
             state.removed += 1;
         } else {
-            let fate = (&walk.reached[..], outcome, first_ever);
-            self.count_in_groups(state, key, fate, &answer, &self.optional_done(served, level, span));
+            self.count_in_groups(state, key, (&walk.reached[..], outcome, first_ever), &answer, &optional);
         }
         if T::IS_KEPT {
-            self.list(state, served, key, outcome, answer);
+            self.list(state, served, (key, outcome, level), answer.events, &optional);
         }
     }
 
-    /// For each optional step whether it was done, and its money.
-    fn optional_done(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> Vec<Option<Price>> {
+    /// For each optional step whether it was done, its money, and if it is to be listed its event.
+    fn optional_done(
+        &self,
+        served: Served<'_>,
+        level: usize,
+        span: (Micros, Micros),
+        is_listed: bool,
+    ) -> Vec<Option<OptionalDone>> {
         let done = |step: &OptionalStep| {
-            if self.plan.value {
-                step.first_price(served, level, span)
+            if self.plan.value || is_listed {
+                step.first(served, level, span)
             } else {
-                step.is_done(served, level, span).then_some(Price::Nothing)
+                let nothing = OptionalDone { price: Price::Nothing, place: None };
+                step.is_done(served, level, span).then_some(nothing)
             }
         };
         self.optional.iter().map(done).collect()
@@ -332,7 +340,7 @@ impl BoundFunnel {
         key: KeyRef<'_>,
         (reached, outcome, first_ever): (&[Reached<T>], FunnelOutcome, Option<Micros>),
         answer: &Answer,
-        optional: &[Option<Price>],
+        optional: &[Option<OptionalDone>],
     ) {
         let (steps, Some(last)) = (self.rules.steps, reached.last()) else { return };
         let count_in = |counts: &mut Counts| {
@@ -355,17 +363,20 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         Served { journey, events, .. }: Served<'_>,
-        key: KeyRef<'_>,
-        outcome: FunnelOutcome,
-        answer: Answer,
+        (key, outcome, level): (KeyRef<'_>, FunnelOutcome, usize),
+        served: Vec<(usize, usize)>,
+        optional: &[Option<OptionalDone>],
     ) {
-        let event = |(step, place): (usize, usize)| {
-            Some((self.place_of(step), journey.seq(events.event(place)?)?, *events.times.get(place)?))
-        };
-        let events = answer.events.into_iter().filter_map(event).collect();
+        let required = served.into_iter().map(|(step, place)| (self.place_of(step), place));
+        let optional =
+            self.plan.optional.iter().zip(optional).filter_map(|(step, done)| Some((*step, (*done)?.place?)));
+        let event =
+            |(step, place): (usize, usize)| Some((step, journey.seq(events.event(place)?)?, *events.times.get(place)?));
+        let mut events: Vec<_> = required.chain(optional).filter_map(event).collect();
+        events.sort_unstable_by_key(|(step, ..)| *step);
         let group = key.to_key();
         state.listed_texts += group.size();
-        state.customers.push(Listed { customer: journey.customer(), outcome, group, events });
+        state.customers.push(Listed { customer: journey.customer(), outcome, group, level, events });
     }
 
     /// The same, with the events that served if they are listed.
@@ -454,7 +465,7 @@ impl Bound for BoundFunnel {
 
     fn size(&self, state: &FunnelState) -> usize {
         let listed =
-            state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(usize, Seq, Micros)>());
+            state.customers.len() * (size_of::<Listed>() + self.plan.steps.len() * size_of::<(usize, Seq, Micros)>());
         let trend: usize = state.trend.values().map(|groups| size_of::<(Micros, Groups)>() + groups.size()).sum();
         state.groups.size() + trend + state.periods.size() + listed + state.listed_texts
     }

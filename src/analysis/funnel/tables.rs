@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Count, FunnelBreakdown, FunnelComparison, FunnelCustomer, FunnelFigures, FunnelPeriod, FunnelReport, FunnelStep,
-    Order, bottleneck,
+    Order, ServedEvent, bottleneck,
 };
 use crate::{
     model::PropertyValue,
@@ -180,9 +180,12 @@ impl FunnelReport {
         let group = self.breakdown.as_ref().map(|_| "group");
         let columns = ["customer", "level", "outcome"].into_iter().chain(group).chain(["events"]);
         let mut table = Table::new("Customers", columns);
+        let in_order = self.order != Order::Any && self.steps.iter().all(|step| !step.optional);
         for one in customers {
-            let events: Vec<String> =
-                one.events.iter().map(|e| format!("{} at {}", e.seq, e.occurred_at.to_rfc3339())).collect();
+            // Where a level does not say which steps they served.
+            let step = |step| if in_order { String::new() } else { format!("{step}: ") };
+            let event = |e: &ServedEvent| format!("{}{} at {}", step(e.step), e.seq, e.occurred_at.to_rfc3339());
+            let events: Vec<String> = one.events.iter().map(event).collect();
             let first = [one.customer.as_str().into(), Cell::from(one.level as u64), one.outcome.to_string().into()];
             let group = one.group.as_ref().map(|value| name_of(value).into());
             table.push(first.into_iter().chain(group).chain([events.join(", ").into()]));
