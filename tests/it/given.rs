@@ -322,7 +322,9 @@ fn is_each(breakdown: &Breakdown) -> bool {
 /// A breakdown of every kind, for a funnel of so many steps.
 pub(crate) fn any_breakdown(rng: &mut Rng, steps: usize) -> Breakdown {
     let touch = |rng: &mut Rng| if rng.bool() { Touch::Channel } else { Touch::Touchpoint };
-    let breakdown = match rng.u8(..8) {
+    let breakdown = match rng.u8(..10) {
+        8 => Breakdown::profile(rng.choice(["p", "q", "unknown"]).unwrap()),
+        9 => Breakdown::profile_latest(rng.choice(["p", "q", "unknown"]).unwrap()),
         0 | 1 => Breakdown::channel(),
         2 => Breakdown::touchpoint(),
         3 | 4 => Breakdown::property(rng.choice(["p", "q", "unknown"]).unwrap()),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     analysis::{Binder, Matches, carried::Carried},
     journey::{ChannelNo, Matched, NO_VALUE, NameKind, Names, TouchpointNo},
-    model::{Micros, PropertyValue, Scalar, nanos, profile_property},
+    model::{Micros, ProfileWhen, PropertyValue, Scalar, nanos, profile_property},
 };
 
 /// A breakdown bound to a store.
@@ -72,9 +72,8 @@ impl Breakdown {
             BreakdownBy::Property(name) => {
                 (Carried::Property(binder.names().find_property(name).map(|number| number.0)), None)
             }
-            BreakdownBy::Profile(name) => {
-                (Carried::Profile(binder.names().find(NameKind::Property, &profile_property(name))), None)
-            }
+            BreakdownBy::Profile(name) => (profile(binder, name, ProfileWhen::Then), None),
+            BreakdownBy::ProfileLatest(name) => (profile(binder, name, ProfileWhen::Latest), None),
             BreakdownBy::Value(bands) => {
                 (Carried::Band(bands.currency, bands.edges.iter().map(|edge| nanos(*edge)).collect()), None)
             }
@@ -83,6 +82,10 @@ impl Breakdown {
         binder.carry(matches, carried);
         GroupBy { plan: self.clone(), ranks }
     }
+}
+
+fn profile(binder: &Binder<'_>, name: &str, when: ProfileWhen) -> Carried {
+    Carried::Profile(binder.names().find(NameKind::Property, &profile_property(name)), when)
 }
 
 /// For each of so many names its place among them in order.
@@ -121,7 +124,7 @@ impl GroupBy {
     pub(super) fn worth<'a>(&self, number: u32, values: &'a [Scalar]) -> Worth<'a> {
         match self.plan.by {
             _ if number == NO_VALUE => Worth::Nothing,
-            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
+            BreakdownBy::Property(_) | BreakdownBy::Profile(_) | BreakdownBy::ProfileLatest(_) => {
                 values.get(number as usize).map_or(Worth::Nothing, |value| Worth::Scalar(value, number))
             }
             BreakdownBy::Value(_) => Worth::Number { rank: number, number },
@@ -188,7 +191,7 @@ impl GroupBy {
     pub(super) fn key<'a>(&self, value: u32, values: &'a [Scalar]) -> KeyRef<'a> {
         match self.plan.by {
             _ if value == NO_VALUE => KeyRef::Nothing,
-            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
+            BreakdownBy::Property(_) | BreakdownBy::Profile(_) | BreakdownBy::ProfileLatest(_) => {
                 values.get(value as usize).map_or(KeyRef::Nothing, KeyRef::Scalar)
             }
             _ => KeyRef::Number(value),
