@@ -151,7 +151,8 @@ pub(crate) struct StepGap {
 /// In [any order](Funnel::any_order) the level is the most steps that distinct events can serve, each one step (a maximum
 /// matching), within a window that begins with the first of them: any step may be that. What is told of step k, but for its name,
 /// is of those who did k steps; beside it `done` tells of each step how many customers did it in the chain that counts for them.
-/// Of several that is one which did the first step, if that can be, then the second, and so on.
+/// Of several that is one which did the first step, if that can be, then the second, and so on; with a breakdown, one of those
+/// of their group.
 ///
 /// Instead of customers [attempts](Count::Attempts) may be counted, each by the chains that begin at its entry; of held
 /// properties each value has attempts of its own. Attempts of one customer are not independent, so the intervals of their rates,
