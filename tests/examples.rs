@@ -338,9 +338,9 @@ fn query_prints_tables_and_json() {
     import(&store, &file, &SHOP).well();
     let plan = r#"{"funnel":{"steps":[{"touchpoint":"view"},{"touchpoint":"pay"}],"window":"7d"}}"#;
     let table = ask(&store, plan, &[]).well().out;
-    assert!(table.starts_with("Funnel (ordered, within 7d)\n| step   | customers | of entered |"), "{table}");
+    assert!(table.starts_with("Funnel (ordered, within 7d)\n| step   | customers |  of all |"), "{table}");
     assert!(table.ends_with("observed until 2026-03-03T00:00:00+00:00\n"), "{table}");
-    assert!(table.contains("| 2 pay  |         1 |     50.0 % |"), "{table}");
+    assert!(table.contains("| 2 pay  |         1 |  50.0 % |"), "{table}");
     assert!(!table.contains("ann"), "{table}");
     let listed = ask(&store, plan, &["--customers"]).well().out;
     assert!(listed.contains("| ann      |     2 | converted |"), "{listed}");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::{
-    journey::{Chunk, Columns, NO_VALUE, Needs, Part},
+    journey::{Chunk, Columns, NO_VALUE, Needs, Part, Profiles},
     model::{Currency, ProfileWhen, Scalar},
 };
 
@@ -18,8 +18,8 @@ pub(crate) enum Carried {
     Touchpoint,
     /// The place of its property's value in a list of all that occur; `None` if no event has that property.
     Property(Option<u32>),
-    /// The same of a property of the customer's profile, as it was then.
-    Profile(Option<u32>),
+    /// The same of a property of the customer's profile, as it was then or as it is in the end.
+    Profile(Option<u32>, ProfileWhen),
     /// How many of these amounts, in units of 10^-9 and ascending, its money in that currency reaches.
     Band(Currency, Vec<i128>),
     /// The place of its money in that currency in a list of amounts.
@@ -33,8 +33,8 @@ impl Carried {
             Self::Channel => needs.channels = true,
             Self::Touchpoint => needs.touchpoints = true,
             Self::Property(Some(property)) => needs.properties.add(*property),
-            Self::Profile(Some(property)) => drop(needs.profiles.add(*property, ProfileWhen::Then)),
-            Self::Property(None) | Self::Profile(None) => {}
+            Self::Profile(Some(property), when) => drop(needs.profiles.add(*property, *when)),
+            Self::Property(None) | Self::Profile(None, _) => {}
             Self::Band(..) | Self::Money(_) => needs.values = true,
         }
     }
@@ -73,8 +73,10 @@ impl Carrying<'_> {
         match self.carried {
             Carried::Channel => columns.channels.gather_small(rows, into),
             Carried::Touchpoint => columns.touchpoints.gather_small(rows, into),
-            Carried::Property(property) | Carried::Profile(property) => {
-                self.add_property(*property, part, columns, rows, into);
+            Carried::Property(property) => self.add_property(*property, part, columns, rows, into),
+            Carried::Profile(property, when) => {
+                let number = property.map(|property| Profiles::number(property, *when));
+                self.add_property(number, part, columns, rows, into);
             }
             Carried::Band(currency, edges) => into.extend(rows.iter().map(|&row| {
                 let value = columns.values.get(row as usize).copied().flatten();

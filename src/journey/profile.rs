@@ -19,12 +19,17 @@ impl Profiles {
 
     /// Asks for a property, and says under which number its column will be found.
     pub(crate) fn add(&mut self, property: u32, when: ProfileWhen) -> u32 {
-        let number = match when {
-            ProfileWhen::Then => property,
-            ProfileWhen::Latest => property | LATEST,
-        };
+        let number = Self::number(property, when);
         self.0.insert(number);
         number
+    }
+
+    /// Under which number a property's column is found, if it was asked for.
+    pub(crate) fn number(property: u32, when: ProfileWhen) -> u32 {
+        match when {
+            ProfileWhen::Then => property,
+            ProfileWhen::Latest => property | LATEST,
+        }
     }
 
     /// Whether a column of this number was laid out.

@@ -115,6 +115,11 @@ impl Window {
         self.0
     }
 
+    /// As long as both one after the other, or as long as can be.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// So many times as long, or as long as can be.
     pub(crate) fn times(self, count: u32) -> Self {
         Self(self.0.saturating_mul(count.into()))

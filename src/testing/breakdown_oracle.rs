@@ -73,6 +73,7 @@ fn worth(by: &BreakdownBy, event: &Event) -> Worth {
         | BreakdownBy::LastTouch(Touch::Touchpoint) => Worth::of(event.touchpoint().as_str().into()),
         BreakdownBy::Property(name) => worth_of(event.properties().get(name)),
         BreakdownBy::Profile(name) => worth_of(event.properties().get(&told_profile(name, ProfileWhen::Then))),
+        BreakdownBy::ProfileLatest(name) => worth_of(event.properties().get(&told_profile(name, ProfileWhen::Latest))),
         BreakdownBy::Value(bands) => {
             let amount = event.value().filter(|money| money.currency() == bands.currency).map(|money| money.amount());
             amount.map_or_else(Worth::nothing, |amount| {

@@ -56,8 +56,10 @@ pub(super) struct Fate {
     pub(super) best: Vec<Chain>,
     /// For each required step the money of the event that served it, in the chain that counts.
     pub(super) money: Vec<Option<Money>>,
-    /// For each optional step whether it was done, and with what money.
-    pub(super) optional: Vec<Option<Vec<Money>>>,
+    /// For each optional step, if it was done, the events one of which did it.
+    pub(super) optional: Vec<Option<Vec<usize>>>,
+    /// And their money.
+    pub(super) optional_money: Vec<Option<Money>>,
     /// All chains that may be listed: each event with its step from 1, in the order of these.
     pub(super) chains: Vec<Vec<(usize, usize)>>,
 }
@@ -286,12 +288,12 @@ impl<'a> Case<'a> {
                 .collect();
             let fate = self.fate(&attempt).unwrap();
             let converted = (fate.outcome == FunnelOutcome::Converted).then(|| fate.reached[self.steps.len() - 1].1);
-            // The next begins once no chain can go on any more.
+            // The next begins once no chain can go on any more: with an event at the moment that stopped the last of them, too.
             let goes_on = |at: i64| {
                 attempt.iter().any(|(chain, stop)| {
                     let last = self.story[chain[chain.len() - 1]].at;
                     let until = self.until(chain.len(), first, last);
-                    last < at && *stop >= Stop::At(at) && until.is_none_or(|until| until >= i128::from(at))
+                    last <= at && *stop > Stop::At(at) && until.is_none_or(|until| until >= i128::from(at))
                 })
             };
             chains.retain(|chain, _| {
@@ -326,24 +328,18 @@ impl<'a> Case<'a> {
         } else {
             FunnelOutcome::NextStepMissing
         };
-        let settled = match outcome {
-            FunnelOutcome::Converted => !self.is_open(self.window.map(|window| i128::from(best_entry) + window)),
-            outcome => outcome != FunnelOutcome::Pending,
-        };
+        // However it ended, what else could have come of this entry has had its time.
+        let deadline = longest(self.plan).map(|longest| i128::from(best_entry) + longest);
+        let settled = outcome != FunnelOutcome::Pending && !self.is_open(deadline);
         let first_steps = if self.plan.order == Order::Any { self.steps.len() } else { 1 };
-        let may_enter = |(event, told): &(usize, &Told<'_>)| {
-            self.steps.iter().take(first_steps).any(|step| step[*event])
-                && self.holds_constant(&[], *event)
-                && self.stories.counts(told.at)
+        let may_enter = |(event, _): &(usize, &Told<'_>)| {
+            self.steps.iter().take(first_steps).any(|step| step[*event]) && self.holds_constant(&[], *event)
         };
-        let first_entry = match self.plan.count {
-            Count::Customers => self.story.iter().enumerate().find(may_enter)?.1.at,
-            Count::Attempts => best_entry,
-        };
+        // The first ever: before the range too, and of the customer, not of the attempt.
+        let first_entry = self.story.iter().enumerate().find(may_enter)?.1.at;
         let qualify = of_level(level).filter(|(chain, _)| (entry(chain), done(chain)) == (best_entry, best_done));
         let qualify: Vec<Chain> = qualify.map(|(chain, _)| chain.clone()).collect();
         let best = qualify.clone();
-        let all_ways: Vec<_> = qualify.iter().flat_map(|chain| self.served(chain)).collect();
         let (worth, mut listed) = match &self.plan.breakdown {
             Some(breakdown) => group_of(breakdown, self.story, qualify, best_entry),
             None => (Worth::nothing(), qualify),
@@ -352,6 +348,12 @@ impl<'a> Case<'a> {
             listed = self.first_by_money(listed);
         }
         let mut ways: Vec<_> = listed.iter().flat_map(|chain| self.served(chain)).collect();
+        // Of several those count that did the first step, and of these those that did the second, and so on.
+        let is_missing = |way: &Vec<(usize, usize)>| -> Vec<bool> {
+            (1..=self.steps.len()).map(|step| way.iter().all(|(done, _)| *done != step)).collect()
+        };
+        let first = ways.iter().map(is_missing).min().unwrap();
+        ways.retain(|way| is_missing(way) == first);
         if self.plan.value && self.plan.order == Order::Any {
             let first = ways.iter().map(|way| self.by_steps(way)).min().unwrap();
             ways.retain(|way| self.by_steps(way) == first);
@@ -360,16 +362,16 @@ impl<'a> Case<'a> {
         if self.plan.value {
             ways[0].iter().for_each(|&(step, event)| money[step - 1] = self.story[event].event.value());
         }
-        let is_done = |step: usize| all_ways.iter().flatten().any(|(done, _)| *done == step);
         Some(Fate {
             worth,
             reached,
             outcome,
             settled,
             since_first_entry: i128::from(best_done) - i128::from(first_entry),
-            done: (1..=self.steps.len()).map(is_done).collect(),
+            done: first.into_iter().map(|is_missing| !is_missing).collect(),
             best,
             optional: Vec::new(),
+            optional_money: Vec::new(),
             money,
             chains: ways,
         })
@@ -398,14 +400,14 @@ impl<'a> Case<'a> {
         (1..=self.steps.len()).map(step).collect()
     }
 
-    /// The money of those events that are one more behind so many in a chain whose others are one of the best: of the earliest
-    /// the smallest, none last. `None` if there are no such.
-    pub(super) fn optional_money<'b>(
+    /// Those events that are one more behind so many in a chain whose others are one of the best: of the earliest, and if money
+    /// is asked for those of the smallest, none last. `None` if there are no such.
+    pub(super) fn optional_done<'b>(
         &self,
         best: &[Chain],
         after: usize,
         chains: impl Iterator<Item = &'b Chain>,
-    ) -> Option<Vec<Money>> {
+    ) -> Option<Vec<usize>> {
         let done = chains.filter(|longer| {
             let mut chain = (*longer).clone();
             chain.len() > after && {
@@ -413,9 +415,24 @@ impl<'a> Case<'a> {
                 best.contains(&chain)
             }
         });
-        let first = done.map(|chain| &self.story[chain[after]]).min_by_key(|told| (told.at, price(told.event)))?;
-        Some(first.event.value().into_iter().collect())
+        let order = |event: usize| (self.story[event].at, self.plan.value.then(|| price(self.story[event].event)));
+        let mut events: Vec<usize> = done.map(|chain| chain[after]).collect();
+        let first = events.iter().map(|&event| order(event)).min()?;
+        events.retain(|&event| order(event) == first);
+        Some(events)
     }
+}
+
+/// How long after its entry a chain can be completed at most, if there is an end to that: its window, or the greatest times
+/// between its steps one after the other, whichever is shorter.
+pub(super) fn longest(plan: &Funnel) -> Option<i128> {
+    let greatest = |step: usize| {
+        let gap = plan.gaps.iter().find(|gap| gap.step == step)?;
+        gap.max.map(|max| i128::from(max.micros()))
+    };
+    let by_gaps: Option<i128> = (2..=plan.steps.len()).map(greatest).sum();
+    let by_gaps = by_gaps.filter(|_| plan.steps.len() > 1);
+    plan.window.map(|window| i128::from(window.micros())).into_iter().chain(by_gaps).min()
 }
 
 /// Tries every order of the events that keeps the order of time.

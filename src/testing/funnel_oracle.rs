@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     breakdown_oracle::{Worth, parts},
-    chain_oracle::{Case, Chain, Fate, Stop},
+    chain_oracle::{Case, Chain, Fate, Stop, longest},
     differences,
     story::{Stories, Told, histogram, summary},
 };
@@ -68,7 +68,9 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
                     fate.outcome = FunnelOutcome::Removed;
                 }
                 fate.optional =
-                    with.iter().map(|(after, chains)| case.optional_money(&fate.best, *after, chains.keys())).collect();
+                    with.iter().map(|(after, chains)| case.optional_done(&fate.best, *after, chains.keys())).collect();
+                let money = |events: &Option<Vec<usize>>| part[*events.as_ref()?.first()?].event.value();
+                fate.optional_money = fate.optional.iter().map(money).collect();
                 fates.push(OneFate { customer, story: part.clone(), fate });
             }
         }
@@ -80,22 +82,22 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
     });
     let stay = |one: &&OneFate<'_>| one.fate.outcome != FunnelOutcome::Removed;
     let all = figures(plan, &fates.iter().filter(stay).map(|one| &one.fate).collect::<Vec<_>>());
-    let listed = fates.iter().map(|OneFate { customer, story, fate }| FunnelCustomer {
-        customer: (*customer).clone(),
-        level: fate.reached.len(),
-        outcome: fate.outcome,
-        group: plan.breakdown.as_ref().map(|_| fate.worth.value.clone()),
-        events: fate.chains[0]
+    let listed = fates.iter().map(|one| FunnelCustomer {
+        customer: one.customer.clone(),
+        level: one.fate.reached.len(),
+        outcome: one.fate.outcome,
+        group: plan.breakdown.as_ref().map(|_| one.fate.worth.value.clone()),
+        events: listings(plan, &one.fate)[0]
             .iter()
-            .map(|&(required, event)| {
-                let step = (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
-                let Told { seq, event, .. } = story[event];
+            .map(|&(step, event)| {
+                let Told { seq, event, .. } = one.story[event];
                 ServedEvent { step, seq: Seq(seq), occurred_at: event.occurred_at() }
             })
             .collect(),
     });
     let report = FunnelReport {
         order: plan.order,
+        count: plan.count,
         window: plan.window,
         entered: all.entered,
         converted: all.converted,
@@ -110,12 +112,26 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         trend: plan.trend.map(|period| by_period(period, plan, &fates, &fates, stories.end)),
         breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates, stories.end)),
     };
-    let place = |required: usize| (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
-    let seqs = |story: &[Told<'_>], chain: &[(usize, usize)]| {
-        chain.iter().map(|&(step, event)| (place(step), Seq(story[event].seq))).collect()
+    let seqs = |story: &[Told<'_>], chain: Vec<(usize, usize)>| {
+        chain.into_iter().map(|(step, event)| (step, Seq(story[event].seq))).collect()
     };
-    let chains = fates.iter().map(|one| one.fate.chains.iter().map(|chain| seqs(&one.story, chain)).collect());
+    let chains =
+        fates.iter().map(|one| listings(plan, &one.fate).into_iter().map(|chain| seqs(&one.story, chain)).collect());
     FunnelTruth { report, chains: chains.collect() }
+}
+
+/// All ways in which a customer's events may be listed: each with its step of the plan, in the order of these.
+fn listings(plan: &Funnel, fate: &Fate) -> Vec<Vec<(usize, usize)>> {
+    let place = |required: usize| (1..).filter(|step| !plan.optional.contains(step)).nth(required - 1).unwrap();
+    let required = |chain: &Vec<(usize, usize)>| chain.iter().map(|&(step, event)| (place(step), event)).collect();
+    let mut ways: Vec<Vec<(usize, usize)>> = fate.chains.iter().map(required).collect();
+    for (&step, done) in plan.optional.iter().zip(&fate.optional) {
+        let Some(events) = done else { continue };
+        let with = |way: &Vec<(usize, usize)>, event: usize| [way.clone(), vec![(step, event)]].concat();
+        ways = ways.iter().flat_map(|way| events.iter().map(move |&event| with(way, event))).collect();
+    }
+    ways.iter_mut().for_each(|way| way.sort_unstable());
+    ways
 }
 
 /// How many required steps stand before an optional one.
@@ -171,10 +187,7 @@ fn figures(plan: &Funnel, fates: &[&Fate]) -> FunnelFigures {
                 pending: 0,
                 histogram: Vec::new(),
                 time_to_reach: None,
-                value: sum(fates
-                    .iter()
-                    .filter(|_| plan.value)
-                    .flat_map(|fate| fate.optional[place].iter().flatten().copied())),
+                value: sum(fates.iter().filter(|_| plan.value).filter_map(|fate| fate.optional_money[place])),
             };
         }
         let step = rank(plan, number) + 1;
@@ -238,7 +251,10 @@ fn bottlenecks(plan: &Funnel, all: &FunnelFigures, fates: &[OneFate<'_>], end: i
         let others = Rate::new(others.clone().map(|pair| pair.1).sum(), others.map(|pair| pair.0).sum());
         found.push(FunnelBottleneck {
             step: step.step,
-            name: plan.steps[step.step - 1].to_string(),
+            name: match plan.order {
+                Order::Any => format!("{} of {}", step.step, plan.steps.len()),
+                _ => plan.steps[step.step - 1].to_string(),
+            },
             waiting: waited.len() as u64,
             waited: summary(waited),
             went_on,
@@ -260,8 +276,7 @@ fn by_period(period: Period, plan: &Funnel, all: &[OneFate<'_>], some: &[OneFate
     let all_starts = std::iter::once(first).chain(period.following(first)).take_while(|start| *start <= last);
     all_starts
         .map(|begin| {
-            let window = plan.window.map_or(0, |window| i128::from(window.micros()));
-            let over = period.next(begin).map(|next| i128::from(next.0) + window);
+            let over = period.next(begin).map(|next| i128::from(next.0) + longest(plan).unwrap_or(0));
             let own: Vec<&Fate> =
                 some.iter().filter(stay).filter(|one| start(one) == begin).map(|one| &one.fate).collect();
             FunnelPeriod {

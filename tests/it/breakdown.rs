@@ -363,15 +363,21 @@ fn groups_add_up_to_the_whole() {
         if broken["breakdown"]["from"] == "each" {
             return Ok(());
         }
-        // Of several chains a breakdown chooses the one of its group, whose money may be other.
+        // Of several chains a breakdown chooses the one of its group, whose money may be other, and in any order its steps.
         broken.as_object_mut().unwrap().remove("value");
+        let is_any = broken["order"] == "any";
         let mut plain = broken.clone();
         plain.as_object_mut().unwrap().remove("breakdown");
         let run = |plan: Value| {
             let funnel: Funnel = serde_json::from_value(plan).unwrap();
             journeys(events).query().run(&funnel).unwrap()
         };
-        let (broken, plain) = (run(broken), run(plain));
+        let (mut broken, mut plain) = (run(broken), run(plain));
+        if is_any {
+            for step in broken.steps.iter_mut().chain(&mut plain.steps) {
+                step.done = 0;
+            }
+        }
         let groups = broken.breakdown.clone().unwrap();
         let figures: Vec<_> =
             groups.groups.iter().map(|group| &group.figures).chain(groups.other.iter().map(|o| &o.figures)).collect();

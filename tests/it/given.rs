@@ -226,12 +226,17 @@ pub(crate) fn any_funnel(seed: u64) -> Funnel {
         let span = |rng: &mut Rng, days| TimeDelta::days(rng.i64(0..days)) + TimeDelta::microseconds(rng.i64(0..2));
         let (step, min) = (rng.usize(2..=count), span(&mut rng, 3));
         let max = min + span(&mut rng, 4);
+        let before = funnel.clone();
         funnel = match rng.u8(..4) {
             0 => funnel.step_after(step, min),
             1 => funnel.step_after(step, min).step_within(step, max),
             2 => funnel.step_within(step, max).step_after(2, TimeDelta::zero()),
             _ => (2..=count).fold(funnel, |funnel, step| funnel.step_within(step, span(&mut rng, 4))),
         };
+        // Gaps that cannot be had within the window are refused.
+        if funnel.clone().build().is_err() {
+            funnel = before;
+        }
     }
     if !any && !strict && count > 1 {
         for _ in 0..rng.usize(..3) {
@@ -318,7 +323,9 @@ fn is_each(breakdown: &Breakdown) -> bool {
 /// A breakdown of every kind, for a funnel of so many steps.
 pub(crate) fn any_breakdown(rng: &mut Rng, steps: usize) -> Breakdown {
     let touch = |rng: &mut Rng| if rng.bool() { Touch::Channel } else { Touch::Touchpoint };
-    let breakdown = match rng.u8(..8) {
+    let breakdown = match rng.u8(..10) {
+        8 => Breakdown::profile(rng.choice(["p", "q", "unknown"]).unwrap()),
+        9 => Breakdown::profile_latest(rng.choice(["p", "q", "unknown"]).unwrap()),
         0 | 1 => Breakdown::channel(),
         2 => Breakdown::touchpoint(),
         3 | 4 => Breakdown::property(rng.choice(["p", "q", "unknown"]).unwrap()),
@@ -339,6 +346,7 @@ pub(crate) fn any_breakdown(rng: &mut Rng, steps: usize) -> Breakdown {
     };
     let breakdown = breakdown.from(from);
     let breakdown = match rng.u8(..4) {
+        _ if from == BreakdownFrom::Each => breakdown,
         0 => breakdown.compare("web", "email"),
         1 => breakdown.compare(1, PropertyValue::Null),
         _ => breakdown,

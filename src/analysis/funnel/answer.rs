@@ -2,7 +2,7 @@
 
 use super::{
     BreakdownFrom, Order,
-    any_order::PriceOf,
+    any_order::{Best, PriceOf},
     chain::{Reached, Trail},
     choose::Choice,
     group_by::{GroupBy, Worth},
@@ -150,14 +150,15 @@ impl BoundFunnel {
         whole: Option<u32>,
     ) -> Answer {
         let (events, rules) = (served.events, &self.rules);
+        let best = Best { level, entry: span.0, at: span.1, value: None };
         let first_value = |groups: &GroupBy| match served.parts {
-            None => groups.first_value(rules, events, span.0),
+            None => groups.first_value(rules, events, best),
             Some(parts) => {
                 let mut room = MatchedRoom::default();
                 let values = parts.iter().filter_map(|part| {
                     let own = events.at(part.iter().copied(), &mut room);
                     let is_there = rules.is_reached_in_any_order(&own, level, span);
-                    is_there.then(|| groups.worth(groups.first_value(rules, &own, span.0), events.values))
+                    is_there.then(|| groups.worth(groups.first_value(rules, &own, best), events.values))
                 });
                 values.min().map_or(NO_VALUE, Worth::number)
             }
@@ -166,7 +167,8 @@ impl BoundFunnel {
         let begins = self.groups.as_ref().filter(|groups| groups.is_of_event()).and(of_event.or(whole));
         let price = |events: &Matched<'_>, place: usize| served.price(events, place);
         let price = self.plan.value.then_some(&price as &PriceOf<'_>);
-        let found = rules.done_in_any_order::<T>((events, served.parts), level, span, begins, price);
+        let best = Best { value: begins, ..best };
+        let found = rules.done_in_any_order::<T>((events, served.parts), best, price);
         let value = whole.or(of_event).unwrap_or(NO_VALUE);
         Answer { value, done: found.steps, money: found.money, events: found.chain, is_too_much: false }
     }

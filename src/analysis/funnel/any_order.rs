@@ -28,8 +28,9 @@ struct Node {
 }
 
 /// What is told of a customer in a funnel of any order.
+#[derive(Default)]
 pub(super) struct Done {
-    /// The steps that some chain that might be theirs has done, as bits.
+    /// The steps that their chain has done, as bits.
     pub(super) steps: u64,
     /// The money of each step (from 0) of their chain.
     pub(super) money: Vec<(usize, Price)>,
@@ -41,6 +42,23 @@ impl Done {
     fn of(steps: u64, order: &[Step], chain: Vec<(usize, usize)>) -> Self {
         let money = order.iter().enumerate().filter(|(_, step)| !step.is_missing);
         Self { steps, money: money.map(|(place, step)| (place, step.price)).collect(), chain }
+    }
+}
+
+/// The chains of a customer's level, entry and completion. The first event carries this value, if one is given.
+#[derive(Clone, Copy)]
+pub(super) struct Best {
+    pub(super) level: usize,
+    pub(super) entry: Micros,
+    pub(super) at: Micros,
+    pub(super) value: Option<u32>,
+}
+
+impl Best {
+    /// Whether an event at this place may be the first of such a chain.
+    fn may_begin(&self, events: &Matched<'_>, place: usize) -> bool {
+        let is_of_value = || self.value.is_none_or(|value| events.carried.get(place) == Some(&value));
+        events.times.get(place) == Some(&self.entry) && is_of_value()
     }
 }
 
@@ -86,7 +104,6 @@ impl Rules {
         let mut last_entry = None;
         let mut nodes = self.nodes(times, words).skip_while(|node| !enters(node.at)).peekable();
         while let Some(node) = nodes.next() {
-            walk.first_entry.get_or_insert(node.at);
             if enters(node.at) {
                 last_entry = Some(node.at);
             }
@@ -118,106 +135,104 @@ impl Rules {
         walk.reached.get(level - 1).is_some_and(|reached| (reached.entry, reached.at) == span)
     }
 
-    /// What is told of a customer whose chains of a level last from one moment to the other. The first event carries this
-    /// value, if one is given. If the journey was parted, the chain may be of any part. The events are looked for only if they
-    /// are kept. If the money is asked for, the chain is the one that comes first: step by step those that did it, the
-    /// earlier, and at one moment the one of the smaller money.
+    /// What is told of a customer: of the best chains that one counts which did the steps that come first. If the journey was
+    /// parted, the chain may be of any part. The events are looked for only if they are kept. If the money is asked for, the
+    /// chain is of these the one that comes first: step by step the earlier, and at one moment the one of the smaller money.
     pub(super) fn done_in_any_order<T: Trail>(
         &self,
         (events, parts): (&Matched<'_>, Option<&[Part]>),
-        level: usize,
-        span: (Micros, Micros),
-        value: Option<u32>,
+        best: Best,
         price: Option<&PriceOf<'_>>,
     ) -> Done {
-        let serve = |events: &Matched<'_>| match price {
-            Some(price) => self.serve_first(events, level, span, value, |place| price(events, place)),
-            None => (Vec::new(), self.serve::<T>(events, span, value)),
+        let serve = |events: &Matched<'_>, steps: u64| match price {
+            Some(price) => self.serve_first(events, best, steps, |place| price(events, place)),
+            None if T::IS_KEPT => (Vec::new(), self.serve(events, best, &self.words_of(events, best, steps), steps)),
+            None => (Vec::new(), Vec::new()),
         };
         let Some(parts) = parts else {
-            let (order, chain) = serve(events);
-            return Done::of(self.done_between(events, span), &order, chain);
+            let steps = self.first_steps(events, best).unwrap_or_default();
+            let (order, chain) = serve(events, steps);
+            return Done::of(steps, &order, chain);
         };
-        let (mut done, mut best, mut room) = (0, (Vec::new(), Vec::new()), MatchedRoom::default());
-        for part in parts {
+        let mut room = MatchedRoom::default();
+        let span = (best.entry, best.at);
+        let found = parts.iter().filter_map(|part| {
             let events = events.at(part.iter().copied(), &mut room);
-            if self.is_reached_in_any_order(&events, level, span) {
-                done |= self.done_between(&events, span);
-                let place = |(step, place): (usize, usize)| Some((step, part.get(place)?.0));
-                let (order, chain) = serve(&events);
-                let chain: Vec<_> = chain.into_iter().filter_map(place).collect();
-                if chain.len() == level && (best.1.is_empty() || order < best.0) {
-                    best = (order, chain);
-                }
+            if !self.is_reached_in_any_order(&events, best.level, span) {
+                return None;
             }
-        }
-        Done::of(done, &best.0, best.1)
+            let steps = self.first_steps(&events, best)?;
+            let (order, chain) = serve(&events, steps);
+            let place = |(step, place): (usize, usize)| Some((step, part.get(place)?.0));
+            Some((steps, order, chain.into_iter().filter_map(place).collect()))
+        });
+        // Of as many steps those come first that have the first one in which they differ.
+        let first = found.min_by(|a, b| b.0.reverse_bits().cmp(&a.0.reverse_bits()).then_with(|| a.1.cmp(&b.1)));
+        first.map_or_else(Done::default, |(steps, order, chain)| Done::of(steps, &order, chain))
     }
 
-    /// Nothing if no chain begins with such a value.
-    fn serve<T: Trail>(
-        &self,
-        events: &Matched<'_>,
-        (entry, at): (Micros, Micros),
-        value: Option<u32>,
-    ) -> Vec<(usize, usize)> {
-        if !T::IS_KEPT {
-            return Vec::new();
+    /// Of the best chains the steps of that which comes first: step by step one that did it before one that did not. `None` if
+    /// no chain begins with such a value.
+    pub(super) fn first_steps(&self, events: &Matched<'_>, best: Best) -> Option<u64> {
+        let words = self.words_of(events, best, self.all_steps());
+        let begins = |place: usize| best.may_begin(events, place) && words.get(place).is_some_and(|word| *word != 0);
+        let first = events.times.partition_point(|time| *time < best.entry);
+        if !(first..words.len()).take_while(|place| events.times.get(*place) == Some(&best.entry)).any(begins) {
+            return None;
         }
-        let may_begin = |place: usize| {
-            let time = events.times.get(place);
-            time == Some(&entry) && value.is_none_or(|value| events.carried.get(place) == Some(&value))
+        let all = words.iter().fold(0, |all, word| all | word);
+        // Most often there is nothing to choose.
+        if all.count_ones() as usize == best.level && self.ties != Ties::LaterOnly {
+            return Some(all);
+        }
+        let nodes: Vec<Node> = self.nodes(events.times, &words).collect();
+        let leads_there = |must: u64| self.match_best(&nodes, events, best, must).is_some();
+        let mut steps = 0;
+        for step in (0..self.steps).filter(|step| all >> step & 1 == 1) {
+            if leads_there(steps | 1 << step) {
+                steps |= 1 << step;
+            }
+        }
+        (steps.count_ones() as usize == best.level).then_some(steps)
+    }
+
+    /// The words of the events that may serve in the best chains, as far as they are of these steps. Of the first instant only
+    /// those that may begin can serve if no more than one can.
+    fn words_of(&self, events: &Matched<'_>, best: Best, steps: u64) -> Vec<u64> {
+        let word = |(place, (time, word)): (usize, (&Micros, &u64))| {
+            let is_other = self.ties == Ties::LaterOnly && *time == best.entry && !best.may_begin(events, place);
+            if is_other || !(best.entry..=best.at).contains(time) { 0 } else { word & steps }
         };
-        let words = self.words_from(events, entry, may_begin);
-        let mut nodes: Vec<Node> =
-            self.nodes(events.times, &words).filter(|node| (entry..=at).contains(&node.at)).collect();
-        // One that may begin is taken first, so it is among them.
-        nodes.sort_by_key(|node| !node.places.clone().any(may_begin));
-        if !nodes.first().is_some_and(|node| node.places.clone().any(may_begin)) {
-            return Vec::new();
-        }
-        let seen = |(event, node): (usize, &Node)| Seen { event, serves: node.steps, rests: u64::MAX };
-        let seen: Vec<Seen> = nodes.iter().enumerate().map(seen).collect();
-        let mut matching = Matching::new(&seen, 0, self.steps);
-        (0..seen.len()).for_each(|node| {
-            matching.place(node);
-        });
-        let served = matching.into_events().into_iter().enumerate().filter_map(|(step, node)| Some((step, node?)));
+        events.times.iter().zip(events.words).enumerate().map(word).collect()
+    }
+
+    /// A best chain with these steps: each with its node.
+    fn match_best(&self, nodes: &[Node], events: &Matched<'_>, best: Best, must: u64) -> Option<Vec<(usize, usize)>> {
+        let begins = |node: &Node| node.places.clone().any(|place| best.may_begin(events, place));
+        self.match_all(nodes, must, begins).filter(|served| served.len() == best.level)
+    }
+
+    /// The events of a best chain with these steps, each with its step, if they serve as these words say.
+    fn serve(&self, events: &Matched<'_>, best: Best, words: &[u64], steps: u64) -> Vec<(usize, usize)> {
+        let nodes: Vec<Node> = self.nodes(events.times, words).collect();
         let place = |(step, node): (usize, usize)| {
             let serves = |place: &usize| words.get(*place).is_some_and(|word| word >> step & 1 == 1);
             nodes.get(node)?.places.clone().find(serves).map(|place| (step, place))
         };
-        served.filter_map(place).collect()
+        let served = self.match_best(&nodes, events, best, steps).unwrap_or_default();
+        served.into_iter().filter_map(place).collect()
     }
 
-    /// The words of events, where of the first instant those that may begin alone can serve if no more than one can.
-    fn words_from(&self, events: &Matched<'_>, entry: Micros, may_begin: impl Fn(usize) -> bool) -> Vec<u64> {
-        let mut words = events.words.to_vec();
-        if self.ties == Ties::LaterOnly {
-            let first = words.iter_mut().enumerate().filter(|(place, _)| events.times.get(*place) == Some(&entry));
-            first.filter(|(place, _)| !may_begin(*place)).for_each(|(_, word)| *word = 0);
-        }
-        words
-    }
-
-    /// The chain that comes first, and by what it does. Step by step only those events are left to serve that do in the chains
-    /// that come first so far.
+    /// Of the best chains with these steps that which comes first, and by what it does. Step by step only those events are left to
+    /// serve that do in the chains that come first so far.
     fn serve_first(
         &self,
         events: &Matched<'_>,
-        level: usize,
-        (entry, at): (Micros, Micros),
-        value: Option<u32>,
+        best: Best,
+        steps: u64,
         price: impl Fn(usize) -> Price,
     ) -> (Vec<Step>, Vec<(usize, usize)>) {
-        let may_begin = |place: usize| {
-            let time = events.times.get(place);
-            time == Some(&entry) && value.is_none_or(|value| events.carried.get(place) == Some(&value))
-        };
-        let mut words = self.words_from(events, entry, may_begin);
-        let first = events.times.partition_point(|time| *time < entry);
-        let end = events.times.partition_point(|time| *time <= at);
-        words.iter_mut().enumerate().filter(|(place, _)| !(first..end).contains(place)).for_each(|(_, word)| *word = 0);
+        let mut words = self.words_of(events, best, steps);
         let kind = |place: usize| {
             let at = events.times.get(place).copied().unwrap_or(Micros::MAX);
             Step { is_missing: false, at, price: price(place) }
@@ -230,35 +245,22 @@ impl Rules {
             };
             words.iter().enumerate().map(kept).collect()
         };
-        let matching = |words: &[u64], must: u64| {
-            let nodes: Vec<Node> = self.nodes(events.times, words).collect();
-            self.match_all(&nodes, must, |node| node.places.clone().any(may_begin))
-                .filter(|served| served.len() == level)
-        };
-        let (mut order, mut must) = (Vec::with_capacity(self.steps), 0);
+        let mut order = Vec::with_capacity(self.steps);
         for step in 0..self.steps {
             let serves = |place: &usize| words.get(*place).is_some_and(|word| word >> step & 1 == 1);
-            let mut kinds: Vec<Step> = (first..end).filter(serves).map(kind).collect();
+            let mut kinds: Vec<Step> = (0..words.len()).filter(serves).map(kind).collect();
             kinds.sort_unstable();
             kinds.dedup();
-            let leads_there =
-                |last: &Step| matching(&left(&words, step, &|kind| kind <= *last), must | 1 << step).is_some();
-            let place = match kinds.last() {
-                Some(last) if leads_there(last) => kinds.partition_point(|kind| !leads_there(kind)),
-                _ => kinds.len(),
+            let leads_there = |last: &Step| {
+                let words = left(&words, step, &|kind| kind <= *last);
+                let nodes: Vec<Node> = self.nodes(events.times, &words).collect();
+                self.match_best(&nodes, events, best, steps).is_some()
             };
-            let chosen = kinds.get(place).copied();
+            let chosen = kinds.get(kinds.partition_point(|kind| !leads_there(kind))).copied();
             words = left(&words, step, &|kind| Some(kind) == chosen);
-            must |= u64::from(chosen.is_some()) << step;
             order.push(chosen.unwrap_or(Step { is_missing: true, at: Micros::MAX, price: Price::Nothing }));
         }
-        let nodes: Vec<Node> = self.nodes(events.times, &words).collect();
-        let place = |(step, node): (usize, usize)| {
-            let serves = |place: &usize| words.get(*place).is_some_and(|word| word >> step & 1 == 1);
-            nodes.get(node)?.places.clone().find(serves).map(|place| (step, place))
-        };
-        let served = matching(&words, must).unwrap_or_default();
-        (order, served.into_iter().filter_map(place).collect())
+        (order, self.serve(events, best, &words, steps))
     }
 
     /// As many steps as can be, each with a node of its own (by its place) among them one that begins, where these steps must be;
@@ -285,13 +287,6 @@ impl Rules {
         }
         let served = matching.into_events().into_iter().enumerate();
         Some(served.filter_map(|(step, i)| Some((step, seen.get(i?)?.event))).collect())
-    }
-
-    /// Every such step has a chain: what can serve a step, or must, can be part of a largest choice (Mendelsohn and Dulmage
-    /// 1958).
-    fn done_between(&self, events: &Matched<'_>, (entry, at): (Micros, Micros)) -> u64 {
-        let within = events.times.iter().zip(events.words).filter(|(time, _)| (entry..=at).contains(*time));
-        within.fold(0, |done, (_, word)| done | word) & self.all_steps()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Attempts: the funnel of a customer's first entry, and, each time that it has ended, that of the next entry after that.
+//! Attempts: the funnel of a customer's first entry, and, each time that it has ended, that of the next entry after that. What
+//! stops an attempt, and others at its moment, may be that entry; so each moment is looked at twice at most.
 
 use super::chain::{Rules, Trail, Walk, Walker};
 use crate::model::Micros;
@@ -28,8 +29,8 @@ impl Rules {
         }
     }
 
-    /// Walks events, each with its place and its word of conditions, from the instant of an entry on, and says at which place it
-    /// is over, if it is. `may` says of each event and its moment which steps it may serve, as bits.
+    /// Walks events, each with its place and its word of conditions, from the instant of an entry on, and says from which place on
+    /// the next attempt may begin, if this one is over. `may` says of each event and its moment which steps it may serve, as bits.
     pub(super) fn walk_attempt<T: Trail>(
         &self,
         entry: Micros,
@@ -37,19 +38,24 @@ impl Rules {
         may: impl Fn(usize, Micros) -> u64,
     ) -> (Walk<T>, Option<usize>) {
         let mut walker = Walker::new(self);
-        let (mut group, mut now, mut over) = (Vec::new(), entry, None);
+        let (mut group, mut now) = (Vec::new(), entry);
+        // Where the events of this moment begin, if it is later than the entry.
+        let mut first = None;
         for (event, at, word) in events {
             if at != now {
                 walker.step(now, &mut group);
-                now = at;
-                if walker.is_over(at) {
-                    over = Some(event);
+                if first.is_some() && walker.is_stopped(now) {
                     break;
+                }
+                (now, first) = (at, Some(event));
+                if walker.is_over(at) {
+                    return (walker.finish(), first);
                 }
             }
             group.extend(self.seen(event, word, may(event, at)));
         }
         walker.step(now, &mut group);
-        (walker.finish(Some(entry)), over)
+        let stopped = first.filter(|_| walker.is_stopped(now));
+        (walker.finish(), stopped)
     }
 }

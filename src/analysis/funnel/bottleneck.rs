@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Order;
 use crate::{
     analysis::{DurationSummary, Rate, RateDifference},
     table::{Cell, Table},
@@ -14,9 +15,9 @@ use crate::{
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunnelBottleneck {
-    /// The step's place, from 1.
+    /// The step's place, from 1; in any order, how many steps were done.
     pub step: usize,
-    /// Its condition in short.
+    /// Its condition in short; in any order `1 of 3` and so on.
     pub name: String,
     /// Customers who came to this step, no further, and still may: those who are pending there. Without a window nobody is.
     pub waiting: u64,
@@ -46,15 +47,20 @@ impl fmt::Debug for FunnelBottleneck {
 }
 
 /// The steps to which somebody came.
-pub(super) fn table(bottlenecks: &[FunnelBottleneck]) -> Table {
-    let columns = ["step", "waiting", "median wait", "p90 wait", "went on", "elsewhere", "low", "high", "p-value"];
+pub(super) fn table(bottlenecks: &[FunnelBottleneck], order: Order) -> Table {
+    let step = if order == Order::Any { "steps done" } else { "step" };
+    let columns = [step, "waiting", "median wait", "p90 wait", "went on", "elsewhere", "low", "high", "p-value"];
     let mut table = Table::new("Bottlenecks (low and high: of the difference)", columns);
     for one in bottlenecks.iter().filter(|one| one.went_on.of > 0) {
         let difference = one.difference;
         let p_value = difference
             .map_or(Cell::Empty, |d| format!("{:.4}{}", d.p_value, if d.exact { " (exact)" } else { "" }).into());
         table.push([
-            Cell::from(format!("{} {}", one.step, one.name)),
+            if order == Order::Any {
+                one.name.as_str().into()
+            } else {
+                Cell::from(format!("{} {}", one.step, one.name))
+            },
             one.waiting.into(),
             Cell::seconds(one.waited.map(|waited| waited.median)),
             Cell::seconds(one.waited.map(|waited| waited.p90)),

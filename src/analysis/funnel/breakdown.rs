@@ -76,6 +76,7 @@ const GROUPS: usize = 50;
 /// | `"channel"`, `"touchpoint"` | the event's |
 /// | `{"property":"campaign"}` | the event's property; `null` and what is nested are no value, and 1 and 1.0 are one |
 /// | `{"profile":"country"}` | the property of the customer's profile, as it was when the event happened |
+/// | `{"profile_latest":"country"}` | the same as it is at the end of observation, which every event of the customer has |
 /// | `{"value":{"currency":"EUR","edges":["10","50"]}}` | the band of the event's money in that currency: `under 10 EUR`, `10 to under 50 EUR`, `50 EUR and more` |
 /// | `{"first_touch":"channel"}`, `{"first_touch":"touchpoint"}` | of the journey's first event |
 /// | `{"last_touch":"channel"}`, `{"last_touch":"touchpoint"}` | of the last event before the moment of the chain's first event |
@@ -113,6 +114,8 @@ pub enum BreakdownBy {
     Property(String),
     /// A property of the customer's [profile](crate::ProfileUpdate), as it was when the event happened.
     Profile(String),
+    /// The same as it is at the end of observation.
+    ProfileLatest(String),
     /// The band in which its money lies.
     Value(ValueBands),
     /// Of the journey's first event that the scope sees, which may be the chain's first event itself. If several happened
@@ -194,6 +197,11 @@ impl Breakdown {
         Self::by(BreakdownBy::Profile(name.into()))
     }
 
+    /// By a property of the customer's profile, as it is at the end of observation.
+    pub fn profile_latest(name: impl Into<String>) -> Self {
+        Self::by(BreakdownBy::ProfileLatest(name.into()))
+    }
+
     /// By bands of money in a currency, between which these amounts lie, in ascending order.
     pub fn value_bands(currency: Currency, edges: impl IntoIterator<Item = Decimal>) -> Self {
         Self::by(BreakdownBy::Value(ValueBands { currency, edges: edges.into_iter().collect() }))
@@ -221,7 +229,10 @@ impl Breakdown {
         self
     }
 
-    /// Compares two groups by their values, [`PropertyValue::Null`] for that of no value: by how much their rates differ.
+    /// Compares two groups by their values, [`PropertyValue::Null`] for that of no value: by how much their rates differ. The
+    /// interval and the p-value hold for groups of different customers: with [`BreakdownFrom::Each`], where one may be in both,
+    /// it is refused. [Attempts](crate::Count::Attempts) of one customer are not independent of one another, so for them both
+    /// say more than is known.
     pub fn compare(mut self, one: impl Into<PropertyValue>, other: impl Into<PropertyValue>) -> Self {
         self.compare = Some((one.into(), other.into()));
         self
@@ -234,7 +245,7 @@ impl Breakdown {
             BreakdownBy::Property(name) => {
                 check_name("property", name).map_err(|e| e.within("funnel.breakdown.by"))?;
             }
-            BreakdownBy::Profile(name) => {
+            BreakdownBy::Profile(name) | BreakdownBy::ProfileLatest(name) => {
                 check_name("profile", name).map_err(|e| e.within("funnel.breakdown.by"))?;
             }
             BreakdownBy::Value(bands) => bands.check().map_err(|e| e.within("funnel.breakdown.by.value"))?,
@@ -324,6 +335,8 @@ mod tests {
             r#"{"by":{"property":"plan"},"from":{"step":2}}"#,
             r#"{"by":{"value":{"currency":"EUR","edges":["-5","10.00"]}},"from":"first_defined"}"#,
             r#"{"by":{"first_touch":"channel"}}"#,
+            r#"{"by":{"profile":"country"},"from":{"step":1}}"#,
+            r#"{"by":{"profile_latest":"country"}}"#,
             r#"{"by":{"last_touch":"touchpoint"},"limit":1000}"#,
             r#"{"by":{"property":"plan"},"from":"last_defined"}"#,
         ] {

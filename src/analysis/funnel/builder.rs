@@ -181,12 +181,13 @@ impl FunnelBuilder {
     /// # Errors
     /// [`InvalidPlan`] if there are no steps or more than 32, a condition that cannot be asked, a negative window, more
     /// than 32 exclusions, one that does not lie between two steps, or one in a strict funnel, where every other event
-    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest; if a step is optional
+    /// breaks the chain anyway; if a gap has no step before it or its least is above its greatest, or the least gaps add up to more
+    /// than the window; if a step is optional
     /// that is the first or the last, or beside gaps, or not in an ordered funnel; if more than 8 properties are held constant, or any in a strict funnel or beside one funnel for each value; if gaps, exclusions or
     /// a breakdown by another than the first event are asked in any order; if attempts are counted in any order or beside an
     /// exclusion that removes customers; if a tolerance is nothing, or stands in another than an ordered funnel, or beside exclusions,
     /// gaps, optional steps or attempts; if a [`Preset`] needs a window; or a breakdown that cannot be asked: by a step that is not there, by a touch together with
-    /// `from`, with edges out of order, or with a limit of no groups or of more than 1,000.
+    /// `from`, with edges out of order, with a limit of no groups or of more than 1,000, or that compares two groups of one funnel for each value.
     pub fn build(mut self) -> Result<Funnel, InvalidPlan> {
         if let Some(preset) = self.preset.take() {
             preset.fill(&mut self)?;
@@ -313,6 +314,8 @@ mod tests {
         assert!(refused(Funnel::strict(["a", "b", "c"]).optional(2)).contains("only an ordered funnel"));
         assert!(refused(three().optional(2).exclude_between(x(), 1, 2)).starts_with("funnel.exclude[0]"));
         let from = |from| Breakdown::channel().from(from);
+        let compared = from(BreakdownFrom::Each).compare("web", "email");
+        assert!(refused(three().breakdown(compared)).starts_with("funnel.breakdown.compare: "));
         assert!(refused(three().optional(2).breakdown(from(BreakdownFrom::Step(2)))).contains("is optional"));
         let any = || Funnel::any_order(["a", "b", "c"]);
         assert!(refused(any().step_within(2, TimeDelta::days(1))).starts_with("funnel.gaps"));
@@ -340,7 +343,16 @@ mod tests {
             refused(Funnel::ordered(["a", "b"]).step_within(1, day(1))).starts_with("funnel.gaps[0]: step 1 has none")
         );
         assert!(refused(Funnel::ordered(["a", "b"]).step_after(3, day(1))).contains("step 3"));
-        assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(1)).step_after(2, day(2))).contains("above"));
+        assert_eq!(
+            refused(Funnel::ordered(["a", "b"]).step_within(2, day(1)).step_after(2, day(2))),
+            "funnel.gaps[0]: the min of 2d is above the max of 1d"
+        );
+        let least = |window| three().step_after(2, day(2)).step_after(3, day(3)).within(day(window));
+        assert_eq!(refused(least(4)), "funnel.gaps: the mins add up to 5d, above the window of 4d");
+        assert!(least(5).build().is_ok());
+        assert!(
+            refused(three().step_after(2, TimeDelta::MAX).step_after(3, day(1)).within(day(1))).contains("add up to")
+        );
         assert!(refused(Funnel::ordered(["a", "b"]).step_within(2, day(-1))).starts_with("funnel.gaps"));
         let twice =
             r#"{"steps":[{"touchpoint":"a"},{"touchpoint":"b"}],"gaps":[{"step":2,"max":"1d"},{"step":2,"min":"1h"}]}"#;

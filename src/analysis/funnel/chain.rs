@@ -20,6 +20,8 @@ pub(super) struct Rules {
     pub(super) window: Option<Window>,
     /// For each step the time that may lie between it and the one before; empty if any may.
     pub(super) gaps: Vec<Gap>,
+    /// How long a chain takes at most: the window, or the greatest gaps one after the other, whichever is less.
+    pub(super) longest: Option<Window>,
     /// For each exclusion the two steps it lies between, from 1; those that remove customers come last.
     pub(super) exclusions: Vec<(usize, usize)>,
 }
@@ -92,8 +94,6 @@ pub(super) struct Walk<T> {
     pub(super) reached: ArrayVec<Reached<T>, LIMIT_STEPS>,
     /// Until when some chain can still go on, if there is an end to that.
     pub(super) open_until: Option<Micros>,
-    /// The first event that may serve the first step.
-    pub(super) first_entry: Option<Micros>,
     /// The entry of those of the furthest chains that began last, and whether each of them was stopped by an exclusion, or
     /// broken in a strict funnel.
     pub(super) last_attempt: Option<(Micros, bool)>,
@@ -103,7 +103,7 @@ pub(super) struct Walk<T> {
 
 impl<T> Default for Walk<T> {
     fn default() -> Self {
-        Self { reached: ArrayVec::new(), open_until: None, first_entry: None, last_attempt: None, is_too_much: false }
+        Self { reached: ArrayVec::new(), open_until: None, last_attempt: None, is_too_much: false }
     }
 }
 
@@ -136,7 +136,6 @@ impl<T> Walk<T> {
         }
         self.is_too_much |= other.is_too_much;
         self.open_until = self.open_until.max(other.open_until);
-        self.first_entry = self.first_entry.into_iter().chain(other.first_entry).min();
         for (level, there) in other.reached.into_iter().enumerate() {
             match self.reached.get_mut(level) {
                 Some(here) if here.order() <= there.order() => {}
@@ -208,6 +207,11 @@ impl Rules {
         self.gaps.get(level).copied().unwrap_or_default()
     }
 
+    /// The last moment at which a chain that began at this one can be completed; `None` if it can for ever.
+    pub(super) fn deadline(&self, entry: Micros) -> Option<Micros> {
+        self.longest.map(|longest| entry.plus(longest))
+    }
+
     /// The last moment at which a chain of this level can go on; `None` if it can for ever.
     pub(super) fn until(&self, level: usize, entry: Micros, last: Micros) -> Option<Micros> {
         let by_window = self.window.map(|window| entry.plus(window));
@@ -225,6 +229,12 @@ impl Rules {
 
     fn in_window(&self, entry: Micros, at: Micros) -> bool {
         self.window.is_none_or(|window| at <= entry.plus(window))
+    }
+
+    /// The first of some events, each with its word of conditions, that may begin a chain, in whatever range.
+    pub(super) fn first_ever<'a>(&self, mut events: impl Iterator<Item = (&'a Micros, &'a u64)>) -> Option<Micros> {
+        let entries = if self.order == Order::Any { self.all_steps() } else { 1 };
+        events.find(|(_, word)| *word & entries != 0).map(|(at, _)| *at)
     }
 
     /// Walks a journey. `enters` says whether an event at that moment may be an entry.
@@ -246,7 +256,6 @@ impl Rules {
             return self.walk_tolerant(tolerance, (times, words), may);
         }
         let mut walker = Walker::new(self);
-        let mut first_entry = None;
         let mut group: Vec<Seen> = Vec::new();
         let mut now = Micros::MIN;
         for (event, (&at, &word)) in times.iter().zip(words).enumerate() {
@@ -255,13 +264,10 @@ impl Rules {
                 walker.step(now, &mut group);
                 now = at;
             }
-            if seen.may_serve(0) {
-                first_entry.get_or_insert(at);
-            }
             group.push(seen);
         }
         walker.step(now, &mut group);
-        walker.finish(first_entry)
+        walker.finish()
     }
 }
 
@@ -301,6 +307,11 @@ impl<'a, T: Trail> Walker<'a, T> {
             waiting.chains().all(|chain| until(chain).is_some_and(|until| until < at))
         };
         self.reached.len() == self.rules.steps || self.waiting.iter().enumerate().skip(1).all(is_over)
+    }
+
+    /// Whether the events of a moment that were taken in have stopped the last chain that could go on at it.
+    pub(super) fn is_stopped(&self, at: Micros) -> bool {
+        self.reached.len() < self.rules.steps && self.is_over(at)
     }
 
     /// Takes in all events of one instant.
@@ -413,7 +424,7 @@ impl<'a, T: Trail> Walker<'a, T> {
         }
     }
 
-    pub(super) fn finish(self, first_entry: Option<Micros>) -> Walk<T> {
+    pub(super) fn finish(self) -> Walk<T> {
         let levels = self.waiting.iter().enumerate().skip(1);
         let open_until = levels.filter_map(|(level, waiting)| {
             let until = |chain: &Chain<T>| self.rules.until(level, chain.entry, chain.last);
@@ -422,7 +433,7 @@ impl<'a, T: Trail> Walker<'a, T> {
         let open_until = open_until.max();
         let last = self.attempts.get(self.reached.len()).copied().flatten();
         let last_attempt = last.map(|attempt| (attempt.entry, !attempt.ended && attempt.going.is_none()));
-        Walk { reached: self.reached, open_until, first_entry, last_attempt, is_too_much: false }
+        Walk { reached: self.reached, open_until, last_attempt, is_too_much: false }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What a funnel cannot ask.
 
 use super::{BreakdownFrom, Count, ExclusionEffect, Funnel, LIMIT_STEPS, Order, Ties, plan::StepGap};
-use crate::{error::InvalidPlan, model::check_name};
+use crate::{
+    error::InvalidPlan,
+    model::{Window, check_name},
+};
 
 /// So many properties can be held constant.
 const LIMIT_HELD: usize = 8;
@@ -77,14 +80,24 @@ impl Funnel {
             if !(2..=self.steps.len()).contains(step) {
                 return refuse(at, format!("step {step} has none before it among {} steps", self.steps.len()));
             }
-            if min.is_none() && max.is_none() || min.zip(*max).is_some_and(|(min, max)| min > max) {
-                return refuse(at, "needs a min or a max, and the min not above the max");
+            match (min, max) {
+                (None, None) => return refuse(at, "needs a min or a max"),
+                (Some(min), Some(max)) if min > max => {
+                    return refuse(at, format!("the min of {min} is above the max of {max}"));
+                }
+                _ => {}
             }
             if self.gaps.iter().take(i).any(|other| other.step == *step) {
                 return refuse(at, format!("step {step} has one already"));
             }
         }
-        Ok(())
+        let least = self.gaps.iter().filter_map(|gap| gap.min).reduce(Window::plus);
+        match least.zip(self.window) {
+            Some((least, window)) if least > window => {
+                refuse("funnel.gaps", format!("the mins add up to {least}, above the window of {window}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_exclusions(&self) -> Checked {
@@ -148,6 +161,9 @@ impl Funnel {
         match breakdown.from {
             BreakdownFrom::Step(step) if self.optional.contains(&step) => {
                 refuse("funnel.breakdown.from", format!("step {step} is optional"))
+            }
+            BreakdownFrom::Each if breakdown.compare.is_some() => {
+                refuse("funnel.breakdown.compare", "with one funnel for each value a customer may be in both groups")
             }
             BreakdownFrom::FirstEvent | BreakdownFrom::Each => Ok(()),
             _ if self.order == Order::Any => {

@@ -9,6 +9,7 @@ use super::{
     groups::{Counts, Groups, StepState},
     report::is_same,
     state::{BoundFunnel, FunnelState, Listed},
+    tables::level_name,
     tolerant::LIMIT_CHAINS,
 };
 use crate::{
@@ -59,6 +60,7 @@ impl BoundFunnel {
         } = self.figures(&all)?;
         Ok(FunnelReport {
             order: self.rules.order,
+            count: self.plan.count,
             window: self.rules.window,
             entered,
             converted,
@@ -133,7 +135,10 @@ impl BoundFunnel {
             let others = Rate::new(went_on - of(next).reached, came - here.reached);
             FunnelBottleneck {
                 step,
-                name: self.plan.steps.get(step - 1).map(ToString::to_string).unwrap_or_default(),
+                name: match self.rules.order {
+                    Order::Any => level_name(step, self.rules.steps),
+                    _ => self.plan.steps.get(step - 1).map(ToString::to_string).unwrap_or_default(),
+                },
                 waiting: here.pending,
                 waited: here.waited.summary(),
                 went_on: rate,
@@ -162,7 +167,7 @@ impl BoundFunnel {
     fn rows(&self, trend: &Trend, pick: impl Fn(&Groups) -> Option<Cow<'_, Counts>>) -> Result<Vec<FunnelPeriod>> {
         let nobody = Counts::default();
         let row = |span: &PeriodSpan| {
-            let over = self.rules.window.map_or(span.end, |window| span.end.plus(window));
+            let over = self.rules.deadline(span.end).unwrap_or(span.end);
             let counts = trend.counted.get(&span.start).and_then(&pick);
             Ok(FunnelPeriod {
                 start: span.start.to_datetime(),
@@ -231,8 +236,7 @@ impl BoundFunnel {
                 let name = self.groups.as_ref().map(|groups| (groups.name(&one.group, names), groups));
                 let order = name.as_ref().map(|(name, _)| name.clone());
                 let group = name.map(|(name, groups)| groups.shown(name));
-                let level = events.len();
-                Some((order, FunnelCustomer { customer, level, outcome: one.outcome, group, events }))
+                Some((order, FunnelCustomer { customer, level: one.level, outcome: one.outcome, group, events }))
             })
             .collect::<Vec<_>>();
         customers.sort_unstable_by(|(a_group, a), (b_group, b)| {

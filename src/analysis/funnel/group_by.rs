@@ -1,14 +1,15 @@
 //! A breakdown bound to a store: which group a customer belongs to, and what a report calls it.
 
 use super::{
-    Breakdown, BreakdownBy, BreakdownFrom, Touch,
+    Breakdown, BreakdownBy, BreakdownFrom, Ties, Touch,
+    any_order::Best,
     chain::Rules,
     groups::{Key, KeyRef},
 };
 use crate::{
     analysis::{Binder, Matches, carried::Carried},
     journey::{ChannelNo, Matched, NO_VALUE, NameKind, Names, TouchpointNo},
-    model::{Micros, PropertyValue, Scalar, nanos, profile_property},
+    model::{Micros, ProfileWhen, PropertyValue, Scalar, nanos, profile_property},
 };
 
 /// A breakdown bound to a store.
@@ -71,9 +72,8 @@ impl Breakdown {
             BreakdownBy::Property(name) => {
                 (Carried::Property(binder.names().find_property(name).map(|number| number.0)), None)
             }
-            BreakdownBy::Profile(name) => {
-                (Carried::Profile(binder.names().find(NameKind::Property, &profile_property(name))), None)
-            }
+            BreakdownBy::Profile(name) => (profile(binder, name, ProfileWhen::Then), None),
+            BreakdownBy::ProfileLatest(name) => (profile(binder, name, ProfileWhen::Latest), None),
             BreakdownBy::Value(bands) => {
                 (Carried::Band(bands.currency, bands.edges.iter().map(|edge| nanos(*edge)).collect()), None)
             }
@@ -82,6 +82,10 @@ impl Breakdown {
         binder.carry(matches, carried);
         GroupBy { plan: self.clone(), ranks }
     }
+}
+
+fn profile(binder: &Binder<'_>, name: &str, when: ProfileWhen) -> Carried {
+    Carried::Profile(binder.names().find(NameKind::Property, &profile_property(name)), when)
 }
 
 /// For each of so many names its place among them in order.
@@ -120,7 +124,7 @@ impl GroupBy {
     pub(super) fn worth<'a>(&self, number: u32, values: &'a [Scalar]) -> Worth<'a> {
         match self.plan.by {
             _ if number == NO_VALUE => Worth::Nothing,
-            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
+            BreakdownBy::Property(_) | BreakdownBy::Profile(_) | BreakdownBy::ProfileLatest(_) => {
                 values.get(number as usize).map_or(Worth::Nothing, |value| Worth::Scalar(value, number))
             }
             BreakdownBy::Value(_) => Worth::Number { rank: number, number },
@@ -153,12 +157,21 @@ impl GroupBy {
     }
 
     /// In a funnel of any order: the first value of those events with which a chain may begin.
-    pub(super) fn first_value(&self, rules: &Rules, events: &Matched<'_>, entry: Micros) -> u32 {
+    pub(super) fn first_value(&self, rules: &Rules, events: &Matched<'_>, best: Best) -> u32 {
+        let entry = best.entry;
         let first = events.times.partition_point(|time| *time < entry);
         let there = events.times.iter().zip(events.words).zip(events.carried).skip(first);
         let values =
             there.take_while(|((time, _), _)| **time == entry).filter(|((_, word), _)| *word & rules.all_steps() != 0);
-        values.map(|(_, number)| self.worth(*number, events.values)).min().map_or(NO_VALUE, Worth::number)
+        let mut worths: Vec<_> = values.map(|(_, number)| self.worth(*number, events.values)).collect();
+        worths.sort_unstable();
+        worths.dedup();
+        // Where one event of an instant serves it need not be any of them.
+        let begins = |worth: &Worth<'_>| {
+            let best = Best { value: Some(worth.number()), ..best };
+            rules.ties != Ties::LaterOnly || rules.first_steps(events, best).is_some()
+        };
+        worths.into_iter().find(begins).map_or(NO_VALUE, Worth::number)
     }
 
     fn rank(&self, number: u32) -> u32 {
@@ -178,7 +191,7 @@ impl GroupBy {
     pub(super) fn key<'a>(&self, value: u32, values: &'a [Scalar]) -> KeyRef<'a> {
         match self.plan.by {
             _ if value == NO_VALUE => KeyRef::Nothing,
-            BreakdownBy::Property(_) | BreakdownBy::Profile(_) => {
+            BreakdownBy::Property(_) | BreakdownBy::Profile(_) | BreakdownBy::ProfileLatest(_) => {
                 values.get(value as usize).map_or(KeyRef::Nothing, KeyRef::Scalar)
             }
             _ => KeyRef::Number(value),

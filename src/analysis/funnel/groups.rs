@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap};
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
-use super::answer::Price;
+use super::{answer::Price, optional::OptionalDone};
 use crate::{
     analysis::{Durations, amounts::Amounts},
     model::Scalar,
@@ -119,7 +119,7 @@ impl Counts {
     }
 
     /// Notes which optional steps a customer did, and their money; they stand behind the required ones.
-    pub(super) fn note_optional(&mut self, required: usize, done: &[Option<Price>], settled: bool) {
+    pub(super) fn note_optional(&mut self, required: usize, done: &[Option<OptionalDone>], settled: bool) {
         if done.is_empty() {
             return;
         }
@@ -128,7 +128,7 @@ impl Counts {
             step.reached += 1;
             step.reached_settled += u64::from(settled);
         }
-        let prices = (required..).zip(done).filter_map(|(step, price)| Some((step, (*price)?)));
+        let prices = (required..).zip(done).filter_map(|(step, done)| Some((step, (*done)?.price)));
         self.note_money(&prices.collect::<Vec<_>>());
     }
 

@@ -31,6 +31,16 @@ pub(super) fn part(rules: &Rules, events: &Matched<'_>, held: &[Matched<'_>]) ->
 }
 
 impl Rules {
+    /// The first event ever that may begin a chain in some part.
+    pub(super) fn first_ever_of_parts(&self, events: &Matched<'_>, parts: &[Part]) -> Option<Micros> {
+        let mut room = MatchedRoom::default();
+        let firsts = parts.iter().filter_map(|part| {
+            let events = events.at(part.iter().copied(), &mut room);
+            self.first_ever(events.times.iter().zip(events.words))
+        });
+        firsts.min()
+    }
+
     /// Walks each part of a journey; what comes of it are the best chains of all.
     pub(super) fn walk_parts<T: Trail>(
         &self,

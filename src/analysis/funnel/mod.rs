@@ -19,6 +19,7 @@ mod plan;
 mod preset;
 mod report;
 mod state;
+mod tables;
 mod tied;
 mod tolerant;
 mod untied;

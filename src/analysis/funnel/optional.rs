@@ -3,6 +3,7 @@
 use super::{
     answer::{Price, Served},
     chain::Rules,
+    hold::Part,
 };
 use crate::{
     journey::{Matched, MatchedRoom},
@@ -21,6 +22,14 @@ pub(super) struct OptionalStep {
     conditions: u64,
 }
 
+/// What is told of an optional step that was done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OptionalDone {
+    pub(super) price: Price,
+    /// Where the event that did it stands among the customer's matching events, if it was looked for.
+    pub(super) place: Option<usize>,
+}
+
 impl OptionalStep {
     pub(super) fn new(rules: &Rules, bit: usize, after: usize) -> Self {
         let shifted = |step: usize| step + usize::from(step > after);
@@ -32,26 +41,28 @@ impl OptionalStep {
 
     /// Whether some chain of a level from one moment to the other, or the same and more after it, has done this step too.
     pub(super) fn is_done(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> bool {
-        in_parts(served, |events| self.done_at(events, level, span, |_| true)).is_some()
+        in_parts(served, |events, _| self.done_at(events, level, span, |_| true)).is_some()
     }
 
-    /// The money of the event that did it: of several the earliest, and at one moment the one of the smaller money.
-    pub(super) fn first_price(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> Option<Price> {
-        let first = in_parts(served, |events| {
-            let kind = |place: usize| Some((*events.times.get(place)?, served.price(events, place)));
+    /// The event that did it, and its money: of several the earliest, at one moment the one of the smaller money, and of these
+    /// the one that stands first.
+    pub(super) fn first(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> Option<OptionalDone> {
+        let first = in_parts(served, |events, part| {
+            let in_all = |place: usize| part.map_or(Some(place), |part| part.get(place).map(|(place, _)| *place));
+            let kind = |place: usize| Some((*events.times.get(place)?, served.price(events, place), in_all(place)?));
             let is_one = |place: &usize| events.words.get(*place).is_some_and(|word| word >> self.bit & 1 == 1);
             let done = self.done_at(events, level, span, |_| true)?;
             let from = events.times.partition_point(|time| *time < span.0);
             let end = events.times.partition_point(|time| *time <= done);
             let mut kinds: Vec<_> = (from..end).filter(is_one).filter_map(kind).collect();
             kinds.sort_unstable();
-            kinds.dedup();
-            let is_done = |last: &(Micros, Price)| {
+            // The first that makes it done if those before it do not does it.
+            let is_done = |last: &(Micros, Price, usize)| {
                 self.done_at(events, level, span, |place| kind(place).is_some_and(|kind| kind <= *last)).is_some()
             };
             kinds.get(kinds.partition_point(|kind| !is_done(kind))).copied()
         });
-        first.map(|(_, price)| price)
+        first.map(|(_, price, place)| OptionalDone { price, place: Some(place) })
     }
 
     /// When it is done, or at the latest what comes after it, if only these events may do it; `None` if it is not.
@@ -90,14 +101,14 @@ impl OptionalStep {
     }
 }
 
-/// What is found first in the customer's events, or in the parts of them.
-fn in_parts<K: Ord>(served: Served<'_>, find: impl Fn(&Matched<'_>) -> Option<K>) -> Option<K> {
+/// What is found first in the customer's events, or in the parts of them, which are told too.
+fn in_parts<K: Ord>(served: Served<'_>, find: impl Fn(&Matched<'_>, Option<&Part>) -> Option<K>) -> Option<K> {
     let mut room = MatchedRoom::default();
     match served.parts {
-        None => find(served.events),
+        None => find(served.events, None),
         Some(parts) => {
-            let found = parts.iter().filter_map(|part| find(&served.events.at(part.iter().copied(), &mut room)));
-            found.min()
+            let find = |part: &Part| find(&served.events.at(part.iter().copied(), &mut room), Some(part));
+            parts.iter().filter_map(find).min()
         }
     }
 }

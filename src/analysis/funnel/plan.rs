@@ -48,7 +48,8 @@ pub enum Count {
     Customers,
     /// Each attempt: the first begins with the customer's first entry, and whenever one has ended the next begins with the
     /// first entry after that. An attempt ends when the last step is taken, or when none of its chains can go on, stopped
-    /// or out of time.
+    /// or out of time. After a conversion the next entry is later than that. What stops or breaks an attempt may itself be the
+    /// next entry, and so may others at its moment; of these each of the two attempts takes the order that is best for it.
     Attempts,
 }
 
@@ -122,11 +123,14 @@ pub(crate) struct StepGap {
 ///
 /// Events at the same instant may serve in either order ([`Ties::Either`]), so the answer does not depend on the order of
 /// arrival, as long as no condition asks for a stage: stages follow the order of the journey, in which such events are
-/// ordered by sequence. A scope's range limits the first step only.
+/// ordered by sequence. A scope's range limits the first step only; the time since the customer's first entry ever, which is told
+/// beside the time to convert, is read before it too.
 ///
 /// A customer who did not convert, but has any chain, of whatever level, that can still go on and whose window ends after
 /// the end of observation, is *pending* at their highest level, not dropped. Rates are given of all who entered, and of
-/// those whose window is over (for a converted customer: the window of their chain); without a window nobody is pending.
+/// those whose window is over: who are not pending, and of whose chain the window ended, or what the greatest times between
+/// all steps add up to if that is less, by the end of observation, whether it converted or not. Without either everybody's is
+/// over who is not pending; without a window and a greatest time before the next step nobody is.
 ///
 /// An exclusion between steps a and b stops every chain that has its event of step a, and not yet that of step b, within
 /// the chain's window; the customer stays at the level reached unless another chain comes further. At the same instant
@@ -141,14 +145,18 @@ pub(crate) struct StepGap {
 ///
 /// A step may be [optional](FunnelBuilder::optional). Levels, times and outcomes are those of the funnel without it. A customer
 /// has done it if some chain that might be theirs (of their level, entry and completion) has an event of it in its place; or,
-/// if it would be the next step, an event of it after such a chain, within the window and not stopped.
+/// if it would be the next step, an event of it after such a chain, within the window and not stopped. The earliest such event is
+/// [listed](FunnelBuilder::list_customers). An optional step has no time to reach it and no one who drops out there.
 ///
 /// In [any order](Funnel::any_order) the level is the most steps that distinct events can serve, each one step (a maximum
-/// matching), within a window that begins with the first of them: any step may be that. `done` tells of each step how many
-/// customers did it in such a chain.
+/// matching), within a window that begins with the first of them: any step may be that. What is told of step k, but for its name,
+/// is of those who did k steps; beside it `done` tells of each step how many customers did it in the chain that counts for them.
+/// Of several that is one which did the first step, if that can be, then the second, and so on; with a breakdown, one of those
+/// of their group.
 ///
 /// Instead of customers [attempts](Count::Attempts) may be counted, each by the chains that begin at its entry; of held
-/// properties each value has attempts of its own.
+/// properties each value has attempts of its own. Attempts of one customer are not independent, so the intervals of their rates,
+/// and of what is [compared](Breakdown::compare), are narrower than they should be.
 ///
 /// The same figures are told for each channel, property and more by a [`Breakdown`], and for each calendar period of the chain's
 /// first event by a [trend](FunnelBuilder::trend); for each period of each group if both are asked for.
@@ -156,8 +164,7 @@ pub(crate) struct StepGap {
 /// **Money.** The [value](FunnelBuilder::value) of a step is the money of the events that served it, in the chain that counts for
 /// each customer who reached it: the one of their highest level. It is summed exactly, by currency. Where several chains would do,
 /// they are compared step by step by the time of the event (and by the value of a breakdown), and then step by step by its money:
-/// first by currency, then the smaller amount; an event without money comes last. In any order a chain that did a step
-/// comes before one that did not. Of an optional step it is the money of the earliest event that did it.
+/// first by currency, then the smaller amount; an event without money comes last. Of an optional step it is the money of the earliest event that did it.
 ///
 /// **Bottlenecks.** Of each required step but the last: `waiting` are the customers who are pending there, `waited` how long they
 /// have been by the end of observation, `went_on` those who reached the next required step of all who reached this one, `others`
@@ -259,6 +266,15 @@ impl Funnel {
             BreakdownFrom::Step(step) => breakdown.from(BreakdownFrom::Step(self.required_up_to(step))),
             _ => breakdown,
         })
+    }
+
+    /// How long a chain takes at most, if there is an end to that: its window, or if each step has a greatest gap these one
+    /// after the other, whichever is less.
+    pub(super) fn longest(&self) -> Option<Window> {
+        let greatest = |step| self.gaps.iter().find(|gap| gap.step == step)?.max;
+        let all = (2..=self.steps.len()).map(greatest);
+        let by_gaps = all.reduce(|sum, gap| Some(sum?.plus(gap?))).flatten();
+        self.window.into_iter().chain(by_gaps).min()
     }
 
     /// For each step the gap before it; nothing if there are none.

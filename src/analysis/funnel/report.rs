@@ -5,11 +5,13 @@ use std::{cmp::Ordering, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{FunnelBottleneck, bottleneck};
+use super::FunnelBottleneck;
 use crate::{
-    analysis::{DurationSummary, Rate, RateDifference, TimeBin, funnel::Order},
+    analysis::{
+        DurationSummary, Rate, RateDifference, TimeBin,
+        funnel::{Count, Order},
+    },
     model::{CustomerId, Money, PropertyValue, Seq, Window},
-    table::{Cell, Table, Tables, write_tables},
 };
 
 /// How far customers came.
@@ -18,6 +20,9 @@ use crate::{
 pub struct FunnelReport {
     /// How the steps follow one another.
     pub order: Order,
+    /// What is counted. Of attempts all figures are such, where they are called customers.
+    #[serde(default)]
+    pub count: Count,
     /// How long after the first step's event the last one's may be.
     pub window: Option<Window>,
     /// Each step, in order.
@@ -32,7 +37,8 @@ pub struct FunnelReport {
     pub settled_conversion: Rate,
     /// Customers who did not convert, and still may within their window.
     pub pending: u64,
-    /// Time from the customer's first event that may enter, to their conversion.
+    /// Time from the customer's first event ever that may enter, to their conversion: also from one before the range, and of
+    /// attempts from the customer's first.
     pub time_since_first_entry: Option<DurationSummary>,
     /// Each required step but the last, the one at which most customers wait first.
     #[serde(default)]
@@ -60,7 +66,7 @@ pub struct FunnelReport {
 pub struct FunnelPeriod {
     /// When it begins.
     pub start: DateTime<Utc>,
-    /// Whether it is over, and the window of all who entered in it.
+    /// Whether it is over, and the window of all who entered in it, or what the greatest times between all steps add up to.
     pub finished: bool,
     /// How far they came.
     #[serde(flatten)]
@@ -136,7 +142,8 @@ pub struct FunnelFigures {
     pub settled_conversion: Rate,
     /// Customers who did not convert, and still may within their window.
     pub pending: u64,
-    /// Time from the customer's first event that may enter, to their conversion.
+    /// Time from the customer's first event ever that may enter, to their conversion: also from one before the range, and of
+    /// attempts from the customer's first.
     pub time_since_first_entry: Option<DurationSummary>,
     /// Each step, in order.
     pub steps: Vec<FunnelStep>,
@@ -167,30 +174,10 @@ impl FunnelComparison {
         let difference = |step| rate(here, step)?.difference_to(&rate(there, step)?);
         Self { one, other, steps: (0..steps).map(difference).collect() }
     }
-
-    fn table(&self) -> Table {
-        let columns = ["one", "other", "step", "difference", "95 % interval", "p-value"];
-        let mut table = Table::new("Comparison", columns);
-        for (step, difference) in self.steps.iter().enumerate() {
-            let percent = |share: f64| format!("{:+.1}", share * 100.0);
-            let interval =
-                difference.map_or_else(String::new, |d| format!("{} to {}", percent(d.low), percent(d.high)));
-            table.push([
-                name_of(&self.one).into(),
-                name_of(&self.other).into(),
-                Cell::from(step as u64 + 1),
-                difference.map_or_else(String::new, |d| percent(d.difference)).into(),
-                interval.into(),
-                difference
-                    .map_or_else(String::new, |d| format!("{:.4}{}", d.p_value, if d.exact { " (exact)" } else { "" }))
-                    .into(),
-            ]);
-        }
-        table
-    }
 }
 
-/// One step of a funnel. `Debug` does not show its name, since a condition may name a person.
+/// One step of a funnel. In any order `name`, `done` and `value` tell of this step, and all else of the customers who did as many
+/// steps as its place says, whichever they are. `Debug` does not show its name, since a condition may name a person.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunnelStep {
@@ -203,8 +190,9 @@ pub struct FunnelStep {
     pub optional: bool,
     /// Customers who reached it, or did it if it is optional.
     pub customers: u64,
-    /// In a funnel of any order, where the level says how many steps were done: customers who did this one. Else those who
-    /// reached it.
+    /// In a funnel of any order, where the level says how many steps were done: customers who did this one in the chain that counts
+    /// for them. Each event is of one step there; where it fits several, the chain is one in which the first step is done if
+    /// that can be, then the second, and so on. Else those who reached it.
     pub done: u64,
     /// Of all who entered.
     pub from_entry: Rate,
@@ -218,9 +206,10 @@ pub struct FunnelStep {
     pub stopped: u64,
     /// Customers who came to this step, no further, and still may.
     pub pending: u64,
-    /// Time from entry to this step.
+    /// Time from entry to this step. `None` of an optional one, which has no time of its own: it is looked for in the chain that
+    /// the required steps decide.
     pub time_to_reach: Option<DurationSummary>,
-    /// How many reached it after how long.
+    /// How many reached it after how long. Empty of an optional one.
     pub histogram: Vec<TimeBin>,
     /// The money of the events that served it in the chains that count for the customers who reached it, by currency; sums of 0
     /// are left out. Empty if the plan does not ask for it.
@@ -271,7 +260,7 @@ impl fmt::Debug for FunnelStep {
 pub struct FunnelCustomer {
     /// Who.
     pub customer: CustomerId,
-    /// The highest step reached, from 1.
+    /// How many required steps were reached.
     pub level: usize,
     /// How it ended.
     pub outcome: FunnelOutcome,
@@ -279,7 +268,8 @@ pub struct FunnelCustomer {
     /// not tell customers apart.
     #[serde(default, deserialize_with = "also_null", skip_serializing_if = "Option::is_none")]
     pub group: Option<PropertyValue>,
-    /// The events that served, step by step.
+    /// The events that served, step by step. That of an optional step is the earliest that did it in any chain that might be
+    /// theirs, of the same entry and completion, which need not be the one whose other events are listed.
     pub events: Vec<ServedEvent>,
 }
 
@@ -319,164 +309,6 @@ pub struct ServedEvent {
     pub occurred_at: DateTime<Utc>,
 }
 
-/// The columns that say how far customers came in one step.
-const COLUMNS: [&str; 10] = [
-    "step",
-    "customers",
-    "of entered",
-    "95 % interval",
-    "of previous",
-    "dropped",
-    "(stopped)",
-    "pending",
-    "median time",
-    "p90",
-];
-
-impl FunnelStep {
-    fn cells(&self) -> [Cell; COLUMNS.len()] {
-        let interval = format!("{:.1}-{:.1}", self.from_entry.low * 100.0, self.from_entry.high * 100.0);
-        [
-            Cell::from(format!("{} {}{}", self.step, self.name, if self.optional { " (optional)" } else { "" })),
-            self.customers.into(),
-            Cell::share(self.from_entry.share),
-            interval.into(),
-            Cell::share(self.from_previous.share),
-            self.dropped.into(),
-            self.stopped.into(),
-            self.pending.into(),
-            Cell::seconds(self.time_to_reach.map(|t| t.median)),
-            Cell::seconds(self.time_to_reach.map(|t| t.p90)),
-        ]
-    }
-}
-
-/// How a table calls a group.
-fn name_of(value: &PropertyValue) -> String {
-    if *value == PropertyValue::Null { "(none)".into() } else { value.to_string() }
-}
-
-/// How a table calls a group, its figures and its trend.
-type Row<'a> = (String, &'a FunnelFigures, Option<&'a Vec<FunnelPeriod>>);
-
-impl FunnelBreakdown {
-    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        let listed = self.groups.iter().map(|group| (name_of(&group.value), &group.figures, group.trend.as_ref()));
-        let others = |groups| if groups == 1 { "(1 other)".to_owned() } else { format!("({groups} others)") };
-        let other = self.other.iter().map(move |other| (others(other.groups), &other.figures, other.trend.as_ref()));
-        listed.chain(other)
-    }
-
-    /// A row for each step of each group.
-    fn table(&self) -> Table {
-        let mut table = Table::new("By group", std::iter::once("group").chain(COLUMNS));
-        for (name, figures, _) in self.rows() {
-            for step in &figures.steps {
-                table.push(std::iter::once(name.as_str().into()).chain(step.cells()));
-            }
-        }
-        table
-    }
-
-    /// A row for each period of each group, if there is a trend.
-    fn trend_table(&self) -> Option<Table> {
-        let title = "By group and period of entry (* not over)";
-        let mut table = Table::new(title, std::iter::once("group").chain(TREND));
-        for (name, _, trend) in self.rows() {
-            for period in trend? {
-                table.push(std::iter::once(name.as_str().into()).chain(period.cells()));
-            }
-        }
-        Some(table)
-    }
-}
-
-/// A row for each sum of money of each step.
-fn push_values(table: &mut Table, group: Option<&str>, figures: &[FunnelStep]) {
-    for step in figures {
-        for money in &step.value {
-            let cells = [Cell::from(format!("{} {}", step.step, step.name)), money.to_string().into()];
-            table.push(group.map(Cell::from).into_iter().chain(cells));
-        }
-    }
-}
-
-impl FunnelReport {
-    /// The money of each step, if the plan asks for it and there is any.
-    fn value_table(&self) -> Option<Table> {
-        let group = self.breakdown.as_ref().map(|_| "group");
-        let mut table = Table::new("Value", group.into_iter().chain(["step", "sum"]));
-        push_values(&mut table, group.map(|_| "(all)"), &self.steps);
-        for (name, figures, _) in self.breakdown.iter().flat_map(FunnelBreakdown::rows) {
-            push_values(&mut table, Some(&name), &figures.steps);
-        }
-        self.steps.iter().any(|step| !step.value.is_empty()).then_some(table)
-    }
-
-    fn customer_table(&self, customers: &[FunnelCustomer]) -> Table {
-        let group = self.breakdown.as_ref().map(|_| "group");
-        let columns = ["customer", "level", "outcome"].into_iter().chain(group).chain(["events"]);
-        let mut table = Table::new("Customers", columns);
-        for one in customers {
-            let events: Vec<String> =
-                one.events.iter().map(|e| format!("{} at {}", e.seq, e.occurred_at.to_rfc3339())).collect();
-            let first = [one.customer.as_str().into(), Cell::from(one.level as u64), one.outcome.to_string().into()];
-            let group = one.group.as_ref().map(|value| name_of(value).into());
-            table.push(first.into_iter().chain(group).chain([events.join(", ").into()]));
-        }
-        table
-    }
-}
-
-/// The columns that say how far those came who entered in one period.
-const TREND: [&str; 6] = ["from", "entered", "converted", "of entered", "95 % interval", "pending"];
-
-impl FunnelPeriod {
-    fn cells(&self) -> [Cell; TREND.len()] {
-        let FunnelFigures { entered, converted, conversion, pending, .. } = &self.figures;
-        let interval = format!("{:.1}-{:.1}", conversion.low * 100.0, conversion.high * 100.0);
-        [
-            format!("{}{}", self.start.to_rfc3339(), if self.finished { "" } else { " *" }).into(),
-            (*entered).into(),
-            (*converted).into(),
-            Cell::share(conversion.share),
-            interval.into(),
-            (*pending).into(),
-        ]
-    }
-}
-
-fn trend_table(periods: &[FunnelPeriod]) -> Table {
-    let mut table = Table::new("By period of entry (* not over)", TREND);
-    periods.iter().for_each(|period| table.push(period.cells()));
-    table
-}
-
-impl Tables for FunnelReport {
-    fn tables(&self) -> Vec<Table> {
-        let order = match self.order {
-            Order::Ordered => "ordered",
-            Order::Strict => "strict",
-            Order::Any => "any order",
-        };
-        let window = self.window.map_or("no window".to_owned(), |window| format!("within {window}"));
-        let mut steps = Table::new(format!("Funnel ({order}, {window})"), COLUMNS);
-        self.steps.iter().for_each(|step| steps.push(step.cells()));
-        let groups = self.breakdown.as_ref().map(FunnelBreakdown::table);
-        let group_trend = self.breakdown.as_ref().and_then(FunnelBreakdown::trend_table);
-        let comparison = self.breakdown.as_ref().and_then(|breakdown| breakdown.comparison.as_ref());
-        let comparison = comparison.map(FunnelComparison::table);
-        let listed = self.customers.as_ref().map(|customers| self.customer_table(customers));
-        let trend = self.trend.as_ref().map(|periods| trend_table(periods));
-        // Of one step the main table says it already.
-        let waits = self.bottlenecks.len() > 1 && self.bottlenecks.iter().any(|one| one.waiting > 0);
-        let waiting = waits.then(|| bottleneck::table(&self.bottlenecks));
-        let value = self.value_table();
-        let more = value.into_iter().chain(waiting).chain(trend).chain(groups).chain(group_trend).chain(comparison);
-        std::iter::once(steps).chain(more).chain(listed).collect()
-    }
-}
-
 impl fmt::Display for FunnelOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -487,11 +319,5 @@ impl fmt::Display for FunnelOutcome {
             Self::Stopped => "stopped",
             Self::Removed => "removed",
         })
-    }
-}
-
-impl fmt::Display for FunnelReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_tables(f, self)
     }
 }

@@ -12,7 +12,7 @@ use super::{
     group_by::GroupBy,
     groups::{Counts, Groups, Key, KeyRef},
     hold::{self, Part},
-    optional::OptionalStep,
+    optional::{OptionalDone, OptionalStep},
 };
 use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
@@ -70,6 +70,7 @@ impl Analysis for Funnel {
             order: self.order,
             ties: self.ties,
             window: self.window,
+            longest: self.longest(),
             gaps: self.gaps_by_step(),
             exclusions: self
                 .exclusions
@@ -117,7 +118,8 @@ pub(super) struct Listed {
     pub(super) customer: CustomerNo,
     pub(super) outcome: FunnelOutcome,
     pub(super) group: Key,
-    /// Each with its step, from 1.
+    pub(super) level: usize,
+    /// Each with its step, from 1: those of optional steps too.
     pub(super) events: Vec<(usize, Seq, Micros)>,
 }
 
@@ -136,12 +138,9 @@ impl BoundFunnel {
         self.outcome_of(walk.level(), walk.open_until, walk.is_stopped())
     }
 
-    /// Whether the window is over of a customer whose chain began at that moment.
+    /// Whether the window is over of a customer whose chain began at that moment, however it ended.
     fn is_settled(&self, outcome: FunnelOutcome, entry: Micros) -> bool {
-        match outcome {
-            FunnelOutcome::Converted => !self.is_open(self.rules.window.map(|window| entry.plus(window))),
-            outcome => outcome != FunnelOutcome::Pending,
-        }
+        outcome != FunnelOutcome::Pending && !self.is_open(self.rules.deadline(entry))
     }
 
     /// How it ended, after so many levels, where some chain can go on until this moment.
@@ -159,16 +158,16 @@ impl BoundFunnel {
         }
     }
 
-    /// Counts a customer who reached these levels, and might have entered at `first_entry`.
+    /// Counts a customer who reached these levels. Their first entry ever is given if it is not the first of these.
     #[inline]
     fn count<T>(
         &self,
         counts: &mut Counts,
         reached: &[Reached<T>],
         outcome: FunnelOutcome,
-        first_entry: Option<Micros>,
+        first_ever: Option<Micros>,
     ) {
-        let Some(last) = reached.last() else { return };
+        let Some((last, first)) = reached.last().zip(reached.first()) else { return };
         let settled = self.is_settled(outcome, last.entry);
         let steps = counts.steps_up_to(reached.len());
         for (place, (step, reached)) in steps.iter_mut().zip(reached).enumerate() {
@@ -180,7 +179,7 @@ impl BoundFunnel {
             }
         }
         if outcome == FunnelOutcome::Converted {
-            counts.since_first_entry.add_between(first_entry.unwrap_or(last.entry), last.at);
+            counts.since_first_entry.add_between(first_ever.unwrap_or(first.entry), last.at);
         } else if let Some(step) = steps.get_mut(reached.len() - 1) {
             if outcome == FunnelOutcome::Pending {
                 step.waited.add_between(last.at, self.scope.end);
@@ -189,6 +188,27 @@ impl BoundFunnel {
             step.dropped += u64::from(outcome != FunnelOutcome::Pending);
             step.stopped += u64::from(outcome == FunnelOutcome::Stopped);
         }
+    }
+
+    /// The customer's first entry ever, if it need not be the first of a walk.
+    #[inline]
+    fn first_ever(&self, events: &Matched<'_>, parts: Option<&[Part]>) -> Option<Micros> {
+        if self.scope.counts_all() && self.plan.count == Count::Customers {
+            return None;
+        }
+        match parts {
+            Some(parts) => self.rules.first_ever_of_parts(events, parts),
+            None => self.rules.first_ever(events.times.iter().zip(events.words)),
+        }
+    }
+
+    /// The same of the events that carry a value.
+    fn first_ever_of_value(&self, events: &Matched<'_>, value: u32) -> Option<Micros> {
+        if self.scope.counts_all() {
+            return None;
+        }
+        let all = events.times.iter().zip(events.words).zip(events.carried);
+        self.rules.first_ever(all.filter(|(_, carried)| **carried == value).map(|(event, _)| event))
     }
 
     /// Walks some events; a walk is long, so it is not handed back.
@@ -214,7 +234,7 @@ impl BoundFunnel {
         self.walk(events, &mut walk);
         if !walk.reached.is_empty() {
             let outcome = self.outcome(&walk);
-            self.count(state.groups.nothing(), &walk.reached, outcome, walk.first_entry);
+            self.count(state.groups.nothing(), &walk.reached, outcome, self.first_ever(events, None));
         }
     }
 
@@ -222,15 +242,20 @@ impl BoundFunnel {
     fn visit_events<T: Trail>(&self, state: &mut FunnelState, journey: &Journey<'_>, events: &Matched<'_>) {
         let held: Vec<_> = self.held.iter().map(|held| held.of(journey)).collect();
         let parts = (!held.is_empty()).then(|| hold::part(&self.rules, events, &held));
+        let first_ever = self.first_ever(events, parts.as_deref());
         if self.plan.count == Count::Customers {
             let (walk, outcome) = self.walk_customer::<T>(events, parts.as_deref());
-            return self.take_in(state, journey, (events, parts.as_deref()), walk, outcome);
+            return self.take_in(
+                state,
+                Served { journey, events, parts: parts.as_deref() },
+                (walk, outcome, first_ever),
+            );
         }
         let enters = |at| self.scope.counts(at);
         let Some(parts) = parts else {
             return self.rules.walk_attempts::<T>(events.times, events.words, enters, |walk| {
                 let outcome = self.outcome(&walk);
-                self.take_in(state, journey, (events, None), walk, outcome);
+                self.take_in(state, Served { journey, events, parts: None }, (walk, outcome, first_ever));
             });
         };
         let mut room = MatchedRoom::default();
@@ -239,7 +264,8 @@ impl BoundFunnel {
             self.rules.walk_attempts::<T>(own.times, own.words, enters, |mut walk| {
                 walk.reached.iter_mut().for_each(|reached| reached.trail.place_in(part));
                 let outcome = self.outcome(&walk);
-                self.take_in(state, journey, (events, Some(std::slice::from_ref(part))), walk, outcome);
+                let parts = Some(std::slice::from_ref(part));
+                self.take_in(state, Served { journey, events, parts }, (walk, outcome, first_ever));
             });
         }
     }
@@ -266,37 +292,42 @@ impl BoundFunnel {
     fn take_in<T: Trail>(
         &self,
         state: &mut FunnelState,
-        journey: &Journey<'_>,
-        (events, parts): (&Matched<'_>, Option<&[Part]>),
-        mut walk: Walk<T>,
-        outcome: FunnelOutcome,
+        served: Served<'_>,
+        (mut walk, outcome, first_ever): (Walk<T>, FunnelOutcome, Option<Micros>),
     ) {
         state.is_too_much |= walk.is_too_much;
         let level = walk.level();
         let Some(last) = walk.reached.last_mut() else { return };
         let span = (last.entry, last.at);
         let last = Reached { entry: last.entry, at: last.at, trail: std::mem::take(&mut last.trail) };
-        let served = Served { journey, events, parts };
         let answer = self.answer::<T>(served, level, last);
         state.is_too_much |= answer.is_too_much;
-        let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| groups.key(answer.value, events.values));
+        let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| groups.key(answer.value, served.events.values));
+        let optional = self.optional_done(served, level, span, T::IS_KEPT);
         if outcome == FunnelOutcome::Removed {
             state.removed += 1;
         } else {
-            self.count_in_groups(state, key, (&walk, outcome, span), &answer, &self.optional_done(served, level, span));
+            self.count_in_groups(state, key, (&walk.reached[..], outcome, first_ever), &answer, &optional);
         }
         if T::IS_KEPT {
-            self.list(state, served, key, outcome, answer);
+            self.list(state, served, (key, outcome, level), answer.events, &optional);
         }
     }
 
-    /// For each optional step whether it was done, and its money.
-    fn optional_done(&self, served: Served<'_>, level: usize, span: (Micros, Micros)) -> Vec<Option<Price>> {
+    /// For each optional step whether it was done, its money, and if it is to be listed its event.
+    fn optional_done(
+        &self,
+        served: Served<'_>,
+        level: usize,
+        span: (Micros, Micros),
+        is_listed: bool,
+    ) -> Vec<Option<OptionalDone>> {
         let done = |step: &OptionalStep| {
-            if self.plan.value {
-                step.first_price(served, level, span)
+            if self.plan.value || is_listed {
+                step.first(served, level, span)
             } else {
-                step.is_done(served, level, span).then_some(Price::Nothing)
+                let nothing = OptionalDone { price: Price::Nothing, place: None };
+                step.is_done(served, level, span).then_some(nothing)
             }
         };
         self.optional.iter().map(done).collect()
@@ -307,22 +338,22 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         key: KeyRef<'_>,
-        (walk, outcome, span): (&Walk<T>, FunnelOutcome, (Micros, Micros)),
+        (reached, outcome, first_ever): (&[Reached<T>], FunnelOutcome, Option<Micros>),
         answer: &Answer,
-        optional: &[Option<Price>],
+        optional: &[Option<OptionalDone>],
     ) {
-        let steps = self.rules.steps;
+        let (steps, Some(last)) = (self.rules.steps, reached.last()) else { return };
         let count_in = |counts: &mut Counts| {
-            self.count(counts, &walk.reached, outcome, walk.first_entry);
+            self.count(counts, reached, outcome, first_ever);
             if self.rules.order == Order::Any {
                 counts.note_done(steps, answer.done);
             }
-            counts.note_optional(steps, optional, self.is_settled(outcome, span.0));
+            counts.note_optional(steps, optional, self.is_settled(outcome, last.entry));
             counts.note_money(&answer.money);
         };
         count_in(state.groups.of(key));
         if let Some(period) = self.plan.trend {
-            let start = state.periods.span_of(period, span.0).start;
+            let start = state.periods.span_of(period, last.entry).start;
             count_in(state.trend.entry(start).or_default().of(key));
         }
     }
@@ -332,17 +363,20 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         Served { journey, events, .. }: Served<'_>,
-        key: KeyRef<'_>,
-        outcome: FunnelOutcome,
-        answer: Answer,
+        (key, outcome, level): (KeyRef<'_>, FunnelOutcome, usize),
+        served: Vec<(usize, usize)>,
+        optional: &[Option<OptionalDone>],
     ) {
-        let event = |(step, place): (usize, usize)| {
-            Some((self.place_of(step), journey.seq(events.event(place)?)?, *events.times.get(place)?))
-        };
-        let events = answer.events.into_iter().filter_map(event).collect();
+        let required = served.into_iter().map(|(step, place)| (self.place_of(step), place));
+        let optional =
+            self.plan.optional.iter().zip(optional).filter_map(|(step, done)| Some((*step, (*done)?.place?)));
+        let event =
+            |(step, place): (usize, usize)| Some((step, journey.seq(events.event(place)?)?, *events.times.get(place)?));
+        let mut events: Vec<_> = required.chain(optional).filter_map(event).collect();
+        events.sort_unstable_by_key(|(step, ..)| *step);
         let group = key.to_key();
         state.listed_texts += group.size();
-        state.customers.push(Listed { customer: journey.customer(), outcome, group, events });
+        state.customers.push(Listed { customer: journey.customer(), outcome, group, level, events });
     }
 
     /// The same, with the events that served if they are listed.
@@ -375,8 +409,7 @@ impl BoundFunnel {
                 let counts = state.groups.of(groups.key(value, events.values));
                 let open_until = latest.and_then(|entry| self.rules.until(1, entry, entry));
                 let outcome = self.outcome_of(reached.len(), open_until, false);
-                // The first level is reached by the first event that may enter.
-                self.count(counts, reached, outcome, reached.first().map(|first| first.entry));
+                self.count(counts, reached, outcome, self.first_ever_of_value(events, value));
             }
             return;
         }
@@ -432,7 +465,7 @@ impl Bound for BoundFunnel {
 
     fn size(&self, state: &FunnelState) -> usize {
         let listed =
-            state.customers.len() * (size_of::<Listed>() + self.rules.steps * size_of::<(usize, Seq, Micros)>());
+            state.customers.len() * (size_of::<Listed>() + self.plan.steps.len() * size_of::<(usize, Seq, Micros)>());
         let trend: usize = state.trend.values().map(|groups| size_of::<(Micros, Groups)>() + groups.size()).sum();
         state.groups.size() + trend + state.periods.size() + listed + state.listed_texts
     }

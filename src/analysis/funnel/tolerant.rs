@@ -67,9 +67,6 @@ impl Rules {
             if serves == 0 {
                 continue;
             }
-            if serves & 1 == 1 {
-                walk.first_entry.get_or_insert(at);
-            }
             all.values_mut().for_each(|alike| alike.retain(|making| self.can_go_on(making, at)));
             all.retain(|_, alike| !alike.is_empty());
             let mut longer = Vec::new();

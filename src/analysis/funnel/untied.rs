@@ -29,7 +29,6 @@ impl Rules {
             (&[at], &[word]) => {
                 if word & 1 == 1 && enters(at) {
                     walk.reached.push(Reached { entry: at, at, trail: T::default() });
-                    walk.first_entry = Some(at);
                     walk.open_until = self.until(1, at, at).filter(|_| self.steps > 1);
                 }
                 true
@@ -77,9 +76,6 @@ impl Rules {
                 ready |= u64::from(serves) << (step + 1);
                 if ready != known {
                     walk.reached.push(Reached { entry, at, trail: T::default() });
-                    if step == 0 {
-                        walk.first_entry = Some(at);
-                    }
                     if walk.reached.len() == self.steps {
                         // An event at the same moment might have served too, in a later chain.
                         return times.get(place + 1) != Some(&at);
