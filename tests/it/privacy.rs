@@ -406,6 +406,7 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
         PatternMatches::of(pattern).list_customers().into(),
         paths.build().unwrap().into(),
         Paths::of_channels().list_customers().build().unwrap().into(),
+        Paths::of_channels().starting_at("view").ending_at("nowhere").list_customers().build().unwrap().into(),
         Plan::from(funnel),
         Transitions::of(JourneyModel::standard()).list_customers().into(),
         StageCounts::of(JourneyModel::standard()).every(journeylog::Period::DAY).list_customers().into(),
