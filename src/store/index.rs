@@ -73,13 +73,10 @@ pub(crate) fn witnessed(dir: &Path) -> Result<Head> {
     }
 }
 
-/// Fails if there are files of an index and no manifest that names them: nothing says then which of them counted.
-pub(crate) fn check_manifest(dir: &Path) -> Result<()> {
+/// Whether there are files of an index and no manifest that names them: nothing says then which of them counted.
+pub(crate) fn lacks_manifest(dir: &Path) -> Result<bool> {
     let is_of_index = |path: &PathBuf| path.extension().is_some_and(|ending| ending == SEGMENT || ending == IDS);
-    if dir.join(MANIFEST).exists() || !dir.is_dir() || !files::list(dir)?.iter().any(is_of_index) {
-        return Ok(());
-    }
-    Err(Error::damaged("the manifest of the index", "it is not there, and files are that it may have named"))
+    Ok(dir.is_dir() && !dir.join(MANIFEST).exists() && files::list(dir)?.iter().any(is_of_index))
 }
 
 /// Has the next opening build the index anew. If that cannot be noted, it is found again.

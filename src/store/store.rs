@@ -155,6 +155,10 @@ impl Store {
         // Only now is it sure that this generation is the one that counts.
         report.mended.extend(mark.remove_others(dir)?);
 
+        if index::lacks_manifest(&index_dir)? {
+            let note = "the index had files and no manifest that named them: it was made anew from the log";
+            report.mended.push(note.to_owned());
+        }
         let names = Names::default();
         let index = open_index(&index_dir, &names, &log, options);
         let replay = |index| Replay::begin(index, head, &names, options)?.read(&log);
@@ -426,7 +430,6 @@ fn open_index(dir: &Path, names: &Names, log: &Log, options: &StoreOptions) -> R
     if options.rebuild_index {
         return Err(Error::damaged("the journey index", "it was asked to be built again"));
     }
-    index::check_manifest(dir)?;
     let index = Index::open(dir, names)?;
     match log.check(index.through()) {
         Err(error) if error.is_corrupt() => Err(Error::damaged("the journey index", error.to_string())),

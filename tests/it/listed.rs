@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use journeylog::{
-    AttributionReport, BySegment, BySegmentReport, CohortRetentionReport, ConformanceReport, ConsistencyReport,
-    ConversionOutcome, ConversionRateReport, ConversionTrial, DeviationKind, DriversReport, Dwell, DwellReport,
-    ExperienceAnswer, ExperienceAnswers, ExperienceReport, FunnelOutcome, FunnelReport, LifecyclePhase,
-    LifecycleReport, LifetimeValueReport, MembersReport, MoveKind, PathDirection, PathsReport,
-    PatternConformanceReport, PatternReport, Plan, PropertyValue, Question, Report, SessionsReport, StageCounts,
-    StageCountsReport, StageName, StickinessReport, Transitions, TransitionsReport,
+    AttributionReport, BySegment, BySegmentReport, ChurnFigures, ChurnOutcome, ChurnRateReport, CohortRetentionReport,
+    ConformanceReport, ConsistencyReport, ConversionOutcome, ConversionRateReport, ConversionTrial, CustomerChurn,
+    DeviationKind, DriversReport, Dwell, DwellReport, ExperienceAnswer, ExperienceAnswers, ExperienceReport,
+    FunnelOutcome, FunnelReport, LifecyclePhase, LifecycleReport, LifetimeValueReport, MembersReport, Money, MoveKind,
+    PathDirection, PathsReport, PatternConformanceReport, PatternReport, Plan, PropertyValue, PurchasesReport,
+    Question, RepeatOutcome, Report, SessionsReport, StageCounts, StageCountsReport, StageName, StickinessReport,
+    Transitions, TransitionsReport,
 };
 
 use crate::given::{
-    any_attribution, any_conformance, any_consistency, any_conversion_rate, any_drivers, any_experience, any_funnel,
-    any_lifecycle, any_lifetime_value, any_matches, any_members, any_model, any_paths, any_pattern_conformance,
-    any_period, any_retention, any_scope, any_segments, any_sessions, any_stickiness, each_world, journeys,
-    periodic_world,
+    any_attribution, any_churn_rate, any_conformance, any_consistency, any_conversion_rate, any_drivers,
+    any_experience, any_funnel, any_lifecycle, any_lifetime_value, any_matches, any_members, any_model, any_paths,
+    any_pattern_conformance, any_period, any_purchases, any_retention, any_scope, any_segments, any_sessions,
+    any_stickiness, each_world, journeys, periodic_world,
 };
 
 /// Counts as a report says them, against the list.
@@ -73,6 +74,8 @@ impl Recount {
             Report::Attribution(report) => self.attribution(report),
             Report::Experience(report) => self.experience(report),
             Report::ConversionRate(report) => self.conversion_rate(report),
+            Report::ChurnRate(report) => self.churn_rate(report),
+            Report::Purchases(report) => self.purchases(report),
             Report::Drivers(report) => self.drivers(report),
             Report::Consistency(report) => self.consistency(report),
             Report::Segment(report) => self.segment(report),
@@ -504,6 +507,63 @@ impl Recount {
         Some(())
     }
 
+    fn churn_rate(&mut self, report: &ChurnRateReport) -> Option<()> {
+        let listed: Vec<&CustomerChurn> = report.customers.as_ref()?.iter().flat_map(|one| &one.periods).collect();
+        let over: BTreeSet<_> = report.periods.iter().filter(|one| one.finished).map(|one| one.period).collect();
+        self.churn("in all", &report.total, &listed, |one| over.contains(&one.period));
+        for group in &report.groups {
+            self.churn("of a group", &group.figures, &listed, |one| {
+                over.contains(&one.period) && one.group == group.group
+            });
+        }
+        for period in &report.periods {
+            let is_here = |one: &CustomerChurn| one.period == period.period;
+            self.churn("in a period", &period.figures, &listed, is_here);
+            for group in &period.groups {
+                self.churn("of a group in a period", &group.figures, &listed, |one| {
+                    is_here(one) && one.group == group.group
+                });
+            }
+        }
+        Some(())
+    }
+
+    fn churn(
+        &mut self,
+        what: &str,
+        said: &ChurnFigures,
+        listed: &[&CustomerChurn],
+        is_here: impl Fn(&CustomerChurn) -> bool,
+    ) {
+        let of = |outcome: ChurnOutcome| count(listed, |one| is_here(one) && one.outcome == outcome);
+        self.same(&format!("base {what}"), said.base, count(listed, |one| is_here(one)));
+        self.same(&format!("retained {what}"), said.retained, of(ChurnOutcome::Retained));
+        self.same(&format!("churned {what}"), said.churned, of(ChurnOutcome::Churned));
+        self.same(&format!("quiet {what}"), said.quiet, of(ChurnOutcome::Quiet));
+        self.same(&format!("pending {what}"), said.pending, of(ChurnOutcome::Pending));
+    }
+
+    fn purchases(&mut self, report: &PurchasesReport) -> Option<()> {
+        let listed = report.customers.as_ref()?;
+        let of = |outcome: RepeatOutcome| count(listed, |one| one.outcome == outcome);
+        self.same("buyers", report.repeat.buyers, listed.len());
+        self.same("repeated", report.repeat.repeated, of(RepeatOutcome::Repeated));
+        self.same("once", report.repeat.once, of(RepeatOutcome::Once));
+        self.same("pending", report.repeat.pending, of(RepeatOutcome::Pending));
+        let repeats: usize = listed.iter().map(|one| one.repeats as usize).sum();
+        self.same("days with a purchase", report.purchases, listed.len() + repeats);
+        for value in &report.values {
+            let is_in = |money: &Money| money.currency() == value.total.currency();
+            let spent = count(listed, |one| one.values.iter().any(is_in));
+            self.same("customers of a currency", value.customers, spent);
+        }
+        for segment in &report.segments {
+            self.same("customers of a cell", segment.customers, count(listed, |one| one.rfm == segment.rfm));
+        }
+        self.same("customers of all cells", report.segments.iter().map(|one| one.customers).sum(), listed.len());
+        Some(())
+    }
+
     fn drivers(&mut self, report: &DriversReport) -> Option<()> {
         let listed = report.listed.as_ref()?;
         self.same("cases", report.cases.of, listed.len());
@@ -584,6 +644,8 @@ each_kind! {
     attribution: any_attribution;
     experience: any_experience;
     conversion_rate: any_conversion_rate;
+    churn_rate: any_churn_rate;
+    purchases: any_purchases;
     drivers: any_drivers;
     consistency: any_consistency;
     segment: any_members;
