@@ -339,6 +339,17 @@ fn comparing(shown: &mut Shown) -> (Drivers, Consistency) {
     (drivers.build().unwrap(), consistency.build().unwrap())
 }
 
+fn rates(shown: &mut Shown) -> (ConversionRate, ChurnRate, Purchases) {
+    let rate = ConversionRate::conversion(about_a_person(), "purchase").by(EventBy::Channel).list_customers();
+    shown.value("ConversionRateBuilder", &rate);
+    let churn = ChurnRate::every(journeylog::Period::HOUR).activity(about_a_person()).list_customers();
+    shown.value("ChurnRateBuilder", &churn);
+    let purchases = Purchases::of(about_a_person()).value_in("EUR").list_customers();
+    shown.value("PurchasesBuilder", &purchases);
+    let churn = churn.by(journeylog::ChurnBy::Touchpoint);
+    (rate.build().unwrap(), churn.build().unwrap(), purchases.build().unwrap())
+}
+
 fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     let funnel = |breakdown| {
         Funnel::ordered([Condition::touchpoint("view").unwrap(), about_a_person()])
@@ -381,21 +392,16 @@ fn plans_and_reports(shown: &'static Mutex<Shown>, store: &Store) {
     shown.lock().unwrap().value("LifetimeValueBuilder", &lifetime);
     let experience = Experience::builder().when(about_a_person()).by(EventBy::Channel).list_customers();
     shown.lock().unwrap().value("ExperienceBuilder", &experience);
-    let rate = ConversionRate::conversion(about_a_person(), "purchase").by(EventBy::Channel).list_customers();
-    shown.lock().unwrap().value("ConversionRateBuilder", &rate);
-    let churn = ChurnRate::every(journeylog::Period::HOUR).activity(about_a_person()).list_customers();
-    shown.lock().unwrap().value("ChurnRateBuilder", &churn);
-    let purchases = Purchases::of(about_a_person()).value_in("EUR").list_customers();
-    shown.lock().unwrap().value("PurchasesBuilder", &purchases);
+    let (rate, churn, purchases) = rates(&mut shown.lock().unwrap());
     let (drivers, consistency) = comparing(&mut shown.lock().unwrap());
     let plans = [
         consistency.into(),
         drivers.into(),
         lifetime.build().unwrap().into(),
         experience.build().unwrap().into(),
-        rate.build().unwrap().into(),
-        purchases.build().unwrap().into(),
-        churn.by(journeylog::ChurnBy::Touchpoint).build().unwrap().into(),
+        rate.into(),
+        purchases.into(),
+        churn.into(),
         attribution.build().unwrap().into(),
         conformance.build().unwrap().into(),
         PatternConformance::to(Pattern::starting_with("view").then(about_a_person()).build().unwrap())
