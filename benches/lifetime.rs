@@ -51,9 +51,10 @@ fn purchases(random: &mut Rng, customer: u32, to: &mut Vec<Event>) -> Result<(),
     let (mut day, wait, spends) = (exponential(60.0).min(DAYS), exponential(40.0) + 3.0, exponential(20.0) + 5.0);
     let name = format!("c-{customer}");
     while day <= DAYS {
-        let at = DateTime::from_timestamp(1_735_689_600 + (day * 86_400.0) as i64, 0).ok_or("no such time")?;
-        let cents = ((exponential(spends) + 1.0) * 100.0) as u64;
-        let value = Money::new(&format!("{}.{:02}", cents / 100, cents % 100), "EUR")?;
+        let at = DateTime::UNIX_EPOCH
+            + TimeDelta::days(20_089)
+            + TimeDelta::seconds(format!("{:.0}", day * 86_400.0).parse()?);
+        let value = Money::new(&format!("{:.2}", exponential(spends) + 1.0), "EUR")?;
         to.push(Event::at(at, &name, "purchase").value(value).build()?);
         if exponential(1.0) < 0.2 {
             break;
