@@ -1,10 +1,11 @@
-"""Questions about simple_shop.csv.gz, answered in SQL by DuckDB, and Kaplan-Meier medians by SciPy, without journeylog.
+"""Questions about simple_shop.csv.gz, answered in SQL by DuckDB, and Kaplan-Meier medians and tests by SciPy, without journeylog.
 
 Prints one JSON object, a key for each question; tests/public_data.rs compares all its numbers. Times are UTC. The file has no two
 events of a customer at one instant, so nothing here depends on ties. The stages are those of tests/data/shop_model.json.
 """
 
 import json
+import math
 import sys
 
 import duckdb
@@ -99,6 +100,43 @@ with start as (select who, min(month) as cohort from active group by who)
 select cohort::text, date_diff('month', cohort, month) as k, count(*) from active join start using (who)
 group by 1, 2 order by 1, 2""")
 
+# Of those with a cart, who paid within three days of one, and who still may.
+conversion = one(f"""
+    select count(*), count(*) filter (where paid), count(*) filter (where not paid and last + interval 3 days > {END})
+    from (select who, max(moment) as last, bool_or(exists (
+            select 1 from event paid where paid.who = cart.who and paid.place = 'payment_done'
+            and paid.moment between cart.moment and cart.moment + interval 3 days)) as paid
+        from event cart where place = 'cart' group by who)""")
+
+
+def drivers():
+    """Each touchpoint met before the first payment, or ever by who did not pay: four counts, odds ratio with interval, p-values."""
+    tables = rows("""
+        with paid as (select who, min(moment) as first from event where place = 'payment_done' group by who),
+        case_ as (select distinct who, first from event left join paid using (who)),
+        met as (select distinct event.who, place from event join case_ using (who) where first is null or moment < first)
+        select place, count(*) filter (where first is not null), count(*) filter (where first is null),
+            (select count(first) from case_), (select count(*) from case_)
+        from met join case_ using (who) group by place order by place""")
+    found = []
+    for place, bought, not_bought, buyers, customers in tables:
+        table = [[bought, not_bought], [buyers - bought, customers - buyers - not_bought]]
+        is_small = stats.contingency.expected_freq(table).min() < 5
+        test = stats.fisher_exact(table) if is_small else stats.chi2_contingency(table, correction=False)
+        half = 0.5 if 0 in table[0] + table[1] else 0
+        (a, b), (c, d) = [[count + half for count in row] for row in table]
+        spread = stats.norm.ppf(0.975) * (1 / a + 1 / b + 1 / c + 1 / d) ** 0.5
+        ratio = a * d / (b * c)
+        found.append([place, table[0] + table[1], [ratio, ratio * math.exp(-spread), ratio * math.exp(spread)], test.pvalue])
+    p_values = [test[3] for test in found]
+    order, holm, worst = sorted(range(len(found)), key=p_values.__getitem__), [0.0] * len(found), 0.0
+    for rank, place in enumerate(order):
+        worst = max(worst, min(1.0, (len(found) - rank) * p_values[place]))
+        holm[place] = worst
+    q_values = stats.false_discovery_control(p_values, method="bh")
+    return {one[0]: one[1:] + [holm[i], q_values[i]] for i, one in enumerate(found)}
+
+
 BUYING = ["catalog", "cart", "delivery_choice", "payment_choice", "payment_done"]
 print(json.dumps({
     "funnel": [funnel(BUYING, None), funnel(BUYING, 60), funnel(BUYING, 20)],
@@ -109,6 +147,8 @@ print(json.dumps({
     "retention": [list(row) for row in retention],
     "lifecycle": [list(row) for row in lifecycle],
     "churn": churn,
+    "conversion": conversion,
+    "drivers": drivers(),
     "stickiness": dict(rows(f"""
         select days, count(*) from (
             select who, count(distinct moment::date) as days from event

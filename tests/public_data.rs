@@ -512,6 +512,36 @@ fn answers_of_another_tool() {
     expected_last[3] = expected_last[2].clone();
     assert_eq!(churn, expected_churn);
 
+    let plan =
+        r#"{"conversion_rate":{"exposed":{"touchpoint":"cart"},"wanted":{"touchpoint":"payment_done"},"within":"3d"}}"#;
+    let found = report(&store, plan);
+    let trials: Value = ["exposed", "followed", "pending"].map(|key| found["total"][key].clone()).into_iter().collect();
+    assert_eq!(trials, expected["conversion"]);
+
+    let found =
+        report(&store, r#"{"drivers":{"of":{"conversion":{"touchpoint":"payment_done"}},"by":["touchpoint"]}}"#);
+    let expected_drivers = expected["drivers"].as_object().unwrap();
+    assert_eq!(list(&found, "drivers").len(), expected_drivers.len());
+    let numbers = |value: &Value| match value {
+        Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).collect(),
+        value => vec![value.as_f64().unwrap()],
+    };
+    for driver in list(&found, "drivers") {
+        let right: Vec<f64> =
+            list(&expected["drivers"], driver["value"].as_str().unwrap()).iter().flat_map(numbers).collect();
+        let count = |group: &str, what: &str| driver[group][what].as_f64().unwrap();
+        let lost = |group: &str| count(group, "of") - count(group, "some");
+        let test = |key: &str| driver["test"][key].as_f64().unwrap();
+        let odds = ["ratio", "low", "high"].map(|key| driver["test"]["odds"][key].as_f64().unwrap());
+        let counts = [count("with", "some"), lost("with"), count("without", "some"), lost("without")];
+        let found = [&counts[..], &odds[..], &["p_value", "holm", "q_value"].map(test)[..]].concat();
+        assert_eq!(found.len(), right.len());
+        for (found, right) in found.iter().zip(&right) {
+            // Of p-values that are next to nothing the last digits differ.
+            assert!((found - right).abs() <= 1e-6 * right.abs().max(1e-100), "{found} {right} {driver}");
+        }
+    }
+
     let found = report(&store, r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":28}}"#);
     let active = list(&found, "rows").iter().filter(|row| row["exactly"]["some"] != 0);
     let days: serde_json::Map<_, _> =
