@@ -4,6 +4,7 @@
 //! echo '{"funnel":{"steps":[{"touchpoint":"catalog"},{"touchpoint":"cart"}],"window":"7d"}}' > plan.json
 //! cargo run --release --example query -- shop.journey plan.json
 //! cargo run --release --example query -- shop.journey plan.json --json --customers
+//! echo '{"experience":{"by":"stage"}}' | cargo run --release --example query -- shop.journey - --comments
 //! ```
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 };
 
 use clap::Parser;
-use journeylog::{Question, StoreOptions};
+use journeylog::{Question, Report, StoreOptions};
 
 /// Asks a store a question that stands in a JSON file.
 #[derive(Parser)]
@@ -31,6 +32,9 @@ struct Args {
     /// Lists the customers behind the numbers.
     #[arg(long)]
     customers: bool,
+    /// Prints what the customers behind scores of surveys wrote.
+    #[arg(long)]
+    comments: bool,
     /// Threads to use [default: one per core]. The answer is the same for any number.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -60,14 +64,15 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         text = fs::read_to_string(&args.plan).map_err(|e| at_plan(&e))?;
     }
     let mut questions = Question::read(&text).map_err(|e| at_plan(&e))?;
-    if args.customers {
+    if args.customers || args.comments {
         for question in &mut questions {
             question.plan = question.plan.clone().list_customers();
         }
     }
 
     let store = StoreOptions::new().must_exist().open(&args.store)?;
-    let mut query = store.query();
+    let snapshot = store.snapshot();
+    let mut query = snapshot.query();
     if let Some(threads) = args.threads {
         query = query.threads(threads);
     }
@@ -81,6 +86,17 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             write!(out, "{}{answer}", if i > 0 { "\n" } else { "" })?;
             if let Some(end) = answer.observed_until {
                 writeln!(out, "observed until {}", end.to_rfc3339())?;
+            }
+        }
+        if let Report::Experience(report) = &answer.report
+            && args.comments
+        {
+            for logged in snapshot.events_at(report.listed.iter().flatten().map(|answer| answer.seq))? {
+                let Some(feedback) = logged.event.feedback() else { continue };
+                if let Some(comment) = feedback.comment() {
+                    let (who, survey) = (logged.event.customer().as_str(), feedback.survey().as_str());
+                    writeln!(out, "{who}, {survey} {}: {comment}", feedback.score())?;
+                }
             }
         }
     }

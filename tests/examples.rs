@@ -497,3 +497,16 @@ fn shop_report_is_one_page() {
     let refused = run("shop_report", ["nowhere.journey"]);
     assert!(refused.code == Some(1) && refused.err.starts_with("error: "), "{}", refused.err);
 }
+
+#[test]
+fn query_prints_what_customers_wrote() {
+    let events = r#"{"customer":"ann","touchpoint":"survey","occurred_at":"2026-01-03T10:00:00Z","feedback":{"nps":3,"comment":"so slow"}}
+{"customer":"bob","touchpoint":"survey","occurred_at":"2026-01-04T10:00:00Z","feedback":{"nps":9}}
+"#;
+    let (_folder, file, store) = folder("answers.ndjson", events);
+    import(&store, &file, &[]).well();
+    let plan = r#"{"experience":{}}"#;
+    let said = ask(&store, plan, &["--comments"]).well().out;
+    assert!(said.ends_with("\nann, nps 3: so slow\n"), "{said}");
+    assert!(!ask(&store, plan, &["--customers"]).well().out.contains("so slow"));
+}

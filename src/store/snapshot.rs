@@ -230,6 +230,40 @@ impl Snapshot {
         Ok(sources)
     }
 
+    /// Whole events by their places in the log, as reports list them, with ids, properties and comments: in the order of the log, each
+    /// once. What is no event, is not in this snapshot or was erased is left out. Each takes a read of its block of the log,
+    /// unless it lies in that of the one before.
+    ///
+    /// # Errors
+    /// `Damaged` or `Io` if the log could not be read; `Closed` after the store was closed.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = journeylog::Store::open(dir.path().join("shop.journey"))?;
+    /// use chrono::Utc;
+    /// use journeylog::{Event, Experience, Feedback, Survey};
+    /// let answer = |score| Feedback::nps(score).and_then(|answer| answer.with_comment("so slow"));
+    /// store.append(Event::at(Utc::now(), "ann", "survey").feedback(answer(3)?))?;
+    /// store.append(Event::at(Utc::now(), "bob", "survey").feedback(answer(9)?))?;
+    ///
+    /// // What the detractors wrote.
+    /// let snapshot = store.snapshot();
+    /// let report = snapshot.query().run(&Experience::builder().list_customers().build()?)?;
+    /// let detractors = report.listed.iter().flatten().filter(|one| one.feedback.score() <= 6).map(|one| one.seq);
+    /// let events = snapshot.events_at(detractors)?;
+    /// assert_eq!(events.len(), 1);
+    /// assert_eq!(events[0].event.feedback().and_then(|answer| answer.comment()), Some("so slow"));
+    /// # store.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn events_at(&self, seqs: impl IntoIterator<Item = Seq>) -> Result<Vec<LoggedEvent>> {
+        let is_here = |seq: &u64| (1..=self.view.head.seq).contains(seq);
+        let mut seqs: Vec<u64> = seqs.into_iter().map(Seq::get).filter(is_here).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        self.events(&seqs)
+    }
+
     /// Whole events by their sequences, which must be in order, from the log. What is no event is left out.
     pub(crate) fn events(&self, seqs: &[u64]) -> Result<Vec<LoggedEvent>> {
         let mut events = self.logged(seqs)?;

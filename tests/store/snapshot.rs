@@ -1,7 +1,7 @@
 //! A snapshot is what the store held at one moment, and nothing later changes it.
 
 use chrono::TimeDelta;
-use journeylog::{Funnel, JourneyModel, Seq, StageCounts};
+use journeylog::{Event, Experience, Feedback, Funnel, JourneyModel, Seq, StageCounts};
 
 use crate::{built, small_seals};
 
@@ -55,4 +55,47 @@ fn one_customers_questions_have_the_sequences_of_the_log() {
     // Observation ends with the other's last event, as it does when the store is asked.
     let of_store = store.query().customers([ann.id().clone()]).run(&funnel).unwrap();
     assert_eq!(ann.query().run(&funnel).unwrap(), of_store);
+}
+
+/// What the customers behind a score wrote.
+#[test]
+fn events_are_read_by_their_places_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small_seals(dir.path());
+    let answer = |who: &str, score: u8, second: i64| {
+        let feedback = Feedback::nps(score).unwrap().with_comment(format!("{who} says {score}")).unwrap();
+        Event::at(chrono::DateTime::UNIX_EPOCH + TimeDelta::seconds(second), who, "survey").feedback(feedback)
+    };
+    for i in 0..40_u8 {
+        let who = ["ann", "bob", "cid"][usize::from(i % 3)];
+        store.append_batch([answer(who, i % 11, 1_000 - i64::from(i)).build().unwrap()]).unwrap();
+    }
+    store.append(journeylog::Link::at(chrono::DateTime::UNIX_EPOCH, "dan", "bob").unwrap()).unwrap();
+    let snapshot = store.snapshot();
+    store.append(answer("ann", 0, 5)).unwrap();
+
+    let report = snapshot.query().run(&Experience::builder().list_customers().build().unwrap()).unwrap();
+    let listed = report.listed.unwrap();
+    let of = |who: &str| listed.iter().filter(|one| one.customer.as_str() == who && one.feedback.score() <= 6).count();
+    let detractors = || listed.iter().filter(|one| one.feedback.score() <= 6).map(|one| one.seq);
+    let comments = |seqs: Vec<Seq>| -> Vec<(String, u64)> {
+        let events = snapshot.events_at(seqs).unwrap();
+        let said = |feedback: &Feedback| feedback.comment().unwrap().to_owned();
+        events.iter().map(|logged| (said(logged.event.feedback().unwrap()), logged.seq.get())).collect()
+    };
+    let mut right: Vec<(String, u64)> = (0..40_u64)
+        .filter(|i| i % 11 <= 6)
+        .map(|i| (format!("{} says {}", ["ann", "bob", "cid"][i as usize % 3], i % 11), i + 1))
+        .collect();
+    assert_eq!(comments(detractors().collect()), right);
+    assert_eq!(comments(detractors().chain(detractors()).collect()), right, "each once");
+    // The link is no event, the next sequence came later, and the others never.
+    assert_eq!(comments([0, 1, 41, 42, 43, u64::MAX].map(Seq).to_vec()), [("ann says 0".to_owned(), 1)]);
+
+    assert!(of("cid") > 0);
+    store.erase("cid").unwrap();
+    right.retain(|(comment, _)| !comment.starts_with("cid"));
+    assert_eq!(comments(detractors().collect()), right, "before the compaction");
+    store.compact().unwrap();
+    assert_eq!(comments(detractors().collect()), right, "and after it");
 }

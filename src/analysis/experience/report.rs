@@ -86,7 +86,8 @@ pub struct ExperienceAnswer {
     pub customer: CustomerId,
     /// When it was given.
     pub answered_at: DateTime<Utc>,
-    /// The survey and the score. What the customer wrote stands in the log only: [`Customer::events`](crate::Customer::events) reads it.
+    /// The survey and the score. What the customer wrote stands in the log only:
+    /// [`Snapshot::events_at`](crate::Snapshot::events_at) reads it.
     pub feedback: Feedback,
     /// Its stage, touchpoint or channel, if answers are told apart by these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
