@@ -44,7 +44,7 @@ fn quickstart_gives_the_tour() {
         "| awareness     |       584 | 29.2 % |",
         "| consideration | purchase      | advance |   379 |       379 |  26.8 % | ",
         " |        5.9 d |     8.8 d |",
-        "| 4 purchase     |       144 |      7.2 % |",
+        "| 4 purchase     |       144 |   7.2 % |",
         "The journey of c-78\n  2026-03-09 21:16  ad_click\n",
         "  now in advocacy, on 2026-03-15 in consideration\n",
     ] {
