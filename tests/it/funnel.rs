@@ -514,7 +514,7 @@ fn an_optional_step_of_very_many_attempts_is_looked_for_once() {
     };
     assert_eq!(steps(funnel.clone()), [30_000, 0, 0]);
     assert_eq!(steps(funnel.value()), [30_000, 0, 0]);
-    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 300, "{:?}", began.elapsed());
 }
 
 /// An attempt ends at the moment that stops it, or breaks it, and the next may begin there.
