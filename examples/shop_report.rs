@@ -112,7 +112,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     print_value(&worth.3, args.currency.is_some());
     print_segments(&[
         ("left a cart in the last 30 days, nothing bought since: remind them", &act_on.0),
-        ("bought once, not seen for 60 days: win them back", &act_on.1),
+        ("bought before, not seen for 60 days: win them back", &act_on.1),
         ("bought three times or more: thank them", &act_on.2),
         ("unhappy by their last answer: call them", &act_on.3),
     ]);

@@ -487,7 +487,7 @@ fn shop_report_is_one_page() {
         "| NPS    | purchase             |       1 | 100.0  |",
         "\n1 customers bought, 0 of them on several days, on 1 days in all.\nThey spent 20 EUR.\n",
         "\nleft a cart in the last 30 days, nothing bought since: remind them:\nbob\n",
-        "\nbought once, not seen for 60 days: win them back:\nann\n",
+        "\nbought before, not seen for 60 days: win them back:\nann\n",
         "\nunhappy by their last answer: call them:\ncat\n",
     ] {
         assert!(page.contains(line), "{line}\n{page}");

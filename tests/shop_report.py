@@ -107,7 +107,7 @@ def left_cart(customer):
 
 for who, is_so in [
     ("left a cart in the last 30 days, nothing bought since: remind them", left_cart),
-    ("bought once, not seen for 60 days: win them back", lambda c: bought[c] and journeys[c][-1][0] < end - 60 * DAY),
+    ("bought before, not seen for 60 days: win them back", lambda c: bought[c] and journeys[c][-1][0] < end - 60 * DAY),
     ("bought three times or more: thank them", lambda c: len(bought[c]) >= 3),
 ]:
     count = sum(map(bool, map(is_so, journeys)))

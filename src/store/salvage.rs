@@ -146,7 +146,6 @@ struct Sources {
     /// Folders of logs: the one that counts, or all, the newest first, if it is not known which.
     logs: Vec<PathBuf>,
     index: Option<PathBuf>,
-    /// The last sequence that is known to have been acknowledged.
     /// How far the log is known to have gone, by each that tells of it.
     heads: Vec<Head>,
     /// What the log is known to have had beside its entries.
@@ -196,6 +195,7 @@ impl Sources {
         Ok(Self { logs, index, heads, orders })
     }
 
+    /// The last sequence that is known to have been acknowledged.
     fn acknowledged(&self) -> u64 {
         self.heads.iter().map(|head| head.seq).max().unwrap_or_default()
     }
