@@ -1,9 +1,11 @@
 //! How often customers buy, and when they stop without a word: the BG/NBD model.
 
 use serde::{Deserialize, Serialize};
-use statrs::function::gamma::ln_gamma;
 
-use super::optimum::{Optimum, maximize};
+use super::{
+    histories::Histories,
+    optimum::{Optimum, maximize},
+};
 
 /// A customer's purchases as [`BgNbd`] sees them: three numbers, in one unit of time.
 ///
@@ -67,8 +69,8 @@ impl BgNbd {
         }
         // Rates are of the order of one purchase in the mean time of observation.
         let observed = (sum(|history| history.observed) / customers as f64).max(1e-3);
-        let start = [1.0, observed, 1.0, 2.0];
-        let (found, optimum) = maximize(start, |parameters| Self::of(parameters).log_likelihood_of(groups));
+        let histories = Histories::of(groups);
+        let (found, optimum) = maximize([1.0, observed, 1.0, 2.0], |parameters| histories.likelihood(parameters));
         Some((Self::of(found), optimum))
     }
 
@@ -78,33 +80,8 @@ impl BgNbd {
 
     /// The logarithm of the likelihood of a history under this model.
     pub fn log_likelihood(&self, history: &PurchaseHistory) -> f64 {
-        self.log_likelihood_of(&[(*history, 1)])
-    }
-
-    pub(super) fn log_likelihood_of(&self, groups: &[Group]) -> f64 {
         let Self { r, alpha, a, b } = *self;
-        let same = ln_gamma(a + b) - ln_gamma(b) + r * alpha.ln() - ln_gamma(r);
-        // What depends on the number of repeats alone is worked out once for each.
-        let mut sum = 0.0;
-        let mut known: Option<(u32, f64)> = None;
-        for (history, customers) in groups {
-            let x = f64::from(history.repeats);
-            let by_repeats = match known {
-                Some((repeats, known)) if repeats == history.repeats => known,
-                _ => same + ln_gamma(r + x) + ln_gamma(b + x) - ln_gamma(a + b + x),
-            };
-            known = Some((history.repeats, by_repeats));
-            let went_on = -(r + x) * (alpha + history.observed).ln();
-            let by_time = if history.repeats == 0 {
-                went_on
-            } else {
-                let stopped = a.ln() - (b + x - 1.0).ln() - (r + x) * (alpha + history.last).ln();
-                let greater = went_on.max(stopped);
-                greater + ((went_on - greater).exp() + (stopped - greater).exp()).ln()
-            };
-            sum += (by_repeats + by_time) * *customers as f64;
-        }
-        sum
+        Histories::of(&[(*history, 1)]).likelihood([r, alpha, a, b]).value
     }
 
     /// The odds that a customer has stopped.
@@ -227,8 +204,8 @@ mod tests {
         groups.sort_by_key(|(history, _)| history.repeats);
         let (model, optimum) = BgNbd::fit(&groups).unwrap();
         assert!(optimum.converged);
-        let right = BgNbd::of([2.0, 5.0, 1.0, 3.0]);
-        assert!(optimum.log_likelihood >= right.log_likelihood_of(&groups));
+        let likelihood = |parameters| Histories::of(&groups).likelihood(parameters).value;
+        assert!(optimum.log_likelihood >= likelihood([2.0, 5.0, 1.0, 3.0]));
         for (found, right) in [(model.r, 2.0), (model.alpha, 5.0), (model.a, 1.0), (model.b, 3.0)] {
             assert!((found / right - 1.0_f64).abs() < 0.1, "{model:?}");
         }
@@ -236,7 +213,7 @@ mod tests {
         for (place, by) in (0..4).flat_map(|place| [(place, 1.01), (place, 0.99)]) {
             let mut beside = [model.r, model.alpha, model.a, model.b];
             beside[place] *= by;
-            assert!(BgNbd::of(beside).log_likelihood_of(&groups) < optimum.log_likelihood, "{place} {by}");
+            assert!(likelihood(beside) < optimum.log_likelihood, "{place} {by}");
         }
     }
 

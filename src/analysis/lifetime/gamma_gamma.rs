@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use statrs::function::gamma::ln_gamma;
+use statrs::function::gamma::{digamma, ln_gamma};
 
-use super::optimum::{Optimum, maximize};
+use super::optimum::{Optimum, Sloped, maximize};
 
 /// The Gamma-Gamma model of the value of purchases.
 ///
@@ -63,9 +63,13 @@ impl GammaGamma {
         for (repeats, mean) in customers {
             by_repeats.entry(*repeats).or_default().add(f64::from(*repeats) * mean, *mean);
         }
-        let sum =
-            |model: Self| by_repeats.iter().map(|(repeats, alike)| model.log_likelihood_of(*repeats, alike)).sum();
-        let (found, optimum) = maximize([2.0, 3.0, mean], |parameters| sum(Self::of(parameters)));
+        let (found, optimum) = maximize([2.0, 3.0, mean], |parameters| {
+            let mut all = Sloped { value: 0.0, slopes: [0.0; 3] };
+            for (repeats, alike) in &by_repeats {
+                all.add(Self::of(parameters).likelihood(*repeats, alike));
+            }
+            all
+        });
         Some((Self::of(found), optimum))
     }
 
@@ -77,15 +81,30 @@ impl GammaGamma {
     pub fn log_likelihood(&self, repeats: u32, mean: f64) -> f64 {
         let mut one = Alike::default();
         one.add(f64::from(repeats) * mean, mean);
-        self.log_likelihood_of(repeats, &one)
+        self.likelihood(repeats, &one).value
     }
 
-    fn log_likelihood_of(&self, repeats: u32, alike: &Alike) -> f64 {
+    /// The logarithm of the likelihood of these, and how it rises with p, q and v.
+    fn likelihood(&self, repeats: u32, alike: &Alike) -> Sloped<3> {
         let Self { p, q, v } = *self;
         let x = f64::from(repeats);
-        let each = ln_gamma(p * x + q) - ln_gamma(p * x) - ln_gamma(q) + q * v.ln() + p * x * x.ln();
-        let of_spent: f64 = alike.spent.iter().map(|spent| (spent + v).ln()).sum();
-        each * alike.spent.len() as f64 + (p * x - 1.0) * alike.ln_means - (p * x + q) * of_spent
+        let all = alike.spent.len() as f64;
+        let (ln_spent, per_spent) = alike.spent.iter().fold((0.0, 0.0), |(ln, per), spent| {
+            let with = spent + v;
+            (ln + with.ln(), per + with.recip())
+        });
+        let shape = p * x;
+        let each = ln_gamma(shape + q) - ln_gamma(shape) - ln_gamma(q) + q * v.ln() + shape * x.ln();
+        let both = digamma(shape + q);
+        let by_shape = all * (both - digamma(shape) + x.ln()) + alike.ln_means - ln_spent;
+        Sloped {
+            value: each * all + (shape - 1.0) * alike.ln_means - (shape + q) * ln_spent,
+            slopes: [
+                x * by_shape,
+                all * (both - digamma(q) + v.ln()) - ln_spent,
+                all * q / v - (shape + q) * per_spent,
+            ],
+        }
     }
 
     /// What a purchase of a customer with so many repeats that were worth so much on average is expected to be worth. Where q
@@ -100,7 +119,10 @@ impl GammaGamma {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::optimum::tests::{assert_slopes, greatest},
+        *,
+    };
 
     /// As the model says it for one rate, summed up over many.
     #[test]
@@ -128,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn slopes_are_what_differences_say() {
+        let mut alike = Alike::default();
+        [(8.0, 4.0), (30.0, 15.0), (1.0, 0.5)].into_iter().for_each(|(spent, mean)| alike.add(spent, mean));
+        for at in [[3.0, 4.0, 12.0], [0.2, 0.7, 90.0], [40.0, 9.0, 0.3]] {
+            assert_slopes(at, |parameters| GammaGamma::of(parameters).likelihood(2, &alike));
+        }
+    }
+
+    #[test]
     fn nothing_near_a_fit_is_likelier() {
         let mut random = fastrand::Rng::with_seed(3);
         let customers: Vec<(u32, f64)> = (0..2_000)
@@ -149,6 +180,8 @@ mod tests {
             beside[place] *= by;
             assert!(sum(GammaGamma::of(beside)) < optimum.log_likelihood, "{place} {by}");
         }
+        let start = [2.0, 3.0, 20.0];
+        assert!(greatest(start, |parameters| sum(GammaGamma::of(parameters))) - 1e-6 <= optimum.log_likelihood);
         assert!(GammaGamma::fit(&[]).is_none());
         assert!(GammaGamma::fit(&[(1, 1e-9), (u32::MAX, 1e17)]).unwrap().1.log_likelihood.is_finite());
     }

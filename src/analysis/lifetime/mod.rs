@@ -2,6 +2,7 @@
 
 mod bg_nbd;
 mod gamma_gamma;
+mod histories;
 mod optimum;
 mod plan;
 mod report;
