@@ -1,6 +1,7 @@
 //! How often customers buy, and when they stop without a word: the BG/NBD model.
 
 use serde::{Deserialize, Serialize};
+use statrs::function::gamma::ln_gamma;
 
 use super::{
     histories::Histories,
@@ -109,29 +110,58 @@ impl BgNbd {
         let off = |a: f64, pole: f64| if (a - pole).abs() < 1e-7 { pole + 1e-7 } else { a };
         let a = off(off(self.a, 1.0), 1.0 - b - x);
         let (z, c) = (time / (alpha + history.observed + time), a + b + x - 1.0);
-        // Two forms of one number, of which each is summed up where its terms fall.
-        let not_bought = if a > r + x + 1.0 {
-            (1.0 - z).powf(r + x) * hypergeometric(r + x, b + x, c, z)
-        } else {
-            (1.0 - z).powf(a - 1.0) * hypergeometric(a + b - 1.0 - r, a - 1.0, c, z)
-        };
+        let not_bought = weighted_by_purchases(r + x, z, b + x, c);
         let expected = c / (a - 1.0) * (1.0 - not_bought) * self.alive(history);
         // What rounding leaves of nothing may be less.
         if expected < 0.0 { 0.0 } else { expected }
     }
 }
 
-/// Gauss's series 2F1(a, b; c; z) for z from 0 to below 1, where its terms fall at z = 1 too: for c > a + b.
-fn hypergeometric(a: f64, b: f64, c: f64, z: f64) -> f64 {
-    let (mut term, mut sum) = (1.0, 1.0);
-    for place in (0..100_000).map(f64::from) {
-        term *= (a + place) * (b + place) / ((c + place) * (place + 1.0)) * z;
+/// The mean of (b)_n / (c)_n over a number n of purchases that is negative binomial with shape k and probability z, where (b)_n
+/// is b (b + 1) ... (b + n - 1): (1 - z)^k times Gauss's 2F1(k, b; c; z), for z from 0 to below 1 and c above -1 and not 0.
+///
+/// All terms but the first have one sign, so nothing cancels out. They are summed up from the greatest on to both sides.
+fn weighted_by_purchases(k: f64, z: f64, b: f64, c: f64) -> f64 {
+    let none = k * (-z).ln_1p();
+    // The term of n + 1 as a multiple of that of n.
+    let ratio = |n: f64| (k + n) * z / (n + 1.0) * ((b + n) / (c + n));
+    let most = greatest_term(k, z, b, c);
+    let ln_most = none + most * z.ln() + ln_rising(k, most) - ln_gamma(most + 1.0) + ln_rising(b + 1.0, most - 1.0)
+        - ln_rising(c + 1.0, most - 1.0);
+    let (first, mut sum) = (ln_most.exp(), 0.0);
+    let mut term = first;
+    for place in (0..MOST_TERMS).map(f64::from) {
         sum += term;
-        if term.abs() <= f64::EPSILON * sum.abs() {
+        term *= ratio(most + place);
+        if term <= f64::EPSILON * sum {
             break;
         }
     }
-    sum
+    term = first;
+    for place in (1..MOST_TERMS).map(f64::from).take_while(|place| *place < most) {
+        term /= ratio(most - place);
+        sum += term;
+        if term <= f64::EPSILON * sum {
+            break;
+        }
+    }
+    none.exp() + b / c * sum
+}
+
+const MOST_TERMS: u32 = 100_000;
+
+/// The logarithm of x (x + 1) ... (x + n - 1), for x above 0.
+fn ln_rising(x: f64, n: f64) -> f64 {
+    ln_gamma(x + n) - ln_gamma(x)
+}
+
+/// The n from 1 on of about the greatest term: where the next one is as great.
+fn greatest_term(k: f64, z: f64, b: f64, c: f64) -> f64 {
+    let (square, linear, constant) = (1.0 - z, c + 1.0 - z * (k + b), c - z * k * b);
+    let under_root = (linear * linear - 4.0 * square * constant).max(0.0);
+    let most = (under_root.sqrt() - linear) / (2.0 * square);
+    // Not a number, or beyond all that can be counted: from the first on.
+    if most.is_finite() { most.floor().clamp(1.0, 1e15) } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -229,6 +259,27 @@ mod tests {
             let (model, optimum) = BgNbd::fit(&groups).unwrap();
             assert!(optimum.log_likelihood.is_finite(), "{model:?} {optimum:?}");
             assert!(model.alive(&groups[0].0).is_finite(), "{model:?}");
+        }
+    }
+
+    /// Who buy alike, about once in a unit of time, cannot be expected to buy more often than that.
+    #[test]
+    fn expectations_hold_where_rates_are_alike_and_the_time_is_long() {
+        let history = PurchaseHistory { repeats: 0, last: 0.0, observed: 1.0 };
+        // By the formula with forty digits (mpmath).
+        for (r, right) in [(150.0, 13.722_550_6), (200.0, 13.733_846_3), (300.0, 13.745_160_1)] {
+            let model = BgNbd { r, alpha: r, a: 0.8, b: 2.4 };
+            let found = model.expected_purchases(&history, 104.0);
+            assert!((found / right - 1.0).abs() < 1e-7, "{r}: {found} {right}");
+        }
+        let customer = PurchaseHistory { repeats: 60, last: 60.0, observed: 61.0 };
+        for r in [0.01, 1.0, 582.0, 22_000.0] {
+            for (alpha, time) in [(r, 104.0), (r * 10.0, 1e4), (1e-3, 52.0)] {
+                for customer in [&history, &customer] {
+                    let found = BgNbd { r, alpha, a: 0.8, b: 2.4 }.expected_purchases(customer, time);
+                    assert!(found.is_finite() && found >= 0.0, "{r} {alpha} {time}: {found}");
+                }
+            }
         }
     }
 

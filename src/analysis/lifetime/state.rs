@@ -166,11 +166,13 @@ impl BoundLifetimeValue {
             return Some((purchases, purchases));
         }
         let yearly = 1.0 + self.plan.discount;
+        // A unit's purchases are discounted from its end, or that of the horizon if it comes sooner.
+        let days = self.unit_days() * horizon as f64 / self.plan.unit.micros() as f64;
         let (mut before, mut discounted) = (0.0, 0.0);
         let units = u32::try_from((horizon - 1) / unit + 1).unwrap_or(u32::MAX);
         for unit in 1..=units {
             let so_far = if unit == units { purchases } else { model.expected_purchases(history, unit.into()) };
-            discounted += (so_far - before) / yearly.powf(f64::from(unit) * self.unit_days() / 365.0);
+            discounted += (so_far - before) / yearly.powf((f64::from(unit) * self.unit_days()).min(days) / 365.0);
             before = so_far;
         }
         Some((purchases, discounted))
@@ -203,9 +205,9 @@ impl BoundLifetimeValue {
             let worth = values.and_then(|fit| worth(&fit.model)).filter(|worth| worth.is_finite());
             let value = purchases.zip(worth).map(|((_, discounted), worth)| discounted * worth * margin);
             all.alive += alive;
-            all.purchases = purchases.map(|(purchases, _)| all.purchases.unwrap_or_default() + purchases);
-            all.value = value.map(|value| all.value.unwrap_or_default() + value).or(all.value);
             let purchases = purchases.map(|(purchases, _)| purchases);
+            all.purchases = purchases.map(|more| all.purchases.unwrap_or_default() + more).or(all.purchases);
+            all.value = value.map(|value| all.value.unwrap_or_default() + value).or(all.value);
             list(row, Expected { alive: Some(alive), purchases, value_each: worth, value })?;
         }
         Ok(all)
