@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::{
-    calendar::{end_of, moment, start_of},
+    calendar::{end_of, is_whole, moment, start_of},
     conditions::holds,
     story::Stories,
 };
@@ -139,19 +139,22 @@ pub fn experience(events: &[Event], plan: &Experience, model: &JourneyModel, sco
             finished: said
                 .period
                 .zip(wanted.0)
-                .is_none_or(|(period, start)| end_of(period, moment(start)).timestamp_micros() <= stories.end),
+                .is_none_or(|(period, start)| is_whole(&stories, moment(start), end_of(period, moment(start)))),
             group: wanted.3.clone(),
             score: score(wanted.4, &here),
         }
     };
     let is_told_apart = said.by.is_some() || said.period.is_some();
-    let mut listed: Vec<&Given<'_>> = counted.clone();
+    // In periods more may count than in the total, and none less.
+    let mut listed = if said.period.is_some() { in_periods.clone() } else { counted.clone() };
     listed.sort_by_key(|one| (one.customer, one.at, one.seq));
     let answer = |one: &&Given<'_>| ExperienceAnswer {
         customer: one.customer.clone(),
         answered_at: Micros(one.at).to_datetime(),
         feedback: Feedback::new(one.survey, one.score).unwrap(),
         group: one.group.clone(),
+        period: one.period.map(|start| Micros(start).to_datetime()),
+        in_total: counted.iter().any(|other| other.seq == one.seq),
         seq: Seq(one.seq),
     };
     ExperienceReport {

@@ -42,7 +42,8 @@ pub enum ExperienceAnswers {
 ///
 /// With [`latest`](ExperienceBuilder::latest) only the latest answer of each customer to each survey counts: the latest in the range, of several at one
 /// instant the one that arrived last. It belongs to one stage, touchpoint and channel, so these add up to the total. In a calendar period the
-/// latest in it counts, so one customer may count in several periods, and these do not add up to the total then.
+/// latest in it counts, so one customer may count in several periods, and these do not add up to the total then: of the answers
+/// that are listed some count in their period only (`in_total: false`). A period that is not over, or not wholly in the range, is marked.
 ///
 /// The **stage** of an answer is that of the latest event with a stage before its moment; answers
 /// before any stage are told apart, without one. The answer itself does not count: by the standard model it makes a promoter an advocate, and

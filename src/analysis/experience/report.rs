@@ -29,7 +29,7 @@ pub struct ExperienceReport {
     /// Each period, group and survey with answers: periods in order; stages in that of the model, other groups by name; what has no group
     /// last. Empty if answers are not told apart.
     pub rows: Vec<ExperienceRow>,
-    /// Each answer that counts in the total, by customer and time, if they were asked for.
+    /// Each answer that counts in the total or in a row, by customer and time, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<ExperienceAnswer>>,
 }
@@ -41,7 +41,7 @@ pub struct ExperienceRow {
     /// The first moment of the period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<DateTime<Utc>>,
-    /// False if observation ends within that period.
+    /// False if observation ends within that period, or it does not lie wholly in the scope's range.
     pub finished: bool,
     /// The stage, touchpoint or channel; `None` for answers before any stage, or if these are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,8 +92,18 @@ pub struct ExperienceAnswer {
     /// Its stage, touchpoint or channel, if answers are told apart by these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The first moment of the period in which it counts, if answers are told apart by period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<DateTime<Utc>>,
+    /// Whether it counts in the total too. An answer that is the latest of its period only does not.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub in_total: bool,
     /// Its place in the log.
     pub seq: Seq,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl SurveyScore {
@@ -186,7 +196,8 @@ impl Tables for ExperienceReport {
         let mut tables = vec![total];
         if self.by.is_some() || self.period.is_some() {
             let group = self.by.map(EventBy::label);
-            let title = if self.period.is_some() { "By period (* not over)" } else { "By group" };
+            let title =
+                if self.period.is_some() { "By period (* not over, or not wholly in the range)" } else { "By group" };
             let columns = self.period.map(|_| "period").into_iter().chain(group).chain(COLUMNS);
             let mut table = Table::new(title, columns);
             for row in &self.rows {
