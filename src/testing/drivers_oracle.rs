@@ -113,6 +113,22 @@ fn odds(table: [u64; 4]) -> Option<OddsRatio> {
     Some(OddsRatio { ratio, low: end(-1.959_963_984_540_054), high: end(1.959_963_984_540_054), corrected })
 }
 
+/// How many ways there are to choose some of many.
+fn choose(many: u64, some: u64) -> u128 {
+    (0..some).fold(1, |ways, nth| ways * u128::from(many - nth) / u128::from(nth + 1))
+}
+
+/// The share of ways to fill a table with the same sums that is of tables with no more ways than this; none if all its cells are expected to
+/// have five or more. For small tables only.
+fn p_exact([a, b, c, d]: [u64; 4]) -> Option<f64> {
+    let (with, some, all) = (a + b, a + c, a + b + c + d);
+    let least = [with, c + d].into_iter().flat_map(|row| [row * some, row * (b + d)]).min().unwrap_or_default();
+    let ways = |cell: u64| choose(some, cell) * choose(b + d, with - cell);
+    let tables = (with + some).saturating_sub(all)..=with.min(some);
+    let as_rare: u128 = tables.filter(|cell| ways(*cell) <= ways(a)).map(ways).sum();
+    (least < 5 * all).then(|| as_rare as f64 / choose(all, with) as f64)
+}
+
 /// What the report of [`Drivers`] must say, but for rounding.
 pub fn drivers(events: &[Event], plan: &Drivers, model: &JourneyModel, scope: &Scope) -> DriversReport {
     let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
@@ -134,7 +150,8 @@ pub fn drivers(events: &[Event], plan: &Drivers, model: &JourneyModel, scope: &S
             let (with, without) = (Rate::new(a, a + b), Rate::new(c, c + d));
             let test = odds([a, b, c, d]).map(|odds| {
                 let difference = with.difference_to(&without).unwrap();
-                let (p_value, exact) = (difference.p_value, difference.exact);
+                let exact = p_exact([a, b, c, d]);
+                let (p_value, exact) = (exact.unwrap_or(difference.p_value), exact.is_some());
                 DriverTest { odds, p_value, exact, holm: 0.0, q_value: 0.0 }
             });
             let value = factor.1.clone().into();
