@@ -686,9 +686,11 @@ pub(crate) fn any_conversion_rate(seed: u64) -> ConversionRate {
         let window = TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
         plan = plan.within(window.max(TimeDelta::zero()));
     }
-    if rng.bool() {
-        plan = plan.by_exposures();
-    }
+    plan = match rng.u8(..3) {
+        0 => plan.by_exposures(),
+        1 => plan.by_customers(),
+        _ => plan,
+    };
     let by = [EventBy::Stage, EventBy::StageAfter, EventBy::Touchpoint, EventBy::Channel];
     if let Some(by) = rng.choice(by).filter(|_| rng.bool()) {
         plan = plan.by(by);
