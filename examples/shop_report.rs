@@ -220,17 +220,17 @@ fn print_experience(report: &ExperienceReport, by_stage: &ExperienceReport) {
     if report.total.iter().all(|score| score.answers == 0) {
         return println!("No answers to a survey yet.");
     }
-    let columns = ["survey", "stage when answering", "answers", "score", "give or take"];
+    let columns = ["survey", "stage when answering", "answers", "score", "likely within"];
     let mut table = Table::new("By each customer's latest answer", columns);
     let mut row = |stage: &str, score: &SurveyScore| {
-        let error = format!("{:.1}", 1.96 * score.standard_error);
+        let interval = format!("{:.1} to {:.1}", score.low, score.high);
         let number = format!("{:.1}", score.score);
         table.push([
             score.survey.as_str().to_uppercase().into(),
             stage.into(),
             score.answers.into(),
             number.into(),
-            error.into(),
+            interval.into(),
         ]);
     };
     report.total.iter().filter(|score| score.answers > 0).for_each(|score| row("all", score));

@@ -38,6 +38,16 @@ struct Given<'a> {
     period: Option<i64>,
 }
 
+/// The interval of answers worth so much each, with three more among them that are worth 100, 0 and -100 by 3/4, 3/2 and 3/4.
+fn adjusted(worth: &[f64], score: f64) -> (f64, f64) {
+    let all = || worth.iter().map(|worth| (*worth, 1.0)).chain([(100.0, 0.75), (0.0, 1.5), (-100.0, 0.75)]);
+    let n: f64 = all().map(|(_, weight)| weight).sum();
+    let mean = all().map(|(worth, weight)| worth * weight).sum::<f64>() / n;
+    let variance = all().map(|(worth, weight)| weight * (worth - mean).powi(2)).sum::<f64>() / n;
+    let half = 1.959_963_984_540_054 * (variance / n).sqrt();
+    ((mean - half).clamp(-100.0, score), (mean + half).clamp(score, 100.0))
+}
+
 /// Each answer is worth 100, 0 or -100; the error is that of their mean.
 fn score(survey: Survey, answers: &[&Given<'_>]) -> SurveyScore {
     let n = answers.len() as f64;
@@ -58,9 +68,7 @@ fn score(survey: Survey, answers: &[&Given<'_>]) -> SurveyScore {
     let favourable = Rate::new(count(&is_favourable), answers.len() as u64);
     let (low, high) = match survey {
         _ if answers.is_empty() => (0.0, 0.0),
-        Survey::Nps => {
-            ((whole - 1.959_963_984_540_054 * error).max(-100.0), (whole + 1.959_963_984_540_054 * error).min(100.0))
-        }
+        Survey::Nps => adjusted(&answers.iter().map(|answer| worth(answer.score)).collect::<Vec<_>>(), whole),
         _ => (100.0 * favourable.low, 100.0 * favourable.high),
     };
     let mean = mean_of(&f64::from);
