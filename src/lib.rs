@@ -100,7 +100,7 @@ pub use analysis::{
     ConversionFigures, ConversionKind, ConversionOutcome, ConversionRate, ConversionRateBuilder, ConversionRateReport,
     ConversionRow, ConversionTrial, Count, Criterion, CustomerChurn, CustomerDeviation, CustomerLifetime, CustomerMove,
     CustomerPhase, CustomerSession, CustomerStepDeviation, CustomerVisit, DesignedStep, Deviation, DeviationKind,
-    DeviationTotal, Driver, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport,
+    DeviationTotal, Driver, DriverBy, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport,
     DurationSummary, Durations, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, EqualityTest, EventBy,
     Exclusion, ExclusionEffect, ExpectedValue, Experience, ExperienceAnswer, ExperienceAnswers, ExperienceBuilder,
     ExperienceReport, ExperienceRow, Funnel, FunnelBottleneck, FunnelBreakdown, FunnelBuilder, FunnelComparison,

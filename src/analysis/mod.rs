@@ -74,7 +74,7 @@ pub use conversion_rate::{
     ConversionRateReport, ConversionRow, ConversionTrial,
 };
 pub use difference::RateDifference;
-pub use drivers::{Driver, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport};
+pub use drivers::{Driver, DriverBy, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport};
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
 pub use event_by::EventBy;

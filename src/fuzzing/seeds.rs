@@ -133,7 +133,7 @@ fn plans() {
         ),
         (
             "drivers",
-            r#"[{"drivers":{"of":{"conversion":{"touchpoint":"purchase"}},"by":["touchpoint","channel",{"property":"p"}],"min_support":2,"limit":3,"customers":true}},{"drivers":{"of":{"dissatisfaction":"nps"},"within":"1d","answers":"latest"}},{"drivers":{"of":{"satisfaction":"ces"}},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
+            r#"[{"drivers":{"of":{"conversion":{"touchpoint":"purchase"}},"by":["touchpoint","channel",{"property":"p"}],"min_support":2,"limit":3,"customers":true}},{"drivers":{"of":{"dissatisfaction":"nps"},"within":"1d","answers":"latest"}},{"drivers":{"of":{"satisfaction":"ces"},"by":["touchpoint",{"profile":"p"},{"profile_latest":"q"}]},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
         ),
         (
             "consistency",

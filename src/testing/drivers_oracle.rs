@@ -9,7 +9,7 @@ use super::{
     story::{Stories, Told},
 };
 use crate::{
-    AttributionBy, CustomerId, Driver, DriverCase, DriverTest, Drivers, DriversOutcome, DriversReport, Event,
+    CustomerId, Driver, DriverBy, DriverCase, DriverTest, Drivers, DriversOutcome, DriversReport, Event,
     ExperienceAnswers, JourneyModel, Micros, OddsRatio, Rate, Scope, Survey, Window, model::Scalar,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Deserialize)]
 struct Said {
     of: DriversOutcome,
-    by: Vec<AttributionBy>,
+    by: Vec<DriverBy>,
     within: Option<Window>,
     answers: ExperienceAnswers,
     min_support: usize,
@@ -42,9 +42,11 @@ impl Said {
         for told in story {
             for (place, by) in self.by.iter().enumerate() {
                 let value = match by {
-                    AttributionBy::Channel => Some(Scalar::Text(told.event.channel().as_str().to_owned())),
-                    AttributionBy::Touchpoint => Some(Scalar::Text(told.event.touchpoint().to_string())),
-                    AttributionBy::Property(name) => told.event.properties().get(name).and_then(Scalar::of),
+                    DriverBy::Channel => Some(Scalar::Text(told.event.channel().as_str().to_owned())),
+                    DriverBy::Touchpoint => Some(Scalar::Text(told.event.touchpoint().to_string())),
+                    DriverBy::Property(name) => told.event.properties().get(name).and_then(Scalar::of),
+                    // Events alone have no profiles.
+                    DriverBy::Profile(_) | DriverBy::ProfileLatest(_) => None,
                 };
                 found.extend(value.map(|value| (place, value)));
             }
@@ -59,22 +61,23 @@ impl Said {
         stories: &Stories<'_>,
         model: &JourneyModel,
     ) -> Vec<Case> {
-        let case = |at: Option<i64>, outcome: bool| {
+        let is_before_end = |at: i64| stories.to.is_none_or(|to| at < to);
+        let case = |at: Option<i64>, answer: Option<u64>, outcome: bool| {
             let within = self.within.map(|within| i128::from(within.micros()));
             let counts = |told: &&Told<'_>| {
-                at.is_none_or(|at| {
-                    let age = i128::from(at) - i128::from(told.at);
-                    age > 0 && within.is_none_or(|within| age <= within)
-                })
+                let Some(at) = at else { return is_before_end(told.at) };
+                let age = i128::from(at) - i128::from(told.at);
+                answer == Some(told.seq) || (age > 0 && within.is_none_or(|within| age <= within))
             };
             Case { customer: customer.clone(), at, outcome, factors: self.factors(story.iter().filter(counts)) }
         };
         let in_range = || story.iter().filter(|told| stories.counts(told.at));
         let answers = |survey: Survey, is_outcome: &dyn Fn(u8) -> bool| {
-            let feedback = |told: &Told<'_>| told.event.feedback().cloned().map(|feedback| (told.at, feedback));
-            let given = in_range().filter_map(feedback).filter(|(_, feedback)| feedback.survey() == survey);
+            let feedback =
+                |told: &Told<'_>| told.event.feedback().cloned().map(|feedback| (told.at, told.seq, feedback));
+            let given = in_range().filter_map(feedback).filter(|(.., feedback)| feedback.survey() == survey);
             let mut cases: Vec<Case> =
-                given.map(|(at, feedback)| case(Some(at), is_outcome(feedback.score()))).collect();
+                given.map(|(at, seq, feedback)| case(Some(at), Some(seq), is_outcome(feedback.score()))).collect();
             if self.answers == ExperienceAnswers::Latest {
                 cases = cases.pop().into_iter().collect();
             }
@@ -83,7 +86,9 @@ impl Said {
         match &self.of {
             DriversOutcome::Conversion(wanted) => {
                 let first = in_range().find(|told| holds(wanted, told.event, told.stage, model));
-                vec![case(first.map(|told| told.at), first.is_some())]
+                let is_case = story.iter().any(|told| is_before_end(told.at));
+                let only = || case(first.map(|told| told.at), None, first.is_some());
+                is_case.then(only).into_iter().collect()
             }
             DriversOutcome::Satisfaction(survey) => answers(*survey, &|score| match survey {
                 Survey::Nps => score > 8,

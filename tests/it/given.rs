@@ -7,10 +7,10 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
     ChurnBy, ChurnRate, CohortRetention, Condition, Conformance, Consistency, ConversionRate, Count, Currency,
-    CustomerId, Decimal, Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan, Journey,
-    JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternConformance,
-    PatternMatches, Period, PropertyValue, Purchases, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch,
-    Window, Zone,
+    CustomerId, Decimal, DriverBy, Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan,
+    Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern,
+    PatternConformance, PatternMatches, Period, PropertyValue, Purchases, Scope, Segments, Seq, Sessions, Stickiness,
+    Survey, Ties, Touch, Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -739,10 +739,10 @@ pub(crate) fn any_drivers(seed: u64) -> Drivers {
         }
     };
     let mut by = vec![
-        AttributionBy::Channel,
-        AttributionBy::Touchpoint,
-        AttributionBy::Property("p".to_owned()),
-        AttributionBy::Property("q".to_owned()),
+        DriverBy::Channel,
+        DriverBy::Touchpoint,
+        DriverBy::Property("p".to_owned()),
+        DriverBy::Property("q".to_owned()),
     ];
     if rng.u8(..3) > 0 {
         rng.shuffle(&mut by);
