@@ -108,8 +108,8 @@ pub use pattern_conformance::{
 };
 pub use plan::{Plan, Report};
 pub use purchases::{
-    PurchaseCustomer, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, RepeatOutcome, RepeatPurchases, Rfm,
-    RfmSegment,
+    PurchaseCount, PurchaseCustomer, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, RepeatOutcome,
+    RepeatPurchases, Rfm, RfmSegment,
 };
 pub use rate::Rate;
 pub use retention::{

@@ -145,7 +145,7 @@ fn plans() {
         ),
         (
             "purchases",
-            r#"[{"purchases":{"purchase":{"touchpoint":"purchase"},"within":"2d","currency":"EUR","customers":true}},{"purchases":{"purchase":{"value":{"exists":true}}},"scope":{"to":"2026-03-03T00:00:00Z"}}]"#,
+            r#"[{"purchases":{"purchase":{"touchpoint":"purchase"},"within":"2d","currency":"EUR","customers":true}},{"purchases":{"purchase":{"value":{"exists":true}}},"scope":{"to":"2026-03-03T00:00:00Z"}},{"purchases":{"purchase":{"touchpoint":"purchase"},"count":"orders"},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
         ),
         ("hours", r#""{"stages":{"every":"hour"},"scope":{"as_of":"-262143-01-01T00:00:00Z"}}"#),
     ] {

@@ -484,6 +484,9 @@ pub(crate) fn any_purchases(seed: u64) -> Purchases {
         plan = plan.value_in(if rng.bool() { "EUR" } else { "USD" });
     }
     if rng.bool() {
+        plan = plan.count_orders();
+    }
+    if rng.bool() {
         plan = plan.list_customers();
     }
     plan.build().unwrap()

@@ -251,6 +251,7 @@ fn choices(shown: &mut Shown) {
     shown.value("EventBy", &EventBy::Stage);
     shown.value("ChurnBy", &journeylog::ChurnBy::Stage);
     shown.value("ChurnOutcome", &journeylog::ChurnOutcome::Quiet);
+    shown.value("PurchaseCount", &journeylog::PurchaseCount::Orders);
     shown.value("RepeatOutcome", &journeylog::RepeatOutcome::Once);
     shown.value("ConversionKind", &journeylog::ConversionKind::Win);
     shown.value("ConversionCount", &journeylog::ConversionCount::Exposures);
