@@ -1,5 +1,5 @@
 //! One page on a shop: where its customers are, how they move, where they are lost, who comes back, what brought them, how
-//! they feel, what they are worth, and whom to act on. All of it is one scan of the store.
+//! they feel, what goes with a purchase, what they are worth, and whom to act on. All of it is one scan of the store.
 //!
 //! ```text
 //! cargo run --release --example import -- shop.journey events.csv.gz --customer user_id --touchpoint event --time timestamp
@@ -12,10 +12,12 @@ use std::{cmp::Reverse, error::Error, path::PathBuf, process::ExitCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use journeylog::{
-    Attribution, AttributionModel, AttributionReport, Cell, CohortRetention, CohortRetentionReport, Comparison,
-    Condition, CustomerId, EventBy, Experience, ExperienceReport, Funnel, FunnelReport, JourneyModel, LifetimeValue,
-    LifetimeValueReport, Members, MembersReport, Period, Rate, Segment, StageCounts, StageCountsReport, StoreOptions,
-    Survey, SurveyScore, Table, Transitions, TransitionsReport,
+    Attribution, AttributionModel, AttributionReport, Cell, ChurnRate, ChurnRateReport, CohortRetention,
+    CohortRetentionReport, Comparison, Condition, Consistency, ConsistencyReport, ConversionRate, ConversionRateReport,
+    CustomerId, DriverBy, Drivers, DriversReport, EventBy, Experience, ExperienceReport, Funnel, FunnelReport,
+    JourneyModel, LifetimeValue, LifetimeValueReport, Members, MembersReport, Period, PropertyValue, Purchases,
+    PurchasesReport, Rate, Segment, StageCounts, StageCountsReport, StoreOptions, Survey, SurveyScore, Table,
+    Transitions, TransitionsReport,
 };
 
 /// Prints one page on a shop.
@@ -71,6 +73,12 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let funnel = Funnel::ordered(args.steps.iter().map(String::as_str)).within(window).build()?;
     let retention = CohortRetention::of(anything.clone(), anything.clone(), Period::MONTH).first_ever().periods(4);
     let retention = retention.build()?;
+    let churn = ChurnRate::every(Period::MONTH).build()?;
+    let carts =
+        ConversionRate::abandonment(cart.clone(), purchase.clone()).within(TimeDelta::days(CART_DAYS)).build()?;
+    let bought = Purchases::of(purchase.clone()).build()?;
+    let drivers = Drivers::of_conversion(purchase.clone()).build()?;
+    let channels = Consistency::of(Survey::Nps).latest().build()?;
 
     let attribution = Attribution::of(purchase.clone(), anything.clone()).within(TimeDelta::days(30));
     let attribution = attribution.models(MODELS).build()?;
@@ -85,7 +93,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let members =
         |segment: Segment| if args.list { Members::of(segment).list_customers() } else { Members::of(segment) };
     let month = TimeDelta::days(30);
-    let left = Segment::did(cart).then_not(purchase.clone()).within(TimeDelta::days(3)).past(month);
+    let left = Segment::did(cart).then_not(purchase.clone()).within(TimeDelta::days(CART_DAYS)).past(month);
     let left_carts = members(left.and(Segment::did_not(purchase.clone()).past(month)).build()?);
     let quiet = Segment::did_not(anything).past(TimeDelta::days(60));
     let likely_lost = members(Segment::did(purchase.clone()).and(quiet).build()?);
@@ -95,9 +103,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     let store = StoreOptions::new().must_exist().open(&args.store)?;
     let query = store.query();
-    let (movement, worth, act_on) = query.run((
+    let (movement, worth, rates, act_on) = query.run((
         (&stages, &moves, &funnel, &retention),
-        (&attribution, &answers, &answers_by_stage, &value),
+        (&attribution, (&answers, &answers_by_stage, &channels), &value, &bought),
+        (&churn, &carts, &drivers),
         (&left_carts, &likely_lost, &loyal, &unhappy),
     ))?;
 
@@ -106,10 +115,14 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     print_stages(&movement.0);
     print_moves(&movement.1);
     print_funnel(&movement.2, args.days);
+    print_carts(&rates.1);
     print_retention(&movement.3);
+    print_churn(&rates.0);
     print_attribution(&worth.0);
-    print_experience(&worth.1, &worth.2);
-    print_value(&worth.3, args.currency.is_some());
+    print_drivers(&rates.2);
+    print_experience(&worth.1.0, &worth.1.1);
+    print_channels(&worth.1.2);
+    print_value(&worth.2, &worth.3, args.currency.is_some());
     print_segments(&[
         ("left a cart in the last 30 days, nothing bought since: remind them", &act_on.0),
         ("bought before, not seen for 60 days: win them back", &act_on.1),
@@ -119,6 +132,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     store.close()?;
     Ok(())
 }
+
+/// Days after which a cart is left.
+const CART_DAYS: i64 = 3;
 
 /// The models side by side: what came last, all alike, and two that weigh what could not be missed.
 const MODELS: [AttributionModel; 4] =
@@ -184,6 +200,27 @@ fn print_funnel(report: &FunnelReport, days: u16) {
     }
 }
 
+fn print_carts(report: &ConversionRateReport) {
+    let left = report.total.abandonment;
+    if let Some(share) = left.share {
+        let (some, of, share) = (left.some, left.of, 100.0 * share);
+        println!(
+            "\n{some} of {of} times something was put in the cart nothing was bought within {CART_DAYS} days ({share:.1} %)."
+        );
+    }
+}
+
+fn print_churn(report: &ChurnRateReport) {
+    let total = &report.total;
+    if total.base > 0 {
+        let share = 100.0 * total.churned as f64 / total.base as f64;
+        println!(
+            "\nOf {} customers of a month {} came in the next, and {} did not ({share:.1} %).",
+            total.base, total.retained, total.churned
+        );
+    }
+}
+
 fn print_retention(report: &CohortRetentionReport) {
     heading("Who comes back");
     let title = "Of all who came for the first time in some month";
@@ -215,22 +252,49 @@ fn print_attribution(report: &AttributionReport) {
     }
 }
 
+fn print_drivers(report: &DriversReport) {
+    heading("What goes with a purchase");
+    let columns = ["before it", "customers", "bought", "of the others"];
+    let mut table = Table::new(
+        "What buyers met more often than others, by more than chance; that it led to it is not said",
+        columns,
+    );
+    let is_found = |test: &journeylog::DriverTest| test.odds.ratio > 1.0 && test.q_value <= 0.05;
+    for driver in report.drivers.iter().filter(|driver| driver.test.as_ref().is_some_and(is_found)).take(5) {
+        let kind = if driver.by == DriverBy::Channel { "channel" } else { "touchpoint" };
+        let PropertyValue::Text(name) = &driver.value else { continue };
+        let shares = [driver.with.share, driver.without.share].map(Cell::share);
+        table.push([format!("{kind} {name}").into(), driver.with.of.into()].into_iter().chain(shares));
+    }
+    if table.rows.is_empty() {
+        return println!("Nothing that could not be chance.");
+    }
+    print!("{table}");
+}
+
+fn print_channels(report: &ConsistencyReport) {
+    if let Some(test) = report.kruskal_wallis {
+        let differs = if test.p_value < 0.05 { "more than" } else { "no more than" };
+        println!("\nBetween channels NPS answers differ {differs} by chance (p = {:.3}).", test.p_value);
+    }
+}
+
 fn print_experience(report: &ExperienceReport, by_stage: &ExperienceReport) {
     heading("How they feel");
     if report.total.iter().all(|score| score.answers == 0) {
         return println!("No answers to a survey yet.");
     }
-    let columns = ["survey", "stage when answering", "answers", "score", "give or take"];
+    let columns = ["survey", "stage when answering", "answers", "score", "likely within"];
     let mut table = Table::new("By each customer's latest answer", columns);
     let mut row = |stage: &str, score: &SurveyScore| {
-        let error = format!("{:.1}", 1.96 * score.standard_error);
+        let interval = format!("{:.1} to {:.1}", score.low, score.high);
         let number = format!("{:.1}", score.score);
         table.push([
             score.survey.as_str().to_uppercase().into(),
             stage.into(),
             score.answers.into(),
             number.into(),
-            error.into(),
+            interval.into(),
         ]);
     };
     report.total.iter().filter(|score| score.answers > 0).for_each(|score| row("all", score));
@@ -240,10 +304,16 @@ fn print_experience(report: &ExperienceReport, by_stage: &ExperienceReport) {
     print!("{table}");
 }
 
-fn print_value(report: &LifetimeValueReport, is_money_known: bool) {
+fn print_value(report: &LifetimeValueReport, bought: &PurchasesReport, is_money_known: bool) {
     heading("What they are worth");
     let LifetimeValueReport { buyers, repeat_buyers, purchases, .. } = report;
     println!("{buyers} customers bought, {repeat_buyers} of them on several days, on {purchases} days in all.");
+    if let Some(between) = bought.between {
+        println!("Between two such days lie {:.1} days, by the median.", between.median / 86_400.0);
+    }
+    let best = bought.segments.iter().filter(|segment| segment.rfm.recency >= 4 && segment.rfm.frequency >= 4);
+    let best: u64 = best.map(|segment| segment.customers).sum();
+    println!("{best} of them are among the best: they bought lately, and often.");
     match &report.historic {
         Some(historic) => println!("They spent {}.", historic.total),
         None if !is_money_known => println!("What they spent is told with --currency."),

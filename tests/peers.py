@@ -1,14 +1,17 @@
-"""Questions about simple_shop.csv.gz, answered in SQL by DuckDB, and Kaplan-Meier medians and tests by SciPy, without journeylog.
+"""Questions about simple_shop.csv.gz, answered in SQL by DuckDB, Kaplan-Meier medians and tests by SciPy, and Markov chains by NumPy,
+without journeylog.
 
 Prints one JSON object, a key for each question; tests/public_data.rs compares all its numbers. Times are UTC. The file has no two
 events of a customer at one instant, so nothing here depends on ties. The stages are those of tests/data/shop_model.json.
 """
 
+import collections
 import json
 import math
 import sys
 
 import duckdb
+import numpy as np
 from scipy import stats
 
 db = duckdb.connect()
@@ -137,6 +140,56 @@ def drivers():
     return {one[0]: one[1:] + [holm[i], q_values[i]] for i, one in enumerate(found)}
 
 
+def walks(within):
+    """What led to each payment within so many microseconds before it, and what was done in vain, from the last of it backwards."""
+    journeys = collections.defaultdict(list)
+    for who, place, at in rows("select who, place, epoch_us(moment) from event order by who, moment"):
+        journeys[who].append((place, at))
+    for events in journeys.values():
+        touches = [(place, at) for place, at in events if place != "payment_done"]
+        in_vain = set(range(len(touches)))
+        for at in (at for place, at in events if place == "payment_done"):
+            serving = [i for i, (_, then) in enumerate(touches) if at - within <= then <= at]
+            in_vain -= set(serving)
+            yield [touches[i][0] for i in serving], True
+        while in_vain:
+            last = touches[max(in_vain)][1]
+            walk = sorted(i for i in in_vain if touches[i][1] >= last - within)
+            in_vain -= set(walk)
+            yield [touches[i][0] for i in walk], False
+
+
+def markov(order, within):
+    """Removal effects and credits, by a dense system of equations for the chain and one for it without each touchpoint."""
+    moves, paid, null = collections.Counter(), 0, 0
+    for walk, has_paid in walks(within):
+        if not walk:
+            continue
+        paid, null = paid + has_paid, null + (not has_paid)
+        for i in range(len(walk) + 1):
+            came_from = tuple(walk[max(0, i - order):i])
+            moves[came_from, walk[i] if i < len(walk) else has_paid] += 1
+    states = sorted({state for state, _ in moves})
+    number, left = {state: i for i, state in enumerate(states)}, collections.Counter()
+    for (state, _), count in moves.items():
+        left[state] += count
+
+    def pays(without):
+        among, to_paid = np.zeros((len(states), len(states))), np.zeros(len(states))
+        for (state, to), count in moves.items():
+            share = count / left[state]
+            if to is True:
+                to_paid[number[state]] += share
+            elif to is not False and to != without:
+                among[number[state], number[(state + (to,))[-order:]]] += share
+        return np.linalg.solve(np.eye(len(states)) - among, to_paid)[number[()]]
+
+    whole = pays(None)
+    effects = {place: 1 - pays(place) / whole for place in sorted({place for state in states for place in state})}
+    total = sum(effects.values())
+    return [paid, null, {place: [effect, paid * effect / total] for place, effect in effects.items()}]
+
+
 BUYING = ["catalog", "cart", "delivery_choice", "payment_choice", "payment_done"]
 print(json.dumps({
     "funnel": [funnel(BUYING, None), funnel(BUYING, 60), funnel(BUYING, 20)],
@@ -149,6 +202,7 @@ print(json.dumps({
     "churn": churn,
     "conversion": conversion,
     "drivers": drivers(),
+    "markov": [markov(order, 3_600_000_000) for order in (1, 2)],
     "stickiness": dict(rows(f"""
         select days, count(*) from (
             select who, count(distinct moment::date) as days from event

@@ -444,6 +444,30 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
     value[key].as_array().unwrap()
 }
 
+/// Chains of order 1 and 2: removal effects and credits of each touchpoint.
+fn agrees_on_markov(store: &Path, expected: &[Value]) {
+    for (order, right) in (1..).zip(expected) {
+        let plan = serde_json::json!({"attribution": {"conversion": {"touchpoint": "payment_done"}, "touch": {"all": []},
+            "within": "1h", "by": "touchpoint", "models": ["markov"], "order": order}});
+        let found = report(store, &plan.to_string());
+        let without = found["without_touch"]["conversions"].as_u64().unwrap();
+        let converting = found["conversions"].as_u64().unwrap() - without;
+        assert_eq!(serde_json::json!([converting, found["null_journeys"]]), serde_json::json!([right[0], right[1]]));
+        let right = right[2].as_object().unwrap();
+        let of_effect = list(&found, "keys").iter().filter(|row| right.contains_key(row["key"].as_str().unwrap()));
+        assert_eq!((of_effect.count(), list(&found, "keys").len()), (right.len(), right.len()));
+        for row in list(&found, "keys") {
+            let right = right[row["key"].as_str().unwrap()].as_array().unwrap();
+            let credit: f64 = row["credits"][0]["conversions"].as_str().unwrap().parse().unwrap();
+            let near = |found: f64, right: &Value| (found - right.as_f64().unwrap()).abs() < 1e-8 * found.max(1.0);
+            assert!(
+                near(row["removal_effect"].as_f64().unwrap(), &right[0]) && near(credit, &right[1]),
+                "{row} {right:?}"
+            );
+        }
+    }
+}
+
 /// Everything that can be said in another tool's SQL, compared number by number.
 #[test]
 fn answers_of_another_tool() {
@@ -541,6 +565,8 @@ fn answers_of_another_tool() {
             assert!((found - right).abs() <= 1e-6 * right.abs().max(1e-100), "{found} {right} {driver}");
         }
     }
+
+    agrees_on_markov(&store, list(&expected, "markov"));
 
     let found = report(&store, r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":28}}"#);
     let active = list(&found, "rows").iter().filter(|row| row["exactly"]["some"] != 0);

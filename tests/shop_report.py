@@ -1,5 +1,5 @@
 """The numbers that examples/shop_report.rs prints of rete_ecom.csv.gz, worked out without journeylog: a line of the page each."""
-import collections, csv, datetime, gzip, sys
+import collections, csv, datetime, gzip, math, sys
 
 ADVOCACY = {"referral", "recommendation", "review", "share"}
 BUYING = {"purchase", "payment", "payment_done", "order", "checkout_complete"}
@@ -84,6 +84,13 @@ for later in range(1, 5):
     back = sum(min(active) + later in active for active in old)
     print(f"| {later} | {len(old)} | {back} | {percent(back, len(old))} |")
 
+base = retained = 0
+for later in range(min(map(min, months.values())) + 1, month(end)):  # the last month is not over
+    before = [active for active in months.values() if later - 1 in active]
+    base, retained = base + len(before), retained + sum(later in active for active in before)
+lost = base - retained
+print(f"Of {base} customers of a month {retained} came in the next, and {lost} did not ({percent(lost, base)}).")
+
 bought = {customer: [at for at, what in events if what == "purchase"] for customer, events in journeys.items()}
 purchases = collections.Counter()
 for customer, times in bought.items():
@@ -95,6 +102,47 @@ for name, count in purchases.items():  # somebody came by one channel only, so a
 buyers = [times for times in bought.values() if times]
 several = sum(len({at.date() for at in times}) > 1 for times in buyers)
 print(f"{len(buyers)} customers bought, {several} of them on several days")
+
+days = [sorted(min(at for at in times if at.date() == day) for day in {at.date() for at in times}) for times in buyers]
+between = sorted(later - at for firsts in days for at, later in zip(firsts, firsts[1:]))
+print(f"Between two such days lie {between[(len(between) - 1) // 2] / DAY:.1f} days, by the median.")
+ranks = [(max(times), len(firsts)) for times, firsts in zip(buyers, days)]
+best = [one for one in ranks if all(5 * sum(other[i] < one[i] for other in ranks) >= 3 * len(ranks) for i in (0, 1))]
+print(f"{len(best)} of them are among the best: they bought lately, and often.")
+
+carts = [
+    any(at <= then <= at + 3 * DAY for then in bought[customer])
+    for customer, events in journeys.items() for at, what in events if what == "add_to_cart" and at + 3 * DAY <= end
+]
+left = carts.count(False)
+print(f"{left} of {len(carts)} times something was put in the cart nothing was bought within 3 days ({percent(left, len(carts))}).")
+
+
+def p_value(a, b, c, d):
+    """Of a table: Fisher's exact test if fewer than five are expected in a cell, else the z-test of two shares."""
+    n = a + b + c + d
+    if min(a + b, c + d) * min(a + c, b + d) < 5 * n:
+        ways = lambda k: math.comb(a + c, k) * math.comb(b + d, a + b - k) if 0 <= a + b - k <= b + d else 0
+        return sum(ways(k) for k in range(a + c + 1) if ways(k) <= ways(a)) / math.comb(n, a + b)
+    z = (a / (a + b) - c / (c + d)) / math.sqrt((a + c) * (b + d) / n**2 * (1 / (a + b) + 1 / (c + d)))
+    return math.erfc(abs(z) / math.sqrt(2))
+
+
+cases = []
+for customer, events in journeys.items():
+    first = min(bought[customer], default=None)
+    met = {f"touchpoint {what}" for at, what in events if first is None or at < first}
+    cases.append((met | {f"channel {channel[customer]}"} if met else met, first is not None))
+tests = []
+for factor in set().union(*(met for met, _ in cases)):
+    table = [sum((factor in met) == has and is_buyer == buys for met, is_buyer in cases) for has in (1, 0) for buys in (1, 0)]
+    if table[2] + table[3]:
+        tests.append((p_value(*table), factor, table))
+tests.sort()
+q = [min(p * len(tests) / (i + 1) for i, (p, _, _) in enumerate(tests) if i >= rank) for rank in range(len(tests))]
+found = [test for test, q in zip(tests, q) if q <= 0.05 and test[2][0] * test[2][3] > test[2][1] * test[2][2]]
+for _, factor, (a, b, c, d) in found[:5]:
+    print(f"| {factor} | {a + b} | {percent(a, a + b)} | {percent(c, c + d)} |")
 
 
 def left_cart(customer):

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::Binder;
 use crate::{
-    journey::{Chunk, Columns, NO_VALUE, Needs, Part, Profiles},
-    model::{Currency, ProfileWhen, Scalar},
+    journey::{Chunk, Columns, NO_VALUE, NameKind, Needs, Part, Profiles},
+    model::{Currency, ProfileWhen, Scalar, profile_property},
 };
 
 /// Which value each picked event carries along, as a number.
@@ -27,6 +28,11 @@ pub(crate) enum Carried {
 }
 
 impl Carried {
+    /// Of a property of the customer's profile.
+    pub(super) fn profile(binder: &Binder<'_>, name: &str, when: ProfileWhen) -> Self {
+        Self::Profile(binder.names().find(NameKind::Property, &profile_property(name)), when)
+    }
+
     /// Notes what it reads.
     pub(super) fn note_needs(&self, needs: &mut Needs) {
         match self {

@@ -74,7 +74,7 @@ pub use conversion_rate::{
     ConversionRateReport, ConversionRow, ConversionTrial,
 };
 pub use difference::RateDifference;
-pub use drivers::{Driver, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport};
+pub use drivers::{Driver, DriverBy, DriverCase, DriverTest, Drivers, DriversBuilder, DriversOutcome, DriversReport};
 pub use duration::{DurationSummary, Durations};
 pub use dwell::{CustomerVisit, Dwell, DwellBottleneck, DwellCustomer, DwellEnd, DwellReport, StageDwell};
 pub use event_by::EventBy;
@@ -108,8 +108,8 @@ pub use pattern_conformance::{
 };
 pub use plan::{Plan, Report};
 pub use purchases::{
-    PurchaseCustomer, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, RepeatOutcome, RepeatPurchases, Rfm,
-    RfmSegment,
+    PurchaseCount, PurchaseCustomer, PurchaseValue, Purchases, PurchasesBuilder, PurchasesReport, RepeatOutcome,
+    RepeatPurchases, Rfm, RfmSegment,
 };
 pub use rate::Rate;
 pub use retention::{

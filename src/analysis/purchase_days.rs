@@ -11,8 +11,6 @@ pub(super) struct PurchaseDay {
     pub(super) span: PeriodSpan,
     /// The first of its purchases.
     pub(super) first: Micros,
-    /// The last of them.
-    pub(super) last: Micros,
     /// Their places.
     pub(super) events: Range<usize>,
 }
@@ -31,7 +29,6 @@ pub(super) fn purchase_days<'a>(
         let span = periods.span_of(day, first);
         let count = left.iter().take_while(|at| span.contains(**at)).count().max(1);
         next += count;
-        let last = left.get(count - 1).copied().unwrap_or(first);
-        Some(PurchaseDay { span, first, last, events: start..next })
+        Some(PurchaseDay { span, first, events: start..next })
     })
 }

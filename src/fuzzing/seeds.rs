@@ -133,7 +133,7 @@ fn plans() {
         ),
         (
             "drivers",
-            r#"[{"drivers":{"of":{"conversion":{"touchpoint":"purchase"}},"by":["touchpoint","channel",{"property":"p"}],"min_support":2,"limit":3,"customers":true}},{"drivers":{"of":{"dissatisfaction":"nps"},"within":"1d","answers":"latest"}},{"drivers":{"of":{"satisfaction":"ces"}},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
+            r#"[{"drivers":{"of":{"conversion":{"touchpoint":"purchase"}},"by":["touchpoint","channel",{"property":"p"}],"min_support":2,"limit":3,"customers":true}},{"drivers":{"of":{"dissatisfaction":"nps"},"within":"1d","answers":"latest"}},{"drivers":{"of":{"satisfaction":"ces"},"by":["touchpoint",{"profile":"p"},{"profile_latest":"q"}]},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
         ),
         (
             "consistency",
@@ -145,7 +145,7 @@ fn plans() {
         ),
         (
             "purchases",
-            r#"[{"purchases":{"purchase":{"touchpoint":"purchase"},"within":"2d","currency":"EUR","customers":true}},{"purchases":{"purchase":{"value":{"exists":true}}},"scope":{"to":"2026-03-03T00:00:00Z"}}]"#,
+            r#"[{"purchases":{"purchase":{"touchpoint":"purchase"},"within":"2d","currency":"EUR","customers":true}},{"purchases":{"purchase":{"value":{"exists":true}}},"scope":{"to":"2026-03-03T00:00:00Z"}},{"purchases":{"purchase":{"touchpoint":"purchase"},"count":"orders"},"scope":{"from":"2026-03-02T00:00:00Z"}}]"#,
         ),
         ("hours", r#""{"stages":{"every":"hour"},"scope":{"as_of":"-262143-01-01T00:00:00Z"}}"#),
     ] {

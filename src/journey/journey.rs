@@ -117,6 +117,12 @@ impl Matched<'_> {
     pub fn event(&self, place: usize) -> Option<usize> {
         self.events.get(place).map(|event| event.saturating_sub(self.start) as usize)
     }
+
+    /// The place of one of the journey's events, if it is there.
+    pub(crate) fn place(&self, event: usize) -> Option<usize> {
+        let event = u32::try_from(event).ok()?.checked_add(self.start)?;
+        self.events.binary_search(&event).ok()
+    }
 }
 
 /// The beginnings of a journey's visits to stages, in order.

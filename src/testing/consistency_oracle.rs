@@ -1,7 +1,7 @@
 //! Consistency, answer by answer.
 
 use serde::Deserialize;
-use statrs::distribution::{ChiSquared, ContinuousCDF, FisherSnedecor, StudentsT};
+use statrs::distribution::{ChiSquared, ContinuousCDF, FisherSnedecor};
 
 use super::experience_oracle::experience;
 use crate::{
@@ -28,6 +28,26 @@ fn mean(list: &[f64]) -> f64 {
 fn variance(list: &[f64]) -> f64 {
     let mean = mean(list);
     list.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (list.len() as f64 - 1.0)
+}
+
+/// Student's t within which 95 % lie, by the finite series for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4).
+fn student(degrees: usize) -> f64 {
+    let within = |angle: f64| {
+        let (sin, cos) = angle.sin_cos();
+        let first = degrees % 2;
+        let (mut term, mut sum) = (if first == 1 { cos } else { 1.0 }, 0.0);
+        for power in (first..).step_by(2).take_while(|power| power + 2 <= degrees) {
+            sum += term;
+            term *= cos * cos * (power as f64 + 1.0) / (power as f64 + 2.0);
+        }
+        if first == 1 { (angle + sin * sum) * std::f64::consts::FRAC_2_PI } else { sin * sum }
+    };
+    let (mut low, mut high) = (0.0, std::f64::consts::FRAC_PI_2);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if within(middle) < 0.95 { low = middle } else { high = middle }
+    }
+    low.tan() * (degrees as f64).sqrt()
 }
 
 fn welch(groups: &[Vec<f64>]) -> Result<EqualityTest, NotTested> {
@@ -95,15 +115,14 @@ pub fn consistency(events: &[Event], plan: &Consistency, model: &JourneyModel, s
         let here = listed.iter().filter(|answer| answer.group == row.group);
         let scores: Vec<f64> = here.map(|answer| f64::from(answer.feedback.score())).collect();
         let n = scores.len() as f64;
-        let half = (scores.len() > 1).then(|| {
-            StudentsT::new(0.0, 1.0, n - 1.0).unwrap().inverse_cdf(0.975) * variance(&scores).sqrt() / n.sqrt()
-        });
+        let half = (scores.len() > 1).then(|| student(scores.len() - 1) * variance(&scores).sqrt() / n.sqrt());
+        let (least, most) = (f64::from(*said.of.scores().start()), f64::from(*said.of.scores().end()));
         groups.push(ConsistencyGroup {
             group: row.group.clone(),
             answers: scores.len() as u64,
             mean: mean(&scores),
-            low: half.map(|half| mean(&scores) - half),
-            high: half.map(|half| mean(&scores) + half),
+            low: half.map(|half| (mean(&scores) - half).clamp(least, most)),
+            high: half.map(|half| (mean(&scores) + half).clamp(least, most)),
             tested: scores.len() >= said.min_answers,
             counts: row.score.counts.clone(),
         });

@@ -109,6 +109,16 @@ pub fn conversion_rate(
             (period, group.is_none(), stage, group)
         };
         let counted: Vec<usize> = exposures.iter().copied().filter(|one| stories.counts(story[*one].at)).collect();
+        if said.count == ConversionCount::Exposures && said.kind == ConversionKind::Abandonment {
+            for &one in &counted {
+                let followers = pairs.iter().filter(|(other, _)| *other == one);
+                let followed = followers.map(|(_, follower)| story[*follower].at).min();
+                let trial = |place| Trial { customer, exposed: story[one].at, followed, place };
+                total.push(trial(place(one)));
+                told_apart.push(trial(place(one)));
+            }
+            continue;
+        }
         if said.count == ConversionCount::Exposures {
             let mut oldest_first = exposures.clone();
             oldest_first.sort_by_key(|one| {

@@ -9,7 +9,7 @@ use super::{
     story::{Stories, Told},
 };
 use crate::{
-    AttributionBy, CustomerId, Driver, DriverCase, DriverTest, Drivers, DriversOutcome, DriversReport, Event,
+    CustomerId, Driver, DriverBy, DriverCase, DriverTest, Drivers, DriversOutcome, DriversReport, Event,
     ExperienceAnswers, JourneyModel, Micros, OddsRatio, Rate, Scope, Survey, Window, model::Scalar,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Deserialize)]
 struct Said {
     of: DriversOutcome,
-    by: Vec<AttributionBy>,
+    by: Vec<DriverBy>,
     within: Option<Window>,
     answers: ExperienceAnswers,
     min_support: usize,
@@ -42,9 +42,11 @@ impl Said {
         for told in story {
             for (place, by) in self.by.iter().enumerate() {
                 let value = match by {
-                    AttributionBy::Channel => Some(Scalar::Text(told.event.channel().as_str().to_owned())),
-                    AttributionBy::Touchpoint => Some(Scalar::Text(told.event.touchpoint().to_string())),
-                    AttributionBy::Property(name) => told.event.properties().get(name).and_then(Scalar::of),
+                    DriverBy::Channel => Some(Scalar::Text(told.event.channel().as_str().to_owned())),
+                    DriverBy::Touchpoint => Some(Scalar::Text(told.event.touchpoint().to_string())),
+                    DriverBy::Property(name) => told.event.properties().get(name).and_then(Scalar::of),
+                    // Events alone have no profiles.
+                    DriverBy::Profile(_) | DriverBy::ProfileLatest(_) => None,
                 };
                 found.extend(value.map(|value| (place, value)));
             }
@@ -59,22 +61,23 @@ impl Said {
         stories: &Stories<'_>,
         model: &JourneyModel,
     ) -> Vec<Case> {
-        let case = |at: Option<i64>, outcome: bool| {
+        let is_before_end = |at: i64| stories.to.is_none_or(|to| at < to);
+        let case = |at: Option<i64>, answer: Option<u64>, outcome: bool| {
             let within = self.within.map(|within| i128::from(within.micros()));
             let counts = |told: &&Told<'_>| {
-                at.is_none_or(|at| {
-                    let age = i128::from(at) - i128::from(told.at);
-                    age > 0 && within.is_none_or(|within| age <= within)
-                })
+                let Some(at) = at else { return is_before_end(told.at) };
+                let age = i128::from(at) - i128::from(told.at);
+                answer == Some(told.seq) || (age > 0 && within.is_none_or(|within| age <= within))
             };
             Case { customer: customer.clone(), at, outcome, factors: self.factors(story.iter().filter(counts)) }
         };
         let in_range = || story.iter().filter(|told| stories.counts(told.at));
         let answers = |survey: Survey, is_outcome: &dyn Fn(u8) -> bool| {
-            let feedback = |told: &Told<'_>| told.event.feedback().cloned().map(|feedback| (told.at, feedback));
-            let given = in_range().filter_map(feedback).filter(|(_, feedback)| feedback.survey() == survey);
+            let feedback =
+                |told: &Told<'_>| told.event.feedback().cloned().map(|feedback| (told.at, told.seq, feedback));
+            let given = in_range().filter_map(feedback).filter(|(.., feedback)| feedback.survey() == survey);
             let mut cases: Vec<Case> =
-                given.map(|(at, feedback)| case(Some(at), is_outcome(feedback.score()))).collect();
+                given.map(|(at, seq, feedback)| case(Some(at), Some(seq), is_outcome(feedback.score()))).collect();
             if self.answers == ExperienceAnswers::Latest {
                 cases = cases.pop().into_iter().collect();
             }
@@ -83,7 +86,9 @@ impl Said {
         match &self.of {
             DriversOutcome::Conversion(wanted) => {
                 let first = in_range().find(|told| holds(wanted, told.event, told.stage, model));
-                vec![case(first.map(|told| told.at), first.is_some())]
+                let is_case = story.iter().any(|told| is_before_end(told.at));
+                let only = || case(first.map(|told| told.at), None, first.is_some());
+                is_case.then(only).into_iter().collect()
             }
             DriversOutcome::Satisfaction(survey) => answers(*survey, &|score| match survey {
                 Survey::Nps => score > 8,
@@ -113,6 +118,22 @@ fn odds(table: [u64; 4]) -> Option<OddsRatio> {
     Some(OddsRatio { ratio, low: end(-1.959_963_984_540_054), high: end(1.959_963_984_540_054), corrected })
 }
 
+/// How many ways there are to choose some of many.
+fn choose(many: u64, some: u64) -> u128 {
+    (0..some).fold(1, |ways, nth| ways * u128::from(many - nth) / u128::from(nth + 1))
+}
+
+/// The share of ways to fill a table with the same sums that is of tables with no more ways than this; none if all its cells are expected to
+/// have five or more. For small tables only.
+fn p_exact([a, b, c, d]: [u64; 4]) -> Option<f64> {
+    let (with, some, all) = (a + b, a + c, a + b + c + d);
+    let least = [with, c + d].into_iter().flat_map(|row| [row * some, row * (b + d)]).min().unwrap_or_default();
+    let ways = |cell: u64| choose(some, cell) * choose(b + d, with - cell);
+    let tables = (with + some).saturating_sub(all)..=with.min(some);
+    let as_rare: u128 = tables.filter(|cell| ways(*cell) <= ways(a)).map(ways).sum();
+    (least < 5 * all).then(|| as_rare as f64 / choose(all, with) as f64)
+}
+
 /// What the report of [`Drivers`] must say, but for rounding.
 pub fn drivers(events: &[Event], plan: &Drivers, model: &JourneyModel, scope: &Scope) -> DriversReport {
     let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
@@ -134,7 +155,8 @@ pub fn drivers(events: &[Event], plan: &Drivers, model: &JourneyModel, scope: &S
             let (with, without) = (Rate::new(a, a + b), Rate::new(c, c + d));
             let test = odds([a, b, c, d]).map(|odds| {
                 let difference = with.difference_to(&without).unwrap();
-                let (p_value, exact) = (difference.p_value, difference.exact);
+                let exact = p_exact([a, b, c, d]);
+                let (p_value, exact) = (exact.unwrap_or(difference.p_value), exact.is_some());
                 DriverTest { odds, p_value, exact, holm: 0.0, q_value: 0.0 }
             });
             let value = factor.1.clone().into();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::{
-    calendar::{end_of, moment, start_of},
+    calendar::{end_of, is_whole, moment, start_of},
     conditions::holds,
     story::Stories,
 };
@@ -38,6 +38,16 @@ struct Given<'a> {
     period: Option<i64>,
 }
 
+/// The interval of answers worth so much each, with three more among them that are worth 100, 0 and -100 by 3/4, 3/2 and 3/4.
+fn adjusted(worth: &[f64], score: f64) -> (f64, f64) {
+    let all = || worth.iter().map(|worth| (*worth, 1.0)).chain([(100.0, 0.75), (0.0, 1.5), (-100.0, 0.75)]);
+    let n: f64 = all().map(|(_, weight)| weight).sum();
+    let mean = all().map(|(worth, weight)| worth * weight).sum::<f64>() / n;
+    let variance = all().map(|(worth, weight)| weight * (worth - mean).powi(2)).sum::<f64>() / n;
+    let half = 1.959_963_984_540_054 * (variance / n).sqrt();
+    ((mean - half).clamp(-100.0, score), (mean + half).clamp(score, 100.0))
+}
+
 /// Each answer is worth 100, 0 or -100; the error is that of their mean.
 fn score(survey: Survey, answers: &[&Given<'_>]) -> SurveyScore {
     let n = answers.len() as f64;
@@ -58,9 +68,7 @@ fn score(survey: Survey, answers: &[&Given<'_>]) -> SurveyScore {
     let favourable = Rate::new(count(&is_favourable), answers.len() as u64);
     let (low, high) = match survey {
         _ if answers.is_empty() => (0.0, 0.0),
-        Survey::Nps => {
-            ((whole - 1.959_963_984_540_054 * error).max(-100.0), (whole + 1.959_963_984_540_054 * error).min(100.0))
-        }
+        Survey::Nps => adjusted(&answers.iter().map(|answer| worth(answer.score)).collect::<Vec<_>>(), whole),
         _ => (100.0 * favourable.low, 100.0 * favourable.high),
     };
     let mean = mean_of(&f64::from);
@@ -139,19 +147,22 @@ pub fn experience(events: &[Event], plan: &Experience, model: &JourneyModel, sco
             finished: said
                 .period
                 .zip(wanted.0)
-                .is_none_or(|(period, start)| end_of(period, moment(start)).timestamp_micros() <= stories.end),
+                .is_none_or(|(period, start)| is_whole(&stories, moment(start), end_of(period, moment(start)))),
             group: wanted.3.clone(),
             score: score(wanted.4, &here),
         }
     };
     let is_told_apart = said.by.is_some() || said.period.is_some();
-    let mut listed: Vec<&Given<'_>> = counted.clone();
+    // In periods more may count than in the total, and none less.
+    let mut listed = if said.period.is_some() { in_periods.clone() } else { counted.clone() };
     listed.sort_by_key(|one| (one.customer, one.at, one.seq));
     let answer = |one: &&Given<'_>| ExperienceAnswer {
         customer: one.customer.clone(),
         answered_at: Micros(one.at).to_datetime(),
         feedback: Feedback::new(one.survey, one.score).unwrap(),
         group: one.group.clone(),
+        period: one.period.map(|start| Micros(start).to_datetime()),
+        in_total: counted.iter().any(|other| other.seq == one.seq),
         seq: Seq(one.seq),
     };
     ExperienceReport {

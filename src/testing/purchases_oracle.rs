@@ -11,8 +11,9 @@ use super::{
     story::{Stories, Told, summary},
 };
 use crate::{
-    Condition, Currency, CustomerId, Decimal, Event, JourneyModel, Money, Period, PurchaseCustomer, PurchaseValue,
-    Purchases, PurchasesReport, Rate, RepeatOutcome, RepeatPurchases, Rfm, RfmSegment, Scope, Window, Zone,
+    Condition, Currency, CustomerId, Decimal, Event, JourneyModel, Money, Period, PurchaseCount, PurchaseCustomer,
+    PurchaseValue, Purchases, PurchasesReport, Rate, RepeatOutcome, RepeatPurchases, Rfm, RfmSegment, Scope, Window,
+    Zone,
 };
 
 /// A plan as its JSON says it.
@@ -23,6 +24,8 @@ struct Said {
     within: Option<Window>,
     currency: Option<Currency>,
     #[serde(default)]
+    count: PurchaseCount,
+    #[serde(default)]
     customers: bool,
 }
 
@@ -30,6 +33,8 @@ struct Said {
 struct Buyer<'a> {
     customer: &'a CustomerId,
     orders: Vec<&'a Told<'a>>,
+    /// The first order of the second day, perhaps after the range.
+    second: Option<i64>,
     /// The first order of each day.
     days: BTreeMap<DateTime<Utc>, i64>,
 }
@@ -70,22 +75,39 @@ pub fn purchases(events: &[Event], plan: &Purchases, model: &JourneyModel, scope
     let stories = Stories::of(events, model, scope);
     let mut buyers = Vec::new();
     for (customer, story) in &stories.by_customer {
-        let orders: Vec<_> = story.iter().filter(|told| holds(&said.purchase, told.event, told.stage, model)).collect();
-        if orders.iter().map(|told| told.at).min().is_none_or(|first| !stories.counts(first)) {
+        let mut orders: Vec<_> =
+            story.iter().filter(|told| holds(&said.purchase, told.event, told.stage, model)).collect();
+        let from_first: Vec<_> = match said.count {
+            PurchaseCount::NewBuyers => orders.clone(),
+            PurchaseCount::Orders => {
+                let first = orders.iter().position(|told| stories.counts(told.at)).unwrap_or(orders.len());
+                orders.split_off(first)
+            }
+        };
+        if from_first.first().is_none_or(|told| !stories.counts(told.at)) {
             continue;
         }
-        let mut days: BTreeMap<DateTime<Utc>, i64> = BTreeMap::new();
-        for told in &orders {
-            let first = days.entry(start_of(day, moment(told.at))).or_insert(told.at);
-            *first = told.at.min(*first);
+        let days_of = |orders: &[&Told<'_>]| {
+            let mut days: BTreeMap<DateTime<Utc>, i64> = BTreeMap::new();
+            for told in orders {
+                let first = days.entry(start_of(day, moment(told.at))).or_insert(told.at);
+                *first = told.at.min(*first);
+            }
+            days
+        };
+        let second = days_of(&from_first).into_values().nth(1);
+        let mut orders = from_first;
+        if said.count == PurchaseCount::Orders {
+            orders.retain(|told| stories.counts(told.at));
         }
-        buyers.push(Buyer { customer, orders, days });
+        let days = days_of(&orders);
+        buyers.push(Buyer { customer, orders, second, days });
     }
     let end_of_window =
         |buyer: &Buyer<'_>| said.within.map(|window| i128::from(buyer.first()) + i128::from(window.micros()));
     let is_open = |buyer: &Buyer<'_>| end_of_window(buyer).is_some_and(|end| end > i128::from(stories.end));
     let outcome = |buyer: &Buyer<'_>| {
-        let second = buyer.days.values().nth(1).map(|at| i128::from(*at));
+        let second = buyer.second.map(i128::from);
         match second.filter(|second| end_of_window(buyer).is_none_or(|end| *second <= end)) {
             Some(_) => RepeatOutcome::Repeated,
             None if is_open(buyer) => RepeatOutcome::Pending,
@@ -149,6 +171,7 @@ pub fn purchases(events: &[Event], plan: &Purchases, model: &JourneyModel, scope
     PurchasesReport {
         within: said.within,
         currency: said.currency,
+        count: said.count,
         repeat,
         purchases: buyers.iter().map(|buyer| buyer.days.len() as u64).sum(),
         orders: orders().count() as u64,

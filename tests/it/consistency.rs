@@ -45,6 +45,12 @@ fn two_groups_by_hand() {
     near(welch.p_value, 0.00155);
     near(ranks.statistic, 16.0 / 3.0);
     near(ranks.p_value, 0.02092);
+    // Student's t of 1 degree of freedom is 12.7062: of two answers an interval soon reaches the ends of the scale.
+    let few = answers(&["a 0 shop nps 8", "b 0 shop nps 10", "c 0 chat nps 1", "d 0 chat nps 0"]);
+    let report = journeys(&few).query().run(&plan).unwrap();
+    let intervals: Vec<_> = report.groups.iter().map(|group| group.low.zip(group.high).unwrap()).collect();
+    near(intervals[0].1, 0.5 + 12.7062 / 2.0);
+    assert_eq!((intervals[0].0, intervals[1]), (0.0, (0.0, 10.0)));
     // Five are too few of each by default.
     let report = journeys(&events).query().run(&Consistency::of(Survey::Nps).build().unwrap()).unwrap();
     assert_eq!((report.welch, report.no_welch), (None, Some(NotTested::TooFewGroups)));

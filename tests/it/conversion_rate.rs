@@ -17,8 +17,41 @@ fn by_exposures_a_click_is_of_one_mail() {
         let total = journeys(&events).query().run(&plan.build().unwrap()).unwrap().total;
         [total.exposed, total.followed, total.missed, total.pending]
     };
-    assert_eq!(total(plan.clone()), [3, 1, 1, 1]);
-    assert_eq!(total(plan.by_exposures()), [4, 1, 2, 1]);
+    assert_eq!(total(plan.clone().by_customers()), [3, 1, 1, 1]);
+    assert_eq!(total(plan), [4, 1, 2, 1]);
+}
+
+/// A purchase saves all carts in whose windows it lies, and none before.
+#[test]
+fn each_cart_without_a_purchase_is_abandoned() {
+    let plan = ConversionRate::abandonment("cart", "buy").within(TimeDelta::days(3));
+    let total = |lines: &[&str], plan: &journeylog::ConversionRateBuilder| {
+        let plan = plan.clone().build().unwrap();
+        let total = journeys(&given(lines)).query().run(&plan).unwrap().total;
+        [total.exposed, total.followed, total.missed, total.pending]
+    };
+    let lines = ["ann 0 cart", "ann 10 cart", "ann 10 buy", "ann 20 visit"];
+    assert_eq!(total(&lines, &plan), [2, 1, 1, 0]);
+    assert_eq!(total(&lines, &plan.clone().by_customers()), [1, 1, 0, 0]);
+    let lines = ["ann 0 cart", "ann 0.004 cart", "ann 0.007 buy", "ann 20 visit"];
+    assert_eq!(total(&lines, &plan), [2, 2, 0, 0]);
+    // The window is inclusive, and a cart after the purchase has none.
+    let lines = ["ann 0 cart", "ann 3 buy", "ann 3.5 cart", "bob 1 cart", "bob 4.01 buy", "bob 5 visit"];
+    assert_eq!(total(&lines, &plan), [3, 1, 1, 1]);
+}
+
+#[test]
+fn what_is_counted_depends_on_the_kind() {
+    for (kind, count) in [
+        ("conversion", "customers"),
+        ("click_through", "exposures"),
+        ("win", "exposures"),
+        ("abandonment", "exposures"),
+    ] {
+        let text = format!(r#"{{"kind":"{kind}","exposed":{{"touchpoint":"a"}},"wanted":{{"touchpoint":"b"}}}}"#);
+        let plan: ConversionRate = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_value(&plan).unwrap()["count"], count, "{kind}");
+    }
 }
 
 #[test]

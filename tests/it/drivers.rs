@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use journeylog::{
-    AttributionBy, Drivers, DriversBuilder, DriversReport, Event, JourneyModel, PropertyValue, Scope, Survey,
+    DriverBy, Drivers, DriversBuilder, DriversReport, Entry, Event, JourneyModel, Journeys, ProfileUpdate,
+    PropertyValue, Scope, Survey,
     testing::{World, check_laws, check_names, differences_beyond_rounding, oracle},
 };
 
@@ -37,7 +38,7 @@ fn a_table_by_hand() {
         }
     }
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let plan = || Drivers::of_conversion("buy").by([AttributionBy::Touchpoint]);
+    let plan = || Drivers::of_conversion("buy").by([DriverBy::Touchpoint]);
     let report = ask(&answers(&lines), plan().list_customers(), Scope::all());
     assert_eq!((report.cases.some, report.cases.of, report.tested, report.rare), (12, 30, 1, 0));
     assert_eq!(value(&report, "demo"), Some((8, 10, 4, 20)));
@@ -66,7 +67,7 @@ fn a_table_by_hand() {
 #[test]
 fn what_happened_at_the_instant_of_the_outcome_is_no_driver() {
     for lines in [["ann 1 demo", "ann 1 buy", "bob 1 demo"], ["ann 1 buy", "ann 1 demo", "bob 1 demo"]] {
-        let plan = Drivers::of_conversion("buy").by([AttributionBy::Touchpoint]);
+        let plan = Drivers::of_conversion("buy").by([DriverBy::Touchpoint]);
         assert_eq!(value(&ask(&answers(&lines), plan, Scope::all()), "demo"), Some((0, 1, 1, 1)));
     }
 }
@@ -83,16 +84,74 @@ fn what_was_done_before_an_answer_within_a_look_back() {
         "cat 5 mail nps 8",
         "dan 0 call",
     ];
-    let plan = || Drivers::of_dissatisfaction(Survey::Nps).by([AttributionBy::Touchpoint]);
+    let plan = || Drivers::of_dissatisfaction(Survey::Nps).by([DriverBy::Touchpoint]);
     let report = ask(&answers(&lines), plan(), Scope::all());
     assert_eq!((report.cases.some, report.cases.of), (2, 4));
     assert_eq!(value(&report, "call"), Some((1, 2, 1, 2)));
-    assert_eq!(value(&report, "mail"), Some((0, 1, 2, 3)));
+    // Each answer is to a mail: its own event counts.
+    assert_eq!(value(&report, "mail"), Some((2, 4, 0, 0)));
     // Four days: Ann's call is too long ago, Bob's chat is just within.
     let report = ask(&answers(&lines), plan().within(TimeDelta::days(4)), Scope::all());
     assert_eq!((value(&report, "call"), value(&report, "chat")), (None, Some((1, 2, 1, 2))));
     let report = ask(&answers(&lines), plan().latest(), Scope::all());
     assert_eq!((report.cases.some, report.cases.of), (1, 3));
+}
+
+#[test]
+fn where_an_answer_was_given_may_drive_it() {
+    let lines = ["a 0 delivery csat 1", "b 0 delivery csat 1", "c 0 store csat 5", "d 0 store csat 5", "d 0 chat"];
+    for plan in
+        [Drivers::of_dissatisfaction(Survey::Csat), Drivers::of_dissatisfaction(Survey::Csat).within(TimeDelta::zero())]
+    {
+        let report = ask(&answers(&lines), plan.by([DriverBy::Touchpoint]), Scope::all());
+        assert_eq!(value(&report, "delivery"), Some((2, 2, 0, 2)));
+        // At the instant of an answer, and not the answer.
+        assert_eq!(value(&report, "chat"), None);
+    }
+    // Of two answers at one instant each has its own touchpoint; the later ones have those before too, if not too long before.
+    let lines = ["a 0 delivery csat 1", "a 0 store csat 5", "a 2 chat csat 5"];
+    let plan = || Drivers::of_dissatisfaction(Survey::Csat).by([DriverBy::Touchpoint]);
+    let report = ask(&answers(&lines), plan(), Scope::all());
+    assert_eq!((value(&report, "delivery"), value(&report, "store")), (Some((1, 2, 0, 1)), Some((0, 2, 1, 1))));
+    let report = ask(&answers(&lines), plan().within(TimeDelta::days(1)), Scope::all());
+    assert_eq!((value(&report, "delivery"), value(&report, "store")), (Some((1, 1, 0, 2)), Some((0, 1, 1, 2))));
+}
+
+#[test]
+fn who_comes_after_the_range_is_no_case() {
+    let lines = ["ann 0 visit", "ann 1 buy", "bob 33 visit", "bob 34 buy", "cat 5 visit", "cat 40 buy"];
+    let plan = Drivers::of_conversion("buy").by([DriverBy::Touchpoint]);
+    let report = ask(&answers(&lines), plan.clone(), Scope::all().to(day(31.0)));
+    assert_eq!((report.cases.some, report.cases.of), (1, 2));
+    // What Cat did after it is no factor.
+    assert_eq!((value(&report, "visit"), value(&report, "buy")), (Some((1, 2, 0, 0)), None));
+    let report = ask(&answers(&lines), plan, Scope::all().between(day(31.0)..day(35.0)));
+    assert_eq!((report.cases.some, report.cases.of, value(&report, "buy")), (1, 3, Some((0, 1, 1, 2))));
+}
+
+/// Ann and Bob are known to be German when they buy; Bob moves later. Cat is never known, Dan, who does not buy, is French from his second event on.
+#[test]
+fn what_customers_are_may_drive_them() {
+    let lines = ["ann 1 buy", "bob 0 visit", "bob 1 buy", "cat 1 buy", "cat 2 visit", "dan 0 visit", "dan 3 visit"];
+    let mut entries: Vec<Entry> = answers(&lines).into_iter().map(Entry::from).collect();
+    for (who, on, country) in
+        [("ann", 0.0, "DE"), ("bob", 0.0, "DE"), ("bob", 2.0, "FR"), ("dan", 3.0, "FR"), ("dan", 4.0, "IT")]
+    {
+        entries.push(ProfileUpdate::at(day(on), who).set("country", country).build().unwrap().into());
+    }
+    let journeys = Journeys::of(entries).unwrap();
+    let ask = |plan: DriversBuilder| journeys.query().run(&plan.build().unwrap()).unwrap();
+    let by = |by| ask(Drivers::of_conversion("buy").by([by]).list_customers());
+    let report = by(DriverBy::Profile("country".to_owned()));
+    assert_eq!(
+        (value(&report, "DE"), value(&report, "FR"), value(&report, "IT")),
+        (Some((2, 2, 1, 2)), Some((0, 1, 3, 3)), None)
+    );
+    let report = by(DriverBy::ProfileLatest("country".to_owned()));
+    assert_eq!((value(&report, "DE"), value(&report, "FR")), (Some((1, 1, 2, 3)), Some((1, 1, 2, 3))));
+    assert_eq!(value(&report, "IT"), Some((0, 1, 3, 3)));
+    let report = by(DriverBy::Touchpoint);
+    assert_eq!((value(&report, "visit"), value(&report, "buy")), (Some((1, 2, 2, 2)), None));
 }
 
 #[test]

@@ -82,10 +82,26 @@ fn in_a_period_its_latest_answer_counts() {
     // 1970 began on a Thursday: the first week ends on day 4.
     assert_eq!(rows(&report), [(None, Survey::Nps, 1, 100.0), (None, Survey::Nps, 2, -50.0)]);
     assert_eq!(report.rows.iter().map(|row| row.finished).collect::<Vec<_>>(), [true, false]);
+    let all = report.listed.as_ref().unwrap();
     let listed: Vec<_> =
-        report.listed.as_ref().unwrap().iter().map(|one| (one.customer.as_str(), one.feedback.score())).collect();
-    assert_eq!(listed, [("ann", 5), ("bob", 8)]);
+        all.iter().map(|one| (one.customer.as_str(), one.feedback.score(), one.period, one.in_total)).collect();
+    let [first, second] = [report.rows[0].period, report.rows[1].period];
+    assert_eq!(listed, [("ann", 10, first, false), ("ann", 5, second, true), ("bob", 8, second, true)]);
     assert_eq!(report.score(Survey::Nps).map(|nps| nps.score), Some(-50.0));
+}
+
+/// January begins before the range: its score is that of a part of it.
+#[test]
+fn a_period_that_the_range_cuts_is_marked() {
+    let lines = ["a 4 mail nps 0", "b 19 mail nps 10", "c 59 mail nps 8"];
+    let finished = |scope| {
+        let report = ask(&lines, Experience::builder().every(Period::MONTH), scope);
+        report.rows.iter().map(|row| (row.score.answers, row.score.score, row.finished)).collect::<Vec<_>>()
+    };
+    assert_eq!(finished(Scope::all()), [(2, 0.0, true), (1, 0.0, false)]);
+    assert_eq!(finished(Scope::all().from(day(14.0))), [(1, 100.0, false), (1, 0.0, false)]);
+    assert_eq!(finished(Scope::all().to(day(20.0))), [(2, 0.0, false)]);
+    assert_eq!(finished(Scope::all().between(day(0.0)..day(31.0))), [(2, 0.0, true)]);
 }
 
 #[test]

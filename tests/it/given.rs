@@ -7,10 +7,10 @@ use fastrand::Rng;
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BreakdownFrom, CalendarUnit,
     ChurnBy, ChurnRate, CohortRetention, Condition, Conformance, Consistency, ConversionRate, Count, Currency,
-    CustomerId, Decimal, Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan, Journey,
-    JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern, PatternConformance,
-    PatternMatches, Period, PropertyValue, Purchases, Scope, Segments, Seq, Sessions, Stickiness, Survey, Ties, Touch,
-    Window, Zone,
+    CustomerId, Decimal, DriverBy, Drivers, Event, EventBuilder, EventBy, Experience, Feedback, Funnel, InvalidPlan,
+    Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Matches, Members, Names, Nth, Paths, Pattern,
+    PatternConformance, PatternMatches, Period, PropertyValue, Purchases, Scope, Segments, Seq, Sessions, Stickiness,
+    Survey, Ties, Touch, Window, Zone,
     testing::{World, any_condition, any_segment, as_json, shrink},
 };
 
@@ -484,6 +484,9 @@ pub(crate) fn any_purchases(seed: u64) -> Purchases {
         plan = plan.value_in(if rng.bool() { "EUR" } else { "USD" });
     }
     if rng.bool() {
+        plan = plan.count_orders();
+    }
+    if rng.bool() {
         plan = plan.list_customers();
     }
     plan.build().unwrap()
@@ -686,9 +689,11 @@ pub(crate) fn any_conversion_rate(seed: u64) -> ConversionRate {
         let window = TimeDelta::days(rng.i64(0..5)) + TimeDelta::microseconds(rng.i64(-1..2));
         plan = plan.within(window.max(TimeDelta::zero()));
     }
-    if rng.bool() {
-        plan = plan.by_exposures();
-    }
+    plan = match rng.u8(..3) {
+        0 => plan.by_exposures(),
+        1 => plan.by_customers(),
+        _ => plan,
+    };
     let by = [EventBy::Stage, EventBy::StageAfter, EventBy::Touchpoint, EventBy::Channel];
     if let Some(by) = rng.choice(by).filter(|_| rng.bool()) {
         plan = plan.by(by);
@@ -737,10 +742,10 @@ pub(crate) fn any_drivers(seed: u64) -> Drivers {
         }
     };
     let mut by = vec![
-        AttributionBy::Channel,
-        AttributionBy::Touchpoint,
-        AttributionBy::Property("p".to_owned()),
-        AttributionBy::Property("q".to_owned()),
+        DriverBy::Channel,
+        DriverBy::Touchpoint,
+        DriverBy::Property("p".to_owned()),
+        DriverBy::Property("q".to_owned()),
     ];
     if rng.u8(..3) > 0 {
         rng.shuffle(&mut by);

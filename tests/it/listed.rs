@@ -6,11 +6,10 @@ use chrono::{DateTime, Utc};
 use journeylog::{
     AttributionReport, BySegment, BySegmentReport, ChurnFigures, ChurnOutcome, ChurnRateReport, CohortRetentionReport,
     ConformanceReport, ConsistencyReport, ConversionOutcome, ConversionRateReport, ConversionTrial, CustomerChurn,
-    DeviationKind, DriversReport, Dwell, DwellReport, ExperienceAnswer, ExperienceAnswers, ExperienceReport,
-    FunnelOutcome, FunnelReport, LifecyclePhase, LifecycleReport, LifetimeValueReport, MembersReport, Money, MoveKind,
-    PathDirection, PathsReport, PatternConformanceReport, PatternReport, Plan, PropertyValue, PurchasesReport,
-    Question, RepeatOutcome, Report, SessionsReport, StageCounts, StageCountsReport, StageName, StickinessReport,
-    Transitions, TransitionsReport,
+    DeviationKind, DriversReport, Dwell, DwellReport, ExperienceAnswer, ExperienceReport, FunnelOutcome, FunnelReport,
+    LifecyclePhase, LifecycleReport, LifetimeValueReport, MembersReport, Money, MoveKind, PathDirection, PathsReport,
+    PatternConformanceReport, PatternReport, Plan, PropertyValue, PurchasesReport, Question, RepeatOutcome, Report,
+    SessionsReport, StageCounts, StageCountsReport, StageName, StickinessReport, Transitions, TransitionsReport,
 };
 
 use crate::given::{
@@ -470,20 +469,13 @@ impl Recount {
     fn experience(&mut self, report: &ExperienceReport) -> Option<()> {
         let listed = report.listed.as_ref()?;
         for total in &report.total {
-            let of: Vec<_> = listed.iter().filter(|one| one.feedback.survey() == total.survey).collect();
+            let is = |one: &&ExperienceAnswer| one.in_total && one.feedback.survey() == total.survey;
+            let of: Vec<_> = listed.iter().filter(is).collect();
             self.answers(&of, total.answers, &total.counts, *total.survey.scores().start());
         }
-        // Of the latest answers only those of all are listed, and those of each group and period are not.
-        if report.answers == ExperienceAnswers::Latest {
-            return Some(());
-        }
-        let starts: BTreeSet<_> = report.rows.iter().filter_map(|row| row.period).collect();
         for row in &report.rows {
             let is = |one: &&ExperienceAnswer| {
-                let period = starts.iter().rfind(|start| **start <= one.answered_at);
-                one.feedback.survey() == row.score.survey
-                    && one.group == row.group
-                    && (row.period.is_none() || period == row.period.as_ref())
+                one.feedback.survey() == row.score.survey && one.group == row.group && one.period == row.period
             };
             let of: Vec<_> = listed.iter().filter(is).collect();
             self.answers(&of, row.score.answers, &row.score.counts, *row.score.survey.scores().start());

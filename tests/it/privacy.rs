@@ -10,7 +10,7 @@ use std::{
 
 use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel, ChurnRate,
-    CohortRetention, Comparison, Condition, Conformance, Consistency, ConversionRate, CustomerId, Drivers,
+    CohortRetention, Comparison, Condition, Conformance, Consistency, ConversionRate, CustomerId, DriverBy, Drivers,
     DriversOutcome, Dwell, Error, Event, EventBuilder, EventBy, EventId, Experience, Feedback, Funnel, InvalidPlan,
     InvalidValue, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths,
     Pattern, PatternConformance, PatternMatches, Plan, PropertyValue, Purchases, Question, Retention, Scope, Segment,
@@ -245,11 +245,13 @@ fn choices(shown: &mut Shown) {
     shown.value("Cohorts", &journeylog::Cohorts::FirstEver);
     shown.value("PatternFollows", &journeylog::PatternFollows::Then);
     shown.value("AttributionBy", &AttributionBy::Property("phone".to_owned()));
+    shown.value("DriverBy", &DriverBy::Profile("phone".to_owned()));
     shown.value("AttributionModel", &AttributionModel::Markov);
     shown.value("AttributionMoveTo", &journeylog::AttributionMoveTo::Touch(secret("to").into()));
     shown.value("EventBy", &EventBy::Stage);
     shown.value("ChurnBy", &journeylog::ChurnBy::Stage);
     shown.value("ChurnOutcome", &journeylog::ChurnOutcome::Quiet);
+    shown.value("PurchaseCount", &journeylog::PurchaseCount::Orders);
     shown.value("RepeatOutcome", &journeylog::RepeatOutcome::Once);
     shown.value("ConversionKind", &journeylog::ConversionKind::Win);
     shown.value("ConversionCount", &journeylog::ConversionCount::Exposures);
@@ -327,9 +329,10 @@ fn damaged(shown: &mut Shown, folder: &Path) {
 
 fn comparing(shown: &mut Shown) -> (Drivers, Consistency) {
     let drivers = Drivers::of_conversion(about_a_person()).by([
-        AttributionBy::Property("phone".to_owned()),
-        AttributionBy::Touchpoint,
-        AttributionBy::Channel,
+        DriverBy::Property("phone".to_owned()),
+        DriverBy::Profile("phone".to_owned()),
+        DriverBy::Touchpoint,
+        DriverBy::Channel,
     ]);
     let drivers = drivers.list_customers();
     shown.value("DriversBuilder", &drivers);
@@ -457,7 +460,7 @@ fn factors(shown: &mut Shown) {
     let seen = |who: u8| Event::at(at(0), secret(who), "view").property("phone", secret("phone").as_str());
     let journeys =
         Journeys::of([seen(1), Event::at(at(1), secret(1), "buy"), Event::at(at(0), secret(2), "view")]).unwrap();
-    let plan = Drivers::of_conversion("buy").by([AttributionBy::Property("phone".to_owned())]).list_customers();
+    let plan = Drivers::of_conversion("buy").by([DriverBy::Property("phone".to_owned())]).list_customers();
     let report = journeys.query().run(&plan.build().unwrap()).unwrap();
     let driver = &report.drivers[0];
     shown.value("DriversReport", &report);

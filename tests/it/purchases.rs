@@ -87,6 +87,41 @@ fn who_counts_is_said_by_the_range_and_what_counts_by_the_end() {
     assert_eq!(ask(&[], Purchases::of("buy"), Scope::all()).frequency, None);
 }
 
+/// Ann bought before March too, and Bob again after it.
+#[test]
+fn what_an_order_was_worth_in_march() {
+    let events = [
+        spent("ann", 31.0, "10", "EUR"),
+        spent("ann", 63.0, "30", "EUR"),
+        spent("bob", 60.0, "20", "EUR"),
+        spent("bob", 98.0, "40", "EUR"),
+    ];
+    let march = || Scope::all().between(day(59.0)..day(90.0));
+    let worth = |report: &PurchasesReport| {
+        let value = &report.values[0];
+        (value.orders, value.total.to_string(), value.order_value, report.repeat.buyers, report.repeat.repeated)
+    };
+    let report = ask(&events, Purchases::of("buy").count_orders(), march());
+    assert_eq!(worth(&report), (2, "50 EUR".to_owned(), 25.0, 2, 1));
+    assert_eq!((report.purchases, report.frequency), (2, Some(0.0)));
+    let bob = &report.customers.unwrap()[1];
+    assert_eq!(
+        (bob.first_at, bob.last_at, bob.repeats, bob.outcome),
+        (day(60.0), day(60.0), 0, RepeatOutcome::Repeated)
+    );
+    // Of new buyers: Bob, with all his orders.
+    let report = ask(&events, Purchases::of("buy"), march());
+    assert_eq!(worth(&report), (2, "60 EUR".to_owned(), 30.0, 1, 1));
+    // A range that ends within a day cuts its orders off.
+    let events = [spent("ann", 1.2, "10", "EUR"), spent("ann", 1.8, "30", "EUR"), spent("ann", 2.2, "5", "EUR")];
+    let report = ask(&events, Purchases::of("buy").count_orders(), Scope::all().to(day(1.5)));
+    assert_eq!(worth(&report), (1, "10 EUR".to_owned(), 10.0, 1, 1));
+    // Without a range both are the same.
+    let [new, orders] =
+        [Purchases::of("buy"), Purchases::of("buy").count_orders()].map(|plan| ask(&events, plan, Scope::all()));
+    assert_eq!((new.repeat, new.values, new.customers), (orders.repeat, orders.values, orders.customers));
+}
+
 #[test]
 fn random_worlds_agree_with_the_oracle() {
     each_world(3_000, periodic_world, |seed, events| {

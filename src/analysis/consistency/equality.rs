@@ -118,6 +118,20 @@ mod tests {
         near(kruskal_wallis(&groups).unwrap(), [5.560_805_860_805_863, 0.0, 0.062_013_515_211_973_25]);
     }
 
+    /// Very many degrees of freedom are no matter. Reference values computed with `SciPy` (`f.sf`).
+    #[test]
+    fn of_large_groups() {
+        for (degrees, within, statistic, expected) in [
+            (2.0, 1e5, 3.0, 0.049_791_549_226_419_214),
+            (2.0, 1e8, 3.0, 0.049_787_072_848_700_12),
+            (5.0, 1e7, 20.0, 5.286_392_459_046_485e-20),
+            (1.0, 1e9, 30.0, 4.320_464_093_888_2e-8),
+        ] {
+            let found = FisherSnedecor::new(degrees, within).unwrap().sf(statistic);
+            assert!((found - expected).abs() < 1e-5 * expected, "{within}: {found}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_tested_is_not() {
         let [same, other] = [counted(&[9, 9, 9]), counted(&[1, 9])];

@@ -3,6 +3,7 @@
 mod equality;
 mod plan;
 mod report;
+mod student;
 
 pub use equality::{EqualityTest, NotTested};
 pub use plan::{Consistency, ConsistencyBuilder};

@@ -21,8 +21,8 @@ use crate::{
 /// `Experience` tells them apart by; those before any stage are a group without a name. Ask
 /// [by segment](crate::BySegment) for each segment by itself.
 ///
-/// For each group: how many answers, and their mean with its interval at 95 % by Student's t with n - 1 degrees of freedom; none of
-/// fewer than two answers.
+/// For each group: how many answers, and their mean with its interval at 95 % by Student's t with n - 1 degrees of freedom, cut off at the
+/// survey's lowest and highest score; none of fewer than two answers.
 ///
 /// Two tests ask whether groups are equal, of those with at least [`min_answers`](ConsistencyBuilder::min_answers) answers:
 ///
@@ -62,7 +62,8 @@ use crate::{
 ///
 /// # Literature
 /// B. L. Welch (1951), "On the comparison of several mean values: an alternative approach"; W. H. Kruskal and W. A. Wallis (1952),
-/// "Use of ranks in one-criterion variance analysis".
+/// "Use of ranks in one-criterion variance analysis". Student's t of very many answers is expanded about the normal one, by R. A. Fisher and E. A. Cornish
+/// (1960), "The percentile points of distributions having known cumulants".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ConsistencyBuilder", into = "ConsistencyBuilder")]
 #[must_use = "a plan answers nothing until it is run"]

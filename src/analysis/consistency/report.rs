@@ -3,11 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::{
     EqualityTest, NotTested,
     equality::{Counts, kruskal_wallis, moments, welch},
+    student::student,
 };
 use crate::{
     analysis::{EventBy, ExperienceAnswer, ExperienceAnswers, ExperienceReport},
@@ -55,7 +55,7 @@ pub struct ConsistencyGroup {
     pub answers: u64,
     /// Their mean.
     pub mean: f64,
-    /// The lower end of its interval at 95 %; `None` of fewer than two answers.
+    /// The lower end of its interval at 95 %, cut off at the survey's scores; `None` of fewer than two answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// The upper end.
@@ -73,21 +73,21 @@ pub(super) fn of(found: ExperienceReport, min_answers: u64) -> ConsistencyReport
     let of = found.total.first().map_or(Survey::Nps, |score| score.survey);
     let by = found.by.unwrap_or(EventBy::Channel);
     let lowest = usize::from(*of.scores().start());
+    let [least, most] = [of.scores().start(), of.scores().end()].map(|score| f64::from(*score));
     let mut groups = Vec::with_capacity(found.rows.len());
     let mut tested = Vec::new();
     for row in found.rows {
         // Scores counted from 0 on.
         let counts: Vec<u64> = std::iter::repeat_n(0, lowest).chain(row.score.counts.iter().copied()).collect();
         let (n, mean, variance) = moments(&counts);
-        let quantile = StudentsT::new(0.0, 1.0, n - 1.0).map(|t| t.inverse_cdf(0.975)).ok();
-        let half = quantile.map(|quantile| quantile * (variance / n).sqrt());
+        let half = student(n - 1.0).map(|quantile| quantile * (variance / n).sqrt());
         let is_tested = row.score.answers >= min_answers;
         groups.push(ConsistencyGroup {
             group: row.group,
             answers: row.score.answers,
             mean,
-            low: half.map(|half| mean - half),
-            high: half.map(|half| mean + half),
+            low: half.map(|half| (mean - half).max(least)),
+            high: half.map(|half| (mean + half).min(most)),
             tested: is_tested,
             counts: row.score.counts,
         });

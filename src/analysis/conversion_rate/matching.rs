@@ -62,6 +62,23 @@ pub(super) fn by_exposure(events: &[Met], window: Option<Window>, mut out: impl 
     open.iter().for_each(|met| out(met, None));
 }
 
+/// Hands out each exposure that counts with the time of the first event that follows it, which others may share.
+pub(super) fn by_cart(events: &[Met], window: Option<Window>, mut out: impl FnMut(&Met, Option<Micros>)) {
+    let mut next: Option<Micros> = None;
+    for tied in events.chunk_by(|a, b| a.at == b.at).rev() {
+        let Some(at) = tied.first().map(|met| met.at) else { continue };
+        let wanted = tied.iter().filter(|met| met.is_wanted).count();
+        for met in tied.iter().filter(|met| met.is_exposure && met.counts) {
+            let is_at_once = wanted > usize::from(met.is_wanted);
+            let first = if is_at_once { Some(at) } else { next };
+            out(met, first.filter(|first| !is_over(at, *first, window)));
+        }
+        if wanted > 0 {
+            next = Some(at);
+        }
+    }
+}
+
 /// A customer's exposures of one kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell {

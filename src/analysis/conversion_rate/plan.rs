@@ -35,15 +35,22 @@ impl ConversionKind {
             Self::Abandonment => "Abandonment rate",
         }
     }
+
+    /// What is counted if the plan does not say.
+    fn count(self) -> ConversionCount {
+        match self {
+            Self::Conversion => ConversionCount::Customers,
+            Self::ClickThrough | Self::Win | Self::Abandonment => ConversionCount::Exposures,
+        }
+    }
 }
 
 /// What a rate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ConversionCount {
     /// Each customer once.
-    #[default]
     Customers,
     /// Each exposure.
     Exposures,
@@ -60,13 +67,17 @@ pub enum ConversionCount {
 /// either order. An exposure without follower whose window ends after the end of observation is **pending**, else it is
 /// **missed**; without a window nobody is pending.
 ///
-/// **By customers** (the default) a customer counts once, as followed if any of their exposures is: the earliest follower counts, with
-/// the latest exposure that it follows. If none is, their latest exposure says whether they are pending. In a row each
+/// **By customers** (the default of a conversion rate) a customer counts once, as followed if any of their exposures is: the earliest
+/// follower counts, with the latest exposure that it follows. If none is, their latest exposure says whether they are pending. In a row each
 /// customer counts by the exposures of that row alone, and so perhaps in several.
 ///
-/// **By exposures** each one is a trial, and an event follows at most one of them. They are shared out so that as many as possible are followed:
-/// each goes to the oldest exposure that is still open, of those of one instant to the one whose group is listed first. Exposures before
-/// the range have their followers too, so the counts of two ranges add up to those of both.
+/// **By exposures** (the default of click-through, win and abandonment) each one is a trial.
+///
+/// - A **cart** is left behind if no purchase lies in its window: one purchase saves all carts before it, since what is put into the cart
+///   in several steps is bought at once. The first that follows counts.
+/// - Of the **other** rates an event follows at most one exposure: a click is on one mail, an order takes one offer. They are shared out so that as
+///   many as possible are followed: each goes to the oldest exposure that is still open, of those of one instant to the one whose group
+///   is listed first. Exposures before the range have their followers too, so the counts of two ranges add up to those of both.
 ///
 /// Rates are given of all exposed and of those whose window is over, followed or not; **abandonment** is the missed of
 /// those whose window is over. Each has its Wilson interval at 95 % ([`Rate`](crate::Rate)).
@@ -81,10 +92,21 @@ pub enum ConversionCount {
 ///     Event::at(day(0), "bob", "cart"), Event::at(day(5), "bob", "purchase"), // too late
 ///     Event::at(day(4), "cat", "cart"), // still has time
 /// ])?;
-/// let plan = ConversionRate::abandonment("cart", "purchase").within(TimeDelta::days(3)).build()?;
+/// let plan = ConversionRate::conversion("cart", "purchase").within(TimeDelta::days(3)).build()?;
 /// let total = journeys.query().run(&plan)?.total;
 /// assert_eq!((total.exposed, total.followed, total.missed, total.pending), (3, 1, 1, 1));
-/// assert_eq!((total.abandonment.share, total.conversion.share), (Some(0.5), Some(1.0 / 3.0)));
+/// assert_eq!((total.conversion.share, total.settled_conversion.share), (Some(1.0 / 3.0), Some(0.5)));
+///
+/// // Eva leaves one cart, fills another in two steps, and buys. That is one of three carts left, though she is a customer who bought.
+/// let journeys = Journeys::of([
+///     Event::at(day(0), "eva", "cart"), Event::at(day(9), "eva", "cart"), Event::at(day(10), "eva", "cart"),
+///     Event::at(day(10), "eva", "purchase"), Event::at(day(20), "eva", "visit"),
+/// ])?;
+/// let plan = ConversionRate::abandonment("cart", "purchase").within(TimeDelta::days(3));
+/// let total = journeys.query().run(&plan.clone().build()?)?.total;
+/// assert_eq!((total.exposed, total.missed, total.abandonment.share), (3, 1, Some(1.0 / 3.0)));
+/// let total = journeys.query().run(&plan.by_customers().build()?)?.total;
+/// assert_eq!((total.exposed, total.missed), (1, 0));
 /// # Ok::<(), journeylog::Error>(())
 /// ```
 ///
@@ -119,7 +141,7 @@ impl ConversionRate {
         Self::of(ConversionKind::Conversion, exposed, wanted)
     }
 
-    /// How many click what they were shown.
+    /// How many of what was shown is clicked. Counts exposures, unless told otherwise.
     pub fn click_through<E, W>(shown: E, clicked: W) -> ConversionRateBuilder
     where
         E: TryInto<Condition, Error: Into<RefusedName>>,
@@ -128,7 +150,7 @@ impl ConversionRate {
         Self::of(ConversionKind::ClickThrough, shown, clicked)
     }
 
-    /// How many offers are won.
+    /// How many offers are won. Counts exposures, unless told otherwise.
     pub fn win<E, W>(offered: E, won: W) -> ConversionRateBuilder
     where
         E: TryInto<Condition, Error: Into<RefusedName>>,
@@ -137,7 +159,7 @@ impl ConversionRate {
         Self::of(ConversionKind::Win, offered, won)
     }
 
-    /// How many carts are left without a purchase.
+    /// How many carts are left without a purchase. Counts exposures, unless told otherwise.
     pub fn abandonment<E, W>(cart: E, purchase: W) -> ConversionRateBuilder
     where
         E: TryInto<Condition, Error: Into<RefusedName>>,
@@ -159,7 +181,7 @@ impl ConversionRate {
             exposed: exposed.unwrap_or_else(|()| Condition::All(Vec::new())),
             wanted: wanted.unwrap_or_else(|()| Condition::All(Vec::new())),
             within: None,
-            count: ConversionCount::Customers,
+            count: None,
             by: None,
             period: None,
             customers: false,
@@ -174,7 +196,7 @@ impl ConversionRate {
     }
 }
 
-/// A conversion rate in the making, and the JSON form of it, where the two conditions are required:
+/// A conversion rate in the making, and the JSON form of it, where the two conditions are required, and `count` depends on the kind if it is not said:
 /// `{"kind":"abandonment","exposed":{"touchpoint":"cart"},"wanted":{"touchpoint":"purchase"},"within":"3d","count":"exposures","by":"channel","period":"week","customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(expecting = "an object", deny_unknown_fields)]
@@ -186,8 +208,8 @@ pub struct ConversionRateBuilder {
     wanted: Condition,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     within: Option<Window>,
-    #[serde(default)]
-    count: ConversionCount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<ConversionCount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by: Option<EventBy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,9 +230,15 @@ impl ConversionRateBuilder {
         self
     }
 
-    /// Counts each exposure. By default each customer counts once.
+    /// Counts each exposure: the default of click-through, win and abandonment.
     pub fn by_exposures(mut self) -> Self {
-        self.count = ConversionCount::Exposures;
+        self.count = Some(ConversionCount::Exposures);
+        self
+    }
+
+    /// Counts each customer once: the default of a conversion rate.
+    pub fn by_customers(mut self) -> Self {
+        self.count = Some(ConversionCount::Customers);
         self
     }
 
@@ -243,6 +271,7 @@ impl ConversionRateBuilder {
         }
         exposed.check().map_err(|e| e.within("conversion_rate.exposed"))?;
         wanted.check().map_err(|e| e.within("conversion_rate.wanted"))?;
+        let count = count.unwrap_or(kind.count());
         Ok(ConversionRate { kind, exposed, wanted, within, count, by, period, customers })
     }
 }
@@ -257,6 +286,6 @@ impl TryFrom<ConversionRateBuilder> for ConversionRate {
 impl From<ConversionRate> for ConversionRateBuilder {
     fn from(plan: ConversionRate) -> Self {
         let ConversionRate { kind, exposed, wanted, within, count, by, period, customers } = plan;
-        Self { kind, exposed, wanted, within, count, by, period, customers, refused: None }
+        Self { kind, exposed, wanted, within, count: Some(count), by, period, customers, refused: None }
     }
 }

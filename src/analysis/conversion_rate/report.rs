@@ -46,7 +46,7 @@ pub struct ConversionRow {
     /// The first moment of the period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<DateTime<Utc>>,
-    /// False if observation ends before all windows of that period are over.
+    /// False if observation ends before all windows of that period are over, or it does not lie wholly in the scope's range.
     pub finished: bool,
     /// The stage, touchpoint or channel of the exposures; `None` before any stage, or if these are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,7 +154,8 @@ impl Tables for ConversionRateReport {
         let mut tables = vec![total];
         let group = self.by.map(EventBy::label);
         if group.is_some() || self.period.is_some() {
-            let title = if self.period.is_some() { "By period (* not over)" } else { "By group" };
+            let title =
+                if self.period.is_some() { "By period (* not over, or not wholly in the range)" } else { "By group" };
             let columns = self.period.map(|_| "period").into_iter().chain(group).chain(self.columns());
             let mut table = Table::new(title, columns);
             for row in &self.rows {

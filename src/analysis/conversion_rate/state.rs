@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConversionCount, ConversionFigures, ConversionOutcome, ConversionRate, ConversionRateReport, ConversionRow,
-    ConversionTrial,
-    matching::{Met, Place, by_customer, by_exposure},
+    ConversionCount, ConversionFigures, ConversionKind, ConversionOutcome, ConversionRate, ConversionRateReport,
+    ConversionRow, ConversionTrial,
+    matching::{Met, Place, by_cart, by_customer, by_exposure},
 };
 use crate::{
     analysis::{
@@ -172,14 +172,21 @@ impl Bound for BoundConversionRate {
                     list(exposed, followed, place.unwrap_or((Micros::MIN, u32::MAX)));
                 }
             }),
-            ConversionCount::Exposures => by_exposure(&room.met, window, |met, followed| {
-                let outcome = self.outcome(met.at, followed);
-                state.total.add(outcome, self.is_open(met.at));
-                if is_told_apart {
-                    state.rows.entry(met.place).or_default().add(outcome, self.is_open(met.at));
+            ConversionCount::Exposures => {
+                let out = |met: &Met, followed| {
+                    let outcome = self.outcome(met.at, followed);
+                    state.total.add(outcome, self.is_open(met.at));
+                    if is_told_apart {
+                        state.rows.entry(met.place).or_default().add(outcome, self.is_open(met.at));
+                    }
+                    list(met.at, followed, met.place);
+                };
+                if self.plan.kind == ConversionKind::Abandonment {
+                    by_cart(&room.met, window, out);
+                } else {
+                    by_exposure(&room.met, window, out);
                 }
-                list(met.at, followed, met.place);
-            }),
+            }
         }
         state.room = room;
     }

@@ -4,5 +4,5 @@ mod plan;
 mod report;
 mod state;
 
-pub use plan::{Drivers, DriversBuilder, DriversOutcome};
+pub use plan::{DriverBy, Drivers, DriversBuilder, DriversOutcome};
 pub use report::{Driver, DriverCase, DriverTest, DriversReport};

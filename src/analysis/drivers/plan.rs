@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::{AttributionBy, ExperienceAnswers},
+    analysis::ExperienceAnswers,
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, RefusedName, Survey, Window},
+    model::{Condition, RefusedName, Survey, Window, check_name},
 };
 
 /// The outcome of which drivers are sought.
@@ -20,6 +20,38 @@ pub enum DriversOutcome {
     Satisfaction(Survey),
     /// An answer is a detractor's (0 to 6 of NPS), or not favourable (1 to 3 of CSAT, 1 to 4 of CES).
     Dissatisfaction(Survey),
+}
+
+/// What factors are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DriverBy {
+    /// The channels of events.
+    Channel,
+    /// Their touchpoints.
+    Touchpoint,
+    /// The values of a property of theirs, such as `campaign`.
+    Property(String),
+    /// A property of the customer's [profile](crate::ProfileUpdate), as it was at the moment of the case.
+    Profile(String),
+    /// The same as it is at the end of observation.
+    ProfileLatest(String),
+}
+
+impl DriverBy {
+    /// Whether it is a property of the customer, of which a case has one value, and not of what they did.
+    pub(super) fn is_of_customer(&self) -> bool {
+        matches!(self, Self::Profile(_) | Self::ProfileLatest(_))
+    }
+
+    fn check(&self) -> Result<(), InvalidValue> {
+        match self {
+            Self::Channel | Self::Touchpoint => Ok(()),
+            Self::Property(name) => check_name("property", name),
+            Self::Profile(name) | Self::ProfileLatest(name) => check_name("profile", name),
+        }
+    }
 }
 
 impl DriversOutcome {
@@ -40,18 +72,20 @@ impl DriversOutcome {
 /// # Definition
 /// A **case** is a customer or an answer, and has the outcome or has it not.
 ///
-/// - [Conversion](Self::of_conversion): each customer with an event is one case. It has the outcome if an event that meets the
-///   condition lies in the scope's range. What counts is what the customer did *before* the first of these, since nothing later can
-///   have led to it; of the others all that they did up to the end of observation, wanted events outside the range included.
+/// - [Conversion](Self::of_conversion): each customer with an event before the end of the scope's range is one case. It has the outcome if an
+///   event that meets the condition lies in the range. What counts is what the customer did *before* the first of these, since nothing later
+///   can have led to it; of the others all that they did before the end of the range, wanted events before its begin included.
 /// - [Satisfaction](Self::of_satisfaction) and [dissatisfaction](Self::of_dissatisfaction): each answer to the survey in the
 ///   scope's range is one case, or with [`latest`](DriversBuilder::latest) the latest of each customer there (of several at one
-///   instant the one that arrived last). What counts is what the customer did before it, and at most the
-///   [look-back](DriversBuilder::within), inclusive, earlier.
+///   instant the one that arrived last). What counts is the answer's own event, which says where and about what it was given, and what
+///   the customer did before it, at most the [look-back](DriversBuilder::within), inclusive, earlier.
 ///
-/// *Before* is strictly earlier: events at the instant of the wanted event or the answer do not count, whichever arrived first. What lies
+/// *Before* is strictly earlier: other events at the instant of the wanted event or the answer do not count, whichever arrived first. What lies
 /// before the range counts.
 ///
-/// A **factor** is a channel, a touchpoint or a value of a property; a case has it if any event that counts has it, however often. For each
+/// A **factor** is a channel, a touchpoint or a value of a property; a case has it if any event that counts has it, however often. It is also a value of
+/// a property of the customer's profile: as it was at the wanted event or the answer, and for customers without a wanted event at the last
+/// event that counts; or [as it is](DriverBy::ProfileLatest) at the end of observation, which may have been learned later than the outcome. For each
 /// factor cases fall into four: with it or without, with the outcome or without. From these are
 ///
 /// - its **support**: the share of all cases that have it. Factors of fewer than [`min_support`](DriversBuilder::min_support) cases
@@ -71,7 +105,7 @@ impl DriversOutcome {
 ///
 /// # Worked example
 /// ```
-/// use journeylog::{AttributionBy, Drivers, Event, Journeys};
+/// use journeylog::{DriverBy, Drivers, Event, Journeys};
 /// # use chrono::{DateTime, TimeDelta, Utc};
 /// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
 /// let journeys = Journeys::of([
@@ -81,13 +115,13 @@ impl DriversOutcome {
 /// ])?;
 /// let report = journeys.query().run(&Drivers::of_conversion("purchase").build()?)?;
 /// assert_eq!((report.cases.some, report.cases.of), (2, 5));
-/// let review = report.driver(&AttributionBy::Touchpoint, &"review".into()).unwrap();
+/// let review = report.driver(&DriverBy::Touchpoint, &"review".into()).unwrap();
 /// assert_eq!((review.with.some, review.with.of, review.without.some, review.without.of), (2, 3, 0, 2));
 /// // 2 of 3 with a review bought, 0 of 2 without: with one half added to each count 2.5 * 2.5 / (1.5 * 0.5).
 /// let test = review.test.as_ref().unwrap();
 /// assert!(test.odds.corrected && (test.odds.ratio - 25.0 / 3.0).abs() < 1e-12 && test.exact);
 /// // Bob was at the support after he had bought: that drove nothing.
-/// assert!(report.driver(&AttributionBy::Touchpoint, &"support".into()).is_none());
+/// assert!(report.driver(&DriverBy::Touchpoint, &"support".into()).is_none());
 /// # Ok::<(), journeylog::Error>(())
 /// ```
 ///
@@ -103,7 +137,7 @@ impl DriversOutcome {
 #[must_use = "a plan answers nothing until it is run"]
 pub struct Drivers {
     pub(super) of: DriversOutcome,
-    pub(super) by: Vec<AttributionBy>,
+    pub(super) by: Vec<DriverBy>,
     pub(super) within: Option<Window>,
     pub(super) answers: ExperienceAnswers,
     pub(super) min_support: u64,
@@ -143,7 +177,7 @@ impl Drivers {
 }
 
 /// Drivers in the making, and the JSON form of them:
-/// `{"of":{"conversion":{"touchpoint":"purchase"}},"by":["channel",{"property":"campaign"}],"min_support":5,"limit":20,"customers":true}`, or
+/// `{"of":{"conversion":{"touchpoint":"purchase"}},"by":["channel",{"property":"campaign"},{"profile":"country"}],"min_support":5,"limit":20,"customers":true}`, or
 /// `{"of":{"dissatisfaction":"nps"},"within":"30d","answers":"latest"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(expecting = "an object", deny_unknown_fields)]
@@ -151,7 +185,7 @@ impl Drivers {
 pub struct DriversBuilder {
     of: DriversOutcome,
     #[serde(default = "touchpoints_and_channels")]
-    by: Vec<AttributionBy>,
+    by: Vec<DriverBy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     within: Option<Window>,
     #[serde(default)]
@@ -166,8 +200,8 @@ pub struct DriversBuilder {
     refused: Option<InvalidValue>,
 }
 
-fn touchpoints_and_channels() -> Vec<AttributionBy> {
-    vec![AttributionBy::Touchpoint, AttributionBy::Channel]
+fn touchpoints_and_channels() -> Vec<DriverBy> {
+    vec![DriverBy::Touchpoint, DriverBy::Channel]
 }
 
 const fn one() -> u64 {
@@ -193,7 +227,7 @@ impl DriversBuilder {
     }
 
     /// Sets what factors are; touchpoints and channels by default.
-    pub fn by(mut self, by: impl IntoIterator<Item = AttributionBy>) -> Self {
+    pub fn by(mut self, by: impl IntoIterator<Item = DriverBy>) -> Self {
         self.by = by.into_iter().collect();
         self
     }
@@ -234,7 +268,7 @@ impl DriversBuilder {
     /// Checks and makes the plan.
     ///
     /// # Errors
-    /// [`InvalidPlan`] if the condition cannot be asked, if nothing is named that factors are told apart by, or one thing twice, if
+    /// [`InvalidPlan`] if the condition cannot be asked, if nothing is named that factors are, one thing twice, or what cannot be a property's name, if
     /// there is a look-back or the latest answer is asked for where there are no answers, or if the support or the limit is 0.
     pub fn build(self) -> Result<Drivers, InvalidPlan> {
         let Self { of, by, within, answers, min_support, limit, customers, refused } = self;
@@ -254,6 +288,7 @@ impl DriversBuilder {
         if by.is_empty() {
             return refuse("by", "is empty: name at least one");
         }
+        by.iter().try_for_each(DriverBy::check).map_err(|e| e.within("drivers.by"))?;
         if by.iter().enumerate().any(|(place, one)| by.iter().skip(place + 1).any(|other| one == other)) {
             return refuse("by", "names one thing twice");
         }
@@ -287,10 +322,15 @@ mod tests {
 
     #[test]
     fn json_is_itself_again() {
-        let text = r#"{"of":{"dissatisfaction":"nps"},"by":["channel",{"property":"campaign"}],"within":"30d","answers":"latest","min_support":5,"limit":20,"customers":true}"#;
+        let text = r#"{"of":{"dissatisfaction":"nps"},"by":["channel",{"property":"campaign"},{"profile":"plan"},{"profile_latest":"plan"}],"within":"30d","answers":"latest","min_support":5,"limit":20,"customers":true}"#;
         let plan: Drivers = serde_json::from_str(text).unwrap();
         let built = Drivers::of_dissatisfaction(Survey::Nps)
-            .by([AttributionBy::Channel, AttributionBy::Property("campaign".to_owned())])
+            .by([
+                DriverBy::Channel,
+                DriverBy::Property("campaign".to_owned()),
+                DriverBy::Profile("plan".to_owned()),
+                DriverBy::ProfileLatest("plan".to_owned()),
+            ])
             .within(TimeDelta::days(30))
             .latest()
             .min_support(5)
@@ -311,7 +351,9 @@ mod tests {
             (Drivers::of_conversion("buy").latest(), "drivers.answers: are those to a survey"),
             (answers().within(TimeDelta::days(-1)), "drivers.within: is negative"),
             (answers().by([]), "drivers.by: is empty"),
-            (answers().by([AttributionBy::Channel, AttributionBy::Channel]), "drivers.by: names one thing twice"),
+            (answers().by([DriverBy::Channel, DriverBy::Channel]), "drivers.by: names one thing twice"),
+            (answers().by([DriverBy::Property(String::new())]), "drivers.by.property: is empty"),
+            (answers().by([DriverBy::ProfileLatest(String::new())]), "drivers.by.profile: is empty"),
             (answers().min_support(0), "drivers.min_support: is 0"),
             (answers().limit(0), "drivers.limit: is 0"),
         ] {

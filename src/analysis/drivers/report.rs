@@ -5,9 +5,9 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::DriversOutcome;
+use super::{DriverBy, DriversOutcome};
 use crate::{
-    analysis::{AttributionBy, OddsRatio, Rate, listed::when},
+    analysis::{OddsRatio, Rate, listed::when},
     model::{CustomerId, PropertyValue},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -38,7 +38,7 @@ pub struct DriversReport {
 #[non_exhaustive]
 pub struct Driver {
     /// What it is.
-    pub by: AttributionBy,
+    pub by: DriverBy,
     /// The touchpoint, channel or value of a property.
     pub value: PropertyValue,
     /// The share of all cases that have it.
@@ -85,7 +85,7 @@ pub struct DriverCase {
 
 impl DriversReport {
     /// The driver that is such a touchpoint, channel or value of a property, if it is shown.
-    pub fn driver(&self, by: &AttributionBy, value: &PropertyValue) -> Option<&Driver> {
+    pub fn driver(&self, by: &DriverBy, value: &PropertyValue) -> Option<&Driver> {
         self.drivers.iter().find(|driver| driver.by == *by && driver.value == *value)
     }
 }
@@ -123,9 +123,9 @@ impl Tables for DriversReport {
         let mut table = Table::new(title, columns);
         for driver in &self.drivers {
             let by = match &driver.by {
-                AttributionBy::Channel => "channel",
-                AttributionBy::Touchpoint => "touchpoint",
-                AttributionBy::Property(name) => name,
+                DriverBy::Channel => "channel",
+                DriverBy::Touchpoint => "touchpoint",
+                DriverBy::Property(name) | DriverBy::Profile(name) | DriverBy::ProfileLatest(name) => name,
             };
             let test =
                 |cell: &dyn Fn(&DriverTest) -> String| driver.test.as_ref().map_or(Cell::Empty, |t| cell(t).into());

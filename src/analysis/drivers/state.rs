@@ -2,16 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Driver, DriverCase, DriverTest, Drivers, DriversOutcome, DriversReport};
+use super::{Driver, DriverBy, DriverCase, DriverTest, Drivers, DriversOutcome, DriversReport};
 use crate::{
     analysis::{
-        Analysis, Binder, Bound, BoundScope, ExperienceAnswers, Matches, Rate,
+        Analysis, AttributionBy, Binder, Bound, BoundScope, ExperienceAnswers, Matches, Rate,
+        carried::Carried,
         keys::{Keys, Name},
         multiple_tests::Corrected,
     },
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Matched, NO_VALUE, Names},
-    model::{Comparison, Condition, Micros, PropertyValue},
+    model::{Comparison, Condition, Micros, ProfileWhen, PropertyValue},
 };
 
 /// Drivers bound to a store.
@@ -22,7 +23,26 @@ pub struct BoundDrivers {
     wanted: Matches,
     /// All events, for each list of factors with what tells these apart.
     events: Vec<Matches>,
+    /// What the values of these are.
+    keys: Vec<AttributionBy>,
     scope: BoundScope,
+}
+
+impl DriverBy {
+    /// What its values are, and how an event carries one.
+    fn carried(&self, binder: &Binder<'_>) -> (AttributionBy, Carried) {
+        let profile =
+            |name: &str, when| (AttributionBy::Property(name.to_owned()), Carried::profile(binder, name, when));
+        let key = match self {
+            Self::Channel => AttributionBy::Channel,
+            Self::Touchpoint => AttributionBy::Touchpoint,
+            Self::Property(name) => AttributionBy::Property(name.clone()),
+            Self::Profile(name) => return profile(name, ProfileWhen::Then),
+            Self::ProfileLatest(name) => return profile(name, ProfileWhen::Latest),
+        };
+        let carried = key.carried(binder);
+        (key, carried)
+    }
 }
 
 impl Analysis for Drivers {
@@ -37,14 +57,15 @@ impl Analysis for Drivers {
             }
         };
         let wanted = binder.matches(&[wanted])?;
-        let mut events = Vec::with_capacity(self.by.len());
+        let (mut events, mut keys) = (Vec::with_capacity(self.by.len()), Vec::with_capacity(self.by.len()));
         for by in &self.by {
             let matches = binder.matches_and_others(&[Condition::All(Vec::new())])?;
-            let carried = by.carried(binder);
+            let (key, carried) = by.carried(binder);
             binder.carry(matches, carried);
             events.push(matches);
+            keys.push(key);
         }
-        Ok(BoundDrivers { plan: self.clone(), wanted, events, scope: binder.scope().clone() })
+        Ok(BoundDrivers { plan: self.clone(), wanted, events, keys, scope: binder.scope().clone() })
     }
 }
 
@@ -72,14 +93,24 @@ struct Case {
     factors: u32,
 }
 
+/// One case of a journey.
+#[derive(Debug, Clone, Copy)]
+struct Occasion {
+    at: Option<Micros>,
+    outcome: bool,
+    /// The answer.
+    event: Option<usize>,
+}
+
 /// What is said of a factor, with its kind and place.
 type Found = (Driver, (usize, usize));
 
 /// Room for one journey.
 #[derive(Debug, Default)]
 struct Room {
-    /// When cases were, and whether they have the outcome.
-    cases: Vec<(Option<Micros>, bool)>,
+    cases: Vec<Occasion>,
+    /// The factors of the case's own event, which count for it alone.
+    own: Vec<(u32, u32)>,
     /// The factors of events that counted for some case, each once.
     met: Vec<(u32, u32)>,
     /// For each kind of factor, by place, how many events count now, and whether it was met.
@@ -125,14 +156,18 @@ impl Room {
 
 impl BoundDrivers {
     /// Finds the cases of a journey, in the order of time.
-    fn find_cases(&self, journey: &Journey<'_>, cases: &mut Vec<(Option<Micros>, bool)>) {
+    fn find_cases(&self, journey: &Journey<'_>, cases: &mut Vec<Occasion>) {
         cases.clear();
         let wanted = self.wanted.of(journey);
         let in_range = |(place, at): (usize, &Micros)| self.scope.counts(*at).then_some((place, *at));
         let mut in_range = wanted.times.iter().enumerate().filter_map(in_range);
         let Some(survey) = self.plan.of.survey() else {
-            let first = in_range.next().map(|(_, at)| at);
-            cases.push((first, first.is_some()));
+            let at = in_range.next().map(|(_, at)| at);
+            let all = self.events.first().map_or(&[] as &[Micros], |events| events.of(journey).times);
+            // Who came after the range could not do what is wanted in it.
+            if all.first().is_some_and(|first| self.scope.to.is_none_or(|to| *first < to)) {
+                cases.push(Occasion { at, outcome: at.is_some(), event: None });
+            }
             return;
         };
         let is_outcome = |score| match self.plan.of {
@@ -141,8 +176,9 @@ impl BoundDrivers {
             _ => survey.is_favourable(score),
         };
         cases.extend(in_range.filter_map(|(place, at)| {
-            let (_, score) = journey.feedback(wanted.event(place)?)?;
-            Some((Some(at), is_outcome(score)))
+            let event = wanted.event(place)?;
+            let (_, score) = journey.feedback(event)?;
+            Some(Occasion { at: Some(at), outcome: is_outcome(score), event: Some(event) })
         }));
         if self.plan.answers == ExperienceAnswers::Latest {
             cases.drain(..cases.len().saturating_sub(1));
@@ -161,9 +197,8 @@ impl BoundDrivers {
         let times = lists.first().map_or(&[] as &[Micros], |list| list.times);
         let end = until.map_or(times.len(), |until| times.partition_point(|at| *at < until));
         for event in from..end {
-            for (kind, ((list, by), (keys, _))) in lists.iter().zip(&self.plan.by).zip(&mut state.factors).enumerate() {
-                let carried = list.carried.get(event).copied().filter(|carried| *carried != NO_VALUE);
-                let place = carried.map(|carried| keys.place(carried, by, list.values));
+            for (kind, (list, by)) in lists.iter().zip(&self.plan.by).enumerate() {
+                let place = if by.is_of_customer() { None } else { self.factor(state, kind, list, event) };
                 place.into_iter().for_each(|place| room.enter(kind, place));
                 if self.plan.within.is_some() {
                     room.places.push(place);
@@ -171,6 +206,27 @@ impl BoundDrivers {
             }
         }
         end.max(from)
+    }
+
+    /// The place of the factor of a kind that an event has.
+    fn factor(&self, state: &mut DriversState, kind: usize, list: &Matched<'_>, event: usize) -> Option<u32> {
+        let carried = list.carried.get(event).copied().filter(|carried| *carried != NO_VALUE)?;
+        let ((keys, _), by) = (state.factors.get_mut(kind)?, self.keys.get(kind)?);
+        Some(keys.place(carried, by, list.values))
+    }
+
+    /// Lets the case's own event count: of an answer all that it has, else what its customer is.
+    fn enter_own(&self, state: &mut DriversState, room: &mut Room, lists: &[Matched<'_>], event: Option<usize>) {
+        let Some(event) = event else { return };
+        for (kind, (list, by)) in lists.iter().zip(&self.plan.by).enumerate() {
+            if !by.is_of_customer() && self.plan.of.survey().is_none() {
+                continue;
+            }
+            if let Some(place) = self.factor(state, kind, list, event) {
+                room.enter(kind, place);
+                room.own.push((u32::try_from(kind).unwrap_or(u32::MAX), place));
+            }
+        }
     }
 
     /// Lets the events count no more that lie before the look-back from a moment, from one on; says how many do.
@@ -192,7 +248,8 @@ impl BoundDrivers {
         let mut found = Vec::new();
         let mut rare = 0;
         for (kind, ((keys, counts), by)) in state.factors.iter().zip(&self.plan.by).enumerate() {
-            for (place, (name, [no, yes])) in keys.names(by, names).into_iter().zip(counts).enumerate() {
+            let Some(key) = self.keys.get(kind) else { continue };
+            for (place, (name, [no, yes])) in keys.names(key, names).into_iter().zip(counts).enumerate() {
                 let Name::Scalar(value) = name else { continue };
                 let have = no + yes;
                 // What only counted for events that had left a look-back has no case.
@@ -268,8 +325,15 @@ impl Bound for BoundDrivers {
             if cases.is_empty() { Vec::new() } else { self.events.iter().map(|events| events.of(journey)).collect() };
         let times = lists.first().map_or(&[] as &[Micros], |list| list.times);
         let (mut entered, mut left) = (0, 0);
-        for &(at, outcome) in &cases {
-            entered = self.enter(state, &mut room, &lists, entered, at);
+        for &Occasion { at, outcome, event } in &cases {
+            entered = self.enter(state, &mut room, &lists, entered, at.or(self.scope.to));
+            let own = match (event, at) {
+                (Some(event), _) => lists.first().and_then(|list| list.place(event)),
+                // Profiles are the same for all events of an instant.
+                (None, Some(at)) => Some(times.partition_point(|time| *time < at)),
+                (None, None) => entered.checked_sub(1),
+            };
+            self.enter_own(state, &mut room, &lists, own);
             if let Some(at) = at {
                 left = self.leave(&mut room, times, left, at);
             }
@@ -292,6 +356,9 @@ impl Bound for BoundDrivers {
             }
             if self.plan.customers {
                 state.listed.push(Case { customer: journey.customer(), at, outcome, factors });
+            }
+            for factor in std::mem::take(&mut room.own) {
+                room.count(factor).into_iter().for_each(|(count, _)| *count = count.saturating_sub(1));
             }
         }
         room.clear();

@@ -36,13 +36,16 @@ pub enum ExperienceAnswers {
 /// | CES, 1 to 7, higher is easier | the percentage of 5 to 7 |
 ///
 /// The **standard error** is that of a mean of n independent answers, each worth 100, 0 or (a detractor) -100:
-/// `100 sqrt((p + d - (p - d)^2) / n)` with shares p of promoters and d of detractors, which is `100 sqrt(p (1 - p) / n)` for CSAT and CES. The interval of
-/// 95 % is 1.96 of these to either side for NPS, cut off at -100 and 100, and Wilson's for CSAT and CES. The **mean** of all scores stands
+/// `100 sqrt((p + d - (p - d)^2) / n)` with shares p of promoters and d of detractors, which is `100 sqrt(p (1 - p) / n)` for CSAT and CES. It is 0 where all
+/// answers are of one kind, which does not say that the next one will be. The **interval** of 95 % therefore is Wilson's for CSAT and CES, and for NPS Rocks's adjusted
+/// Wald interval: the score and 1.96 of its errors to either side as they were if three more had answered, 3/4 of an answer a promoter's, 3/4 a detractor's
+/// and 1 1/2 in between; cut off at -100 and 100, and at least to the score itself. The **mean** of all scores stands
 /// beside it, with its own standard error: the standard deviation with n - 1, by the root of n.
 ///
 /// With [`latest`](ExperienceBuilder::latest) only the latest answer of each customer to each survey counts: the latest in the range, of several at one
 /// instant the one that arrived last. It belongs to one stage, touchpoint and channel, so these add up to the total. In a calendar period the
-/// latest in it counts, so one customer may count in several periods, and these do not add up to the total then.
+/// latest in it counts, so one customer may count in several periods, and these do not add up to the total then: of the answers
+/// that are listed some count in their period only (`in_total: false`). A period that is not over, or not wholly in the range, is marked.
 ///
 /// The **stage** of an answer is that of the latest event with a stage before its moment; answers
 /// before any stage are told apart, without one. The answer itself does not count: by the standard model it makes a promoter an advocate, and
@@ -76,7 +79,7 @@ pub enum ExperienceAnswers {
 ///
 /// # Literature
 /// F. F. Reichheld (2003), "The one number you need to grow" (NPS); M. Dixon, K. Freeman and N. Toman (2010), "Stop trying to delight your
-/// customers" (CES; on 7 steps since its second version); B. Rocks (2016), "Interval estimation for the 'Net Promoter Score'" (its variance).
+/// customers" (CES; on 7 steps since its second version); B. Rocks (2016), "Interval estimation for the 'Net Promoter Score'" (its variance and interval).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ExperienceBuilder", into = "ExperienceBuilder")]
 #[must_use = "a plan answers nothing until it is run"]

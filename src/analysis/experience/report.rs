@@ -29,7 +29,7 @@ pub struct ExperienceReport {
     /// Each period, group and survey with answers: periods in order; stages in that of the model, other groups by name; what has no group
     /// last. Empty if answers are not told apart.
     pub rows: Vec<ExperienceRow>,
-    /// Each answer that counts in the total, by customer and time, if they were asked for.
+    /// Each answer that counts in the total or in a row, by customer and time, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<ExperienceAnswer>>,
 }
@@ -41,7 +41,7 @@ pub struct ExperienceRow {
     /// The first moment of the period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<DateTime<Utc>>,
-    /// False if observation ends within that period.
+    /// False if observation ends within that period, or it does not lie wholly in the scope's range.
     pub finished: bool,
     /// The stage, touchpoint or channel; `None` for answers before any stage, or if these are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,8 +92,27 @@ pub struct ExperienceAnswer {
     /// Its stage, touchpoint or channel, if answers are told apart by these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The first moment of the period in which it counts, if answers are told apart by period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<DateTime<Utc>>,
+    /// Whether it counts in the total too. An answer that is the latest of its period only does not.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub in_total: bool,
     /// Its place in the log.
     pub seq: Seq,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// The interval of an NPS from so many promoters and detractors of n answers: B. Rocks's adjusted Wald interval, as if three more had answered, a quarter
+/// of them promoters, half passives and a quarter detractors. It reaches to the score.
+fn nps_interval(promoters: f64, detractors: f64, n: f64, score: f64) -> (f64, f64) {
+    let n = n + 3.0;
+    let (p, d) = ((promoters + 0.75) / n, (detractors + 0.75) / n);
+    let (centre, half) = (100.0 * (p - d), 100.0 * Z * ((p + d - (p - d).powi(2)) / n).sqrt());
+    ((centre - half).max(-100.0).min(score), (centre + half).min(100.0).max(score))
 }
 
 impl SurveyScore {
@@ -114,7 +133,7 @@ impl SurveyScore {
         let standard_error = 100.0 * ((p + d - (p - d) * (p - d)).max(0.0) / n).sqrt();
         let (low, high) = match survey {
             _ if answers == 0 => (0.0, 0.0),
-            Survey::Nps => ((score - Z * standard_error).max(-100.0), (score + Z * standard_error).min(100.0)),
+            Survey::Nps => nps_interval(favourable as f64, detractors as f64, n, score),
             _ => (100.0 * rate.low, 100.0 * rate.high),
         };
         let mean = scored().map(|(score, n)| f64::from(score) * *n as f64).sum::<f64>() / n;
@@ -186,7 +205,8 @@ impl Tables for ExperienceReport {
         let mut tables = vec![total];
         if self.by.is_some() || self.period.is_some() {
             let group = self.by.map(EventBy::label);
-            let title = if self.period.is_some() { "By period (* not over)" } else { "By group" };
+            let title =
+                if self.period.is_some() { "By period (* not over, or not wholly in the range)" } else { "By group" };
             let columns = self.period.map(|_| "period").into_iter().chain(group).chain(COLUMNS);
             let mut table = Table::new(title, columns);
             for row in &self.rows {
@@ -221,12 +241,17 @@ mod tests {
         assert_eq!((score.answers, score.detractors, score.favourable.some), (10, 2, 5));
         let near = |found: f64, expected: f64| (found - expected).abs() < 1e-3;
         assert!(near(score.score, 30.0) && near(score.standard_error, 24.698), "{score:?}");
-        assert!(near(score.low, -18.408) && near(score.high, 78.408), "{score:?}");
+        // As if of 13, 5.75 and 2.75: 23.077, with an error of 100 sqrt((8.5 / 13 - 0.2308^2) / 13) = 21.494.
+        assert!(near(score.low, -19.051) && near(score.high, 65.205), "{score:?}");
         assert!(near(score.mean, 7.6) && near(score.mean_error.unwrap(), 1.1372), "{score:?}");
         let one = SurveyScore::new(Survey::Nps, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
         assert_eq!((one.score, one.standard_error, one.mean_error), (100.0, 0.0, None));
+        // Few answers that agree say little: 25 with an error of 37.5 would end at 98.5, and the score is 100.
+        assert!(near(one.low, -48.499) && one.high == 100.0, "{one:?}");
+        let three = SurveyScore::new(Survey::Nps, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0]);
+        assert!(near(three.low, -6.580) && three.high == 100.0, "{three:?}");
         let all = SurveyScore::new(Survey::Nps, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!((all.low, all.high), (-100.0, 100.0));
+        assert!(near(all.low, -73.335) && near(all.high, 73.335), "{all:?}");
     }
 
     #[test]

@@ -66,6 +66,7 @@ struct Listed {
     customer: CustomerNo,
     answer: Answer,
     seq: Option<u64>,
+    in_total: bool,
 }
 
 /// One answer.
@@ -124,19 +125,21 @@ impl Bound for BoundExperience {
         let mut later: BTreeMap<Survey, Micros> = BTreeMap::new();
         for (answer, seq) in room.answers.iter().rev() {
             let next = if latest_only { later.insert(answer.survey, answer.at) } else { None };
-            if next.is_none() {
+            let in_total = next.is_none();
+            if in_total {
                 add(state.total.entry(answer.survey).or_default(), answer.score);
-                if self.plan.customers {
-                    state.listed.push(Listed { customer: journey.customer(), answer: *answer, seq: *seq });
-                }
-            }
-            if self.plan.by.is_none() && self.plan.period.is_none() {
-                continue;
             }
             let span = self.plan.period.map(|period| room.periods.span_of(period, answer.at));
             let (start, end) = span.map_or((Micros::MIN, Micros::MAX), |span| (span.start, span.end));
-            if next.is_none_or(|next| next >= end) {
+            // What counts in the total is the latest of its period too.
+            if !next.is_none_or(|next| next >= end) {
+                continue;
+            }
+            if self.plan.by.is_some() || self.plan.period.is_some() {
                 add(state.rows.entry((start, answer.group, answer.survey)).or_default(), answer.score);
+            }
+            if self.plan.customers {
+                state.listed.push(Listed { customer: journey.customer(), answer: *answer, seq: *seq, in_total });
             }
         }
         state.room = room;
@@ -172,23 +175,26 @@ impl Bound for BoundExperience {
         let mut periods = Periods::default();
         let rows = places.into_iter().map(|(start, group, survey, counts)| ExperienceRow {
             period: self.plan.period.map(|_| start.to_datetime()),
-            finished: self.plan.period.is_none_or(|period| periods.span_of(period, start).end <= self.scope.end),
+            finished: self.plan.period.is_none_or(|period| self.scope.holds_whole(periods.span_of(period, start))),
             group: self.grouping.name(group, names),
             score: SurveyScore::new(survey, counts),
         });
         let rows = rows.collect();
-        let listed = |one: &Listed| {
+        let mut listed = |one: &Listed| {
+            let start = self.plan.period.map(|period| periods.span_of(period, one.answer.at).start);
             Some(ExperienceAnswer {
                 customer: names.customer_id(one.customer)?,
                 answered_at: one.answer.at.to_datetime(),
                 feedback: Feedback::new(one.answer.survey, one.answer.score).ok()?,
                 group: self.grouping.name(one.answer.group, names),
+                period: start.map(Micros::to_datetime),
+                in_total: one.in_total,
                 seq: Seq(one.seq.unwrap_or_default()),
             })
         };
         let mut all = Vec::new();
         if self.plan.customers {
-            all = state.listed.iter().filter_map(listed).collect::<Vec<_>>();
+            all = state.listed.iter().filter_map(&mut listed).collect::<Vec<_>>();
             all.sort_by(|a, b| (&a.customer, a.answered_at, a.seq).cmp(&(&b.customer, b.answered_at, b.seq)));
         }
         Ok(ExperienceReport {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     analysis::{Binder, Matches, carried::Carried},
     journey::{ChannelNo, Matched, NO_VALUE, NameKind, Names, TouchpointNo},
-    model::{Micros, ProfileWhen, PropertyValue, Scalar, nanos, profile_property},
+    model::{Micros, ProfileWhen, PropertyValue, Scalar, nanos},
 };
 
 /// A breakdown bound to a store.
@@ -72,8 +72,8 @@ impl Breakdown {
             BreakdownBy::Property(name) => {
                 (Carried::Property(binder.names().find_property(name).map(|number| number.0)), None)
             }
-            BreakdownBy::Profile(name) => (profile(binder, name, ProfileWhen::Then), None),
-            BreakdownBy::ProfileLatest(name) => (profile(binder, name, ProfileWhen::Latest), None),
+            BreakdownBy::Profile(name) => (Carried::profile(binder, name, ProfileWhen::Then), None),
+            BreakdownBy::ProfileLatest(name) => (Carried::profile(binder, name, ProfileWhen::Latest), None),
             BreakdownBy::Value(bands) => {
                 (Carried::Band(bands.currency, bands.edges.iter().map(|edge| nanos(*edge)).collect()), None)
             }
@@ -82,10 +82,6 @@ impl Breakdown {
         binder.carry(matches, carried);
         GroupBy { plan: self.clone(), ranks }
     }
-}
-
-fn profile(binder: &Binder<'_>, name: &str, when: ProfileWhen) -> Carried {
-    Carried::Profile(binder.names().find(NameKind::Property, &profile_property(name)), when)
 }
 
 /// For each of so many names its place among them in order.

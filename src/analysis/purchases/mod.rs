@@ -5,6 +5,6 @@ mod report;
 mod rfm;
 mod state;
 
-pub use plan::{Purchases, PurchasesBuilder};
+pub use plan::{PurchaseCount, Purchases, PurchasesBuilder};
 pub use report::{PurchaseCustomer, PurchaseValue, PurchasesReport, RepeatOutcome, RepeatPurchases};
 pub use rfm::{Rfm, RfmSegment};

@@ -8,14 +8,32 @@ use crate::{
     model::{Condition, Currency, RefusedName, Window, Zone},
 };
 
+/// Whose orders count, and which of them, if the scope has a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PurchaseCount {
+    /// All orders, up to the end of observation, of customers whose first order ever lies in the range.
+    #[default]
+    NewBuyers,
+    /// The orders in the range, whoever's they are.
+    Orders,
+}
+
 /// Repeat purchases, order value, and recency, frequency and monetary value (RFM).
 ///
 /// # Question
 /// How many buyers buy again? What is an order worth, how often do they come, when was the last time, and who are the best?
 ///
 /// # Definition
-/// An **order** is an event that meets the condition; all orders of one day, of the calendar of a zone, are one **purchase**. A customer is
-/// counted if their first order ever lies in the scope's range; all of theirs up to the end of observation count.
+/// An **order** is an event that meets the condition; all orders of one day, of the calendar of a zone, are one **purchase**. If the scope has a
+/// range, there are two questions:
+///
+/// - **Of new buyers** (the default): a customer is counted if their first order ever lies in the range; all of theirs up to the end of
+///   observation count. What became of those won in March?
+/// - **Of orders** ([`count_orders`](PurchasesBuilder::count_orders)): each order in the range counts, and its customer, whenever they bought first. What
+///   was an order worth in March? A customer's first and last order are those in the range, and frequency, recency and scores are made of orders there; whether
+///   they buy again is read beyond it, up to the end of observation.
 ///
 /// - **Repeat-purchase rate**: of the buyers, those with a purchase on a second day. With a [window](PurchasesBuilder::within) the
 ///   first order of that day must lie at most so long after their very first (inclusive); a buyer without whose window ends after the end of
@@ -74,6 +92,7 @@ pub struct Purchases {
     pub(super) zone: Zone,
     pub(super) within: Option<Window>,
     pub(super) currency: Option<Currency>,
+    pub(super) count: PurchaseCount,
     pub(super) customers: bool,
 }
 
@@ -88,7 +107,15 @@ impl Purchases {
             refused = Some(e.into().into());
             Condition::All(Vec::new())
         });
-        PurchasesBuilder { purchase, zone: Zone::UTC, within: None, currency: None, customers: false, refused }
+        PurchasesBuilder {
+            purchase,
+            zone: Zone::UTC,
+            within: None,
+            currency: None,
+            count: PurchaseCount::NewBuyers,
+            customers: false,
+            refused,
+        }
     }
 
     /// The same plan, listing the customers behind its numbers.
@@ -99,7 +126,7 @@ impl Purchases {
 }
 
 /// A question about purchases in the making, and the JSON form of it, where the condition is required:
-/// `{"purchase":{"touchpoint":"purchase"},"zone":"Europe/Berlin","within":"90d","currency":"EUR","customers":true}`.
+/// `{"purchase":{"touchpoint":"purchase"},"zone":"Europe/Berlin","within":"90d","currency":"EUR","count":"orders","customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
@@ -111,10 +138,17 @@ pub struct PurchasesBuilder {
     within: Option<Window>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     currency: Option<Currency>,
+    #[serde(default, skip_serializing_if = "is_of_buyers")]
+    count: PurchaseCount,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
     #[serde(skip)]
     refused: Option<InvalidValue>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_of_buyers(count: &PurchaseCount) -> bool {
+    *count == PurchaseCount::NewBuyers
 }
 
 fn utc() -> Zone {
@@ -151,6 +185,12 @@ impl PurchasesBuilder {
         self
     }
 
+    /// Counts the orders in the scope's range. By default all orders of those who bought for the first time in it count.
+    pub fn count_orders(mut self) -> Self {
+        self.count = PurchaseCount::Orders;
+        self
+    }
+
     /// Lists each customer.
     pub fn list_customers(mut self) -> Self {
         self.customers = true;
@@ -163,12 +203,12 @@ impl PurchasesBuilder {
     /// [`InvalidPlan`] if the condition cannot be asked, if the window is negative or too long to count in microseconds, or if
     /// the currency is not three capital letters.
     pub fn build(self) -> Result<Purchases, InvalidPlan> {
-        let Self { purchase, zone, within, currency, customers, refused } = self;
+        let Self { purchase, zone, within, currency, count, customers, refused } = self;
         if let Some(refused) = refused {
             return Err(refused.within("purchases").into());
         }
         purchase.check().map_err(|e| e.within("purchases.purchase"))?;
-        Ok(Purchases { purchase, zone, within, currency, customers })
+        Ok(Purchases { purchase, zone, within, currency, count, customers })
     }
 }
 
@@ -181,8 +221,8 @@ impl TryFrom<PurchasesBuilder> for Purchases {
 
 impl From<Purchases> for PurchasesBuilder {
     fn from(plan: Purchases) -> Self {
-        let Purchases { purchase, zone, within, currency, customers } = plan;
-        Self { purchase, zone, within, currency, customers, refused: None }
+        let Purchases { purchase, zone, within, currency, count, customers } = plan;
+        Self { purchase, zone, within, currency, count, customers, refused: None }
     }
 }
 
@@ -192,9 +232,10 @@ mod tests {
 
     #[test]
     fn json_is_itself_again() {
-        let text = r#"{"purchase":{"touchpoint":"purchase"},"within":"90d","currency":"EUR","customers":true}"#;
+        let text = r#"{"purchase":{"touchpoint":"purchase"},"within":"90d","currency":"EUR","count":"orders","customers":true}"#;
         let plan: Purchases = serde_json::from_str(text).unwrap();
-        let built = Purchases::of("purchase").within(TimeDelta::days(90)).value_in("EUR").list_customers();
+        let built =
+            Purchases::of("purchase").within(TimeDelta::days(90)).value_in("EUR").count_orders().list_customers();
         assert_eq!(plan, built.build().unwrap());
         assert_eq!(serde_json::to_string(&plan).unwrap(), text);
         let least: Purchases = serde_json::from_str(r#"{"purchase":{"touchpoint":"purchase"}}"#).unwrap();

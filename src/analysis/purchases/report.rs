@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Rfm, RfmSegment};
+use super::{PurchaseCount, Rfm, RfmSegment};
 use crate::{
     analysis::{DurationSummary, Rate, listed::when, rate::INTERVAL},
     model::{Currency, CustomerId, Money, Window},
@@ -22,6 +22,9 @@ pub struct PurchasesReport {
     /// The currency in which money is scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
+    /// Whose orders count.
+    #[serde(default)]
+    pub count: PurchaseCount,
     /// How many buy again.
     pub repeat: RepeatPurchases,
     /// Days with a purchase, of all customers.
@@ -89,7 +92,7 @@ pub struct PurchaseCustomer {
     pub outcome: RepeatOutcome,
     /// Days with a purchase after the first.
     pub repeats: u32,
-    /// Their first order.
+    /// Their first order, of those that count.
     pub first_at: DateTime<Utc>,
     /// Their last.
     pub last_at: DateTime<Utc>,

@@ -1,12 +1,12 @@
 //! Purchases bound to a store: a row for each customer, and sums by currency.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    PurchaseCustomer, PurchaseValue, Purchases, PurchasesReport, RepeatOutcome, RepeatPurchases, Rfm, RfmSegment,
-    rfm::scores,
+    PurchaseCount, PurchaseCustomer, PurchaseValue, Purchases, PurchasesReport, RepeatOutcome, RepeatPurchases, Rfm,
+    RfmSegment, rfm::scores,
 };
 use crate::{
     analysis::{
@@ -79,6 +79,18 @@ struct Sums {
 }
 
 impl BoundPurchases {
+    /// The places of a customer's orders that count.
+    fn counted(&self, times: &[Micros]) -> Range<usize> {
+        let is_new = times.first().is_some_and(|first| self.scope.counts(*first));
+        match self.plan.count {
+            PurchaseCount::NewBuyers => 0..if is_new { times.len() } else { 0 },
+            PurchaseCount::Orders => {
+                let before = times.partition_point(|at| *at < self.scope.from);
+                before..times.partition_point(|at| self.scope.to.is_none_or(|to| *at < to)).max(before)
+            }
+        }
+    }
+
     fn is_open(&self, row: &Row) -> bool {
         self.plan.within.is_some_and(|window| row.first.plus(window) > self.scope.end)
     }
@@ -177,20 +189,27 @@ impl Bound for BoundPurchases {
 
     fn visit(&self, state: &mut PurchasesState, journey: &Journey<'_>) {
         let events = self.events.of(journey);
-        let Some(&first) = events.times.first().filter(|first| self.scope.counts(**first)) else { return };
+        let counted = self.counted(events.times);
+        let Some(&first) = events.times.get(counted.start).filter(|_| !counted.is_empty()) else { return };
         let customer = journey.customer();
         let mut row = Row { customer, repeats: 0, first, second: None, last: first, money: 0 };
         let Room { periods, spent } = &mut state.room;
         spent.clear();
         let mut before = None;
-        for day in purchase_days(events.times, self.plan.zone, periods) {
+        let from_first = events.times.get(counted.start..).unwrap_or_default();
+        for day in purchase_days(from_first, self.plan.zone, periods) {
+            let [start, end] = [day.events.start, day.events.end].map(|place| place + counted.start);
+            let here = start..end.min(counted.end);
+            if before.is_some() {
+                row.second = row.second.or(Some(day.first));
+            }
+            let Some(&last) = events.times.get(here.clone()).and_then(<[Micros]>::last) else { break };
             if let Some(before) = before {
                 row.repeats = row.repeats.saturating_add(1);
-                row.second = row.second.or(Some(day.first));
                 state.between.add_between(before, day.first);
             }
-            (before, row.last) = (Some(day.first), day.last);
-            for place in day.events {
+            (before, row.last) = (Some(day.first), last);
+            for place in here {
                 state.orders += 1;
                 let Some((amount, currency)) = events.event(place).and_then(|event| journey.value(event)) else {
                     state.without_money += 1;
@@ -247,6 +266,7 @@ impl Bound for BoundPurchases {
         Ok(PurchasesReport {
             within: self.plan.within,
             currency: self.plan.currency,
+            count: self.plan.count,
             repeat,
             purchases: repeat.buyers.saturating_add(repeats),
             orders: state.orders,
