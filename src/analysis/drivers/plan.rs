@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::{AttributionBy, ExperienceAnswers},
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, RefusedName, Survey, Window},
+    model::{Condition, RefusedName, Survey, Window, only_an_object},
 };
 
 /// The outcome of which drivers are sought.
@@ -146,7 +146,7 @@ impl Drivers {
 /// `{"of":{"conversion":{"touchpoint":"purchase"}},"by":["channel",{"property":"campaign"}],"min_support":5,"limit":20,"customers":true}`, or
 /// `{"of":{"dissatisfaction":"nps"},"within":"30d","answers":"latest"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct DriversBuilder {
     of: DriversOutcome,
@@ -165,6 +165,8 @@ pub struct DriversBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(DriversBuilder);
 
 fn touchpoints_and_channels() -> Vec<AttributionBy> {
     vec![AttributionBy::Touchpoint, AttributionBy::Channel]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Currency, RefusedName, Window, Zone},
+    model::{Condition, Currency, RefusedName, Window, Zone, only_an_object},
 };
 
 /// Repeat purchases, order value, and recency, frequency and monetary value (RFM).
@@ -101,7 +101,7 @@ impl Purchases {
 /// A question about purchases in the making, and the JSON form of it, where the condition is required:
 /// `{"purchase":{"touchpoint":"purchase"},"zone":"Europe/Berlin","within":"90d","currency":"EUR","customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct PurchasesBuilder {
     purchase: Condition,
@@ -116,6 +116,8 @@ pub struct PurchasesBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(PurchasesBuilder);
 
 fn utc() -> Zone {
     Zone::UTC
