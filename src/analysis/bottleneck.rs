@@ -4,7 +4,7 @@ use super::{DurationSummary, Rate, RateDifference};
 use crate::table::{Cell, Table};
 
 /// What is said of one place where customers wait.
-pub(super) struct Waiting {
+pub(super) struct Place {
     pub(super) at: Cell,
     pub(super) waiting: u64,
     pub(super) waited: Option<DurationSummary>,
@@ -14,10 +14,10 @@ pub(super) struct Waiting {
 }
 
 /// The places to which somebody came; `of` says what they are.
-pub(super) fn table(of: &str, places: impl Iterator<Item = Waiting>) -> Table {
+pub(super) fn table(of: &str, places: impl Iterator<Item = Place>) -> Table {
     let columns = [of, "waiting", "median wait", "p90 wait", "went on", "elsewhere", "low", "high", "p-value"];
     let mut table = Table::new("Bottlenecks (low and high: of the difference)", columns);
-    for Waiting { at, waiting, waited, went_on, others, difference } in places.filter(|place| place.went_on.of > 0) {
+    for Place { at, waiting, waited, went_on, others, difference } in places.filter(|place| place.went_on.of > 0) {
         table.push([
             at,
             waiting.into(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, RateDifference, StageReading, SurvivalPoint,
     SurvivalTime,
-    bottleneck::{self, Waiting},
+    bottleneck::{self, Place},
     listed::{by_id, of_each, when},
     survival::Survival,
 };
@@ -416,7 +416,7 @@ impl Tables for DwellReport {
         }
         let places = self.bottlenecks.iter().map(|one| {
             let DwellBottleneck { stage, waiting, waited, went_on, others, difference } = one.clone();
-            Waiting { at: stage.as_str().into(), waiting, waited, went_on, others, difference }
+            Place { at: stage.as_str().into(), waiting, waited, went_on, others, difference }
         });
         let waiting = bottleneck::table("stage", places);
         let mut tables = vec![dwell, waiting, ends, curve];

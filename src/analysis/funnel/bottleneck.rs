@@ -8,7 +8,7 @@ use super::Order;
 use crate::{
     analysis::{
         DurationSummary, Rate, RateDifference,
-        bottleneck::{self, Waiting},
+        bottleneck::{self, Place},
     },
     table::Table,
 };
@@ -56,7 +56,7 @@ pub(super) fn table(bottlenecks: &[FunnelBottleneck], order: Order) -> Table {
     let places = bottlenecks.iter().map(|one| {
         let FunnelBottleneck { step, name, waiting, waited, went_on, others, difference } = one.clone();
         let at = if order == Order::Any { name } else { format!("{step} {name}") };
-        Waiting { at: at.into(), waiting, waited, went_on, others, difference }
+        Place { at: at.into(), waiting, waited, went_on, others, difference }
     });
     bottleneck::table(if order == Order::Any { "steps done" } else { "step" }, places)
 }

@@ -21,6 +21,9 @@ pub(super) struct Waits {
     pub(super) since: Micros,
 }
 
+/// How a customer's funnel ended, and where they wait if they do.
+pub(super) type Ended = (FunnelOutcome, Option<Waits>);
+
 impl Waits {
     /// Further first, and then earlier.
     pub(super) fn order(&self) -> (usize, Reverse<Micros>) {

@@ -13,7 +13,7 @@ use super::{
     groups::{Counts, Groups, Key, KeyRef},
     hold::{self, Part},
     optional::{OptionalDone, OptionalStep},
-    pending::Waits,
+    pending::Ended,
 };
 use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
@@ -162,7 +162,7 @@ impl BoundFunnel {
         &self,
         counts: &mut Counts,
         reached: &[Reached<T>],
-        (outcome, waits): (FunnelOutcome, Option<Waits>),
+        (outcome, waits): Ended,
         first_ever: Option<Micros>,
     ) {
         let Some((last, first)) = reached.last().zip(reached.first()) else { return };
@@ -298,7 +298,7 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         served: Served<'_>,
-        (mut walk, ended, first_ever): (Walk<T>, (FunnelOutcome, Option<Waits>), Option<Micros>),
+        (mut walk, ended, first_ever): (Walk<T>, Ended, Option<Micros>),
     ) {
         state.is_too_much |= walk.is_too_much;
         let level = walk.level();
@@ -344,7 +344,7 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         key: KeyRef<'_>,
-        (reached, ended, first_ever): (&[Reached<T>], (FunnelOutcome, Option<Waits>), Option<Micros>),
+        (reached, ended, first_ever): (&[Reached<T>], Ended, Option<Micros>),
         answer: &Answer,
         optional: &[Option<OptionalDone>],
     ) {
