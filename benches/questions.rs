@@ -4,7 +4,9 @@
 use std::hint::black_box;
 
 use chrono::{DateTime, TimeDelta};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 use journeylog::{
     Attribution, AttributionBy, Breakdown, BySegment, ChurnBy, ChurnRate, CohortRetention, Condition, Conformance,
     Consistency, ConversionRate, Count, Drivers, Durability, Dwell, Entry, EventBy, Experience, Funnel, JourneyModel,
@@ -25,11 +27,6 @@ fn filled(events: usize) -> (tempfile::TempDir, Store) {
     });
     store.append_batch(known.collect::<Vec<_>>()).unwrap();
     (dir, store)
-}
-
-/// The sequence in the middle of the log.
-fn middle(events: usize) -> String {
-    (events / 2).to_string()
 }
 
 const STEPS: &str = r#""steps":[{"touchpoint":"product_view"},{"touchpoint":"add_to_cart"},{"touchpoint":"checkout"},{"touchpoint":"purchase"}],"window":"7d""#;
@@ -88,6 +85,16 @@ const OPTIONS: [(&str, &str); 23] = [
     ("paths backward from a purchase", r#"{"paths":{"end":{"touchpoint":"purchase"}}}"#),
 ];
 
+fn options(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, events: usize) {
+    for (name, question) in OPTIONS {
+        let text = question.replace("STEPS", STEPS).replace("MIDDLE", &(events / 2).to_string());
+        let questions = Question::read(&text).unwrap();
+        group.bench_function(BenchmarkId::new(name, events), |b| {
+            b.iter(|| black_box(store.query().ask(&questions).unwrap()));
+        });
+    }
+}
+
 fn questions(c: &mut Criterion) {
     let mut group = c.benchmark_group("questions");
     group.sample_size(10);
@@ -122,11 +129,7 @@ fn questions(c: &mut Criterion) {
             let funnel = funnel.build().unwrap();
             group.bench_function(id(name), |b| b.iter(|| black_box(store.query().run(&funnel).unwrap())));
         }
-        for (name, question) in OPTIONS {
-            let text = question.replace("STEPS", STEPS).replace("MIDDLE", &middle(events));
-            let questions = Question::read(&text).unwrap();
-            group.bench_function(id(name), |b| b.iter(|| black_box(store.query().ask(&questions).unwrap())));
-        }
+        options(&mut group, &store, events);
         group.bench_function(id("transitions"), |b| b.iter(|| black_box(store.query().run(&moves).unwrap())));
         group.bench_function(id("stages"), |b| b.iter(|| black_box(store.query().run(&stages).unwrap())));
         let retention = CohortRetention::of("product_view", "purchase", Period::WEEK).periods(12);

@@ -303,6 +303,7 @@ impl TryFrom<Value> for Segment {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use serde_json::json;
 
     use super::*;
