@@ -247,7 +247,7 @@ impl Segment {
     }
 
     /// Customers who are in the segment that the store keeps under this name
-    /// ([`Store::define_segment`](crate::Store::define_segment)): a part of others. Alone, a name is a [`SegmentRef`].
+    /// ([`Store::define_segment`](crate::Store::define_segment)): a part of others. Alone, a name is a [`SegmentRef`](crate::SegmentRef).
     pub fn named(name: impl Into<String>) -> SegmentBuilder {
         Self::begin(Form { segment: Some(name.into()), ..Form::default() })
     }
