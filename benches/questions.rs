@@ -3,13 +3,16 @@
 
 use std::hint::black_box;
 
-use chrono::TimeDelta;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use chrono::{DateTime, TimeDelta};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 use journeylog::{
     Attribution, AttributionBy, Breakdown, BySegment, ChurnBy, ChurnRate, CohortRetention, Condition, Conformance,
-    Consistency, ConversionRate, Count, Drivers, Durability, Dwell, EventBy, Experience, Funnel, JourneyModel,
-    Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance, PatternMatches, Period, Purchases, Segment,
-    Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Survey, Transitions, testing::World,
+    Consistency, ConversionRate, Count, Drivers, Durability, Dwell, Entry, EventBy, Experience, Funnel, JourneyModel,
+    Lifecycle, LifetimeValue, Members, Paths, Pattern, PatternConformance, PatternMatches, Period, ProfileUpdate,
+    Purchases, Question, Segment, Segments, Sessions, StageCounts, Stickiness, Store, StoreOptions, Survey,
+    Transitions, testing::World,
 };
 
 fn filled(events: usize) -> (tempfile::TempDir, Store) {
@@ -18,7 +21,78 @@ fn filled(events: usize) -> (tempfile::TempDir, Store) {
     for batch in World::shop(42, events / 20, events).chunks(10_000) {
         assert_eq!(store.append_batch(batch.to_vec()).unwrap().duplicates().len(), 0);
     }
+    let known = (0..events / 20).step_by(10).map(|customer| {
+        let update = ProfileUpdate::at(DateTime::UNIX_EPOCH, format!("c-{customer:07}")).set("country", "DE");
+        Entry::from(update.build().unwrap())
+    });
+    store.append_batch(known.collect::<Vec<_>>()).unwrap();
     (dir, store)
+}
+
+const STEPS: &str = r#""steps":[{"touchpoint":"product_view"},{"touchpoint":"add_to_cart"},{"touchpoint":"checkout"},{"touchpoint":"purchase"}],"window":"7d""#;
+
+/// What questions can be asked beside their defaults.
+const OPTIONS: [(&str, &str); 23] = [
+    ("funnel, one per campaign", r#"{"funnel":{STEPS,"breakdown":{"by":{"property":"campaign"},"from":"each"}}}"#),
+    (
+        "funnel by the campaign of step 2",
+        r#"{"funnel":{STEPS,"breakdown":{"by":{"property":"campaign"},"from":{"step":2}}}}"#,
+    ),
+    (
+        "funnel by the first campaign",
+        r#"{"funnel":{STEPS,"breakdown":{"by":{"property":"campaign"},"from":"first_defined"}}}"#,
+    ),
+    (
+        "funnel by bands of money",
+        r#"{"funnel":{STEPS,"breakdown":{"by":{"value":{"currency":"EUR","edges":["20","50"]}},"from":"last_defined"}}}"#,
+    ),
+    ("funnel by first touch", r#"{"funnel":{STEPS,"breakdown":{"by":{"first_touch":"channel"}}}}"#),
+    ("funnel by profile", r#"{"funnel":{STEPS,"breakdown":{"by":{"profile":"country"}}}}"#),
+    ("funnel comparing two channels", r#"{"funnel":{STEPS,"breakdown":{"by":"channel","compare":["web","email"]}}}"#),
+    ("funnel where only later ones count", r#"{"funnel":{STEPS,"ties":"later_only"}}"#),
+    (
+        "funnel that leaves out customers",
+        r#"{"funnel":{STEPS,"exclude":[{"when":{"touchpoint":"support"},"effect":"remove"}]}}"#,
+    ),
+    ("funnel with a least gap", r#"{"funnel":{STEPS,"gaps":[{"step":2,"min":"10m"}]}}"#),
+    ("funnel of a range", r#"{"funnel":{STEPS},"scope":{"from":"2026-04-01T00:00:00Z","to":"2026-05-01T00:00:00Z"}}"#),
+    ("funnel as of a moment", r#"{"funnel":{STEPS},"scope":{"as_of":"2026-06-30T00:00:00Z"}}"#),
+    ("funnel of what was known", r#"{"funnel":{STEPS},"scope":{"known_at":MIDDLE}}"#),
+    ("funnel of filtered events", r#"{"funnel":{STEPS},"scope":{"filter":{"channel":"web"}}}"#),
+    ("funnel of some by profile", r#"{"funnel":{STEPS},"scope":{"segment":{"did":{"profile":"country","eq":"DE"}}}}"#),
+    (
+        "funnel with conditions on the profile",
+        r#"{"funnel":{"steps":[{"touchpoint":"product_view","profile":"country","eq":"DE"},{"touchpoint":"purchase"}],"window":"7d"}}"#,
+    ),
+    (
+        "retention by exact weeks",
+        r#"{"retention":{"start":{"touchpoint":"product_view"},"return":{"touchpoint":"purchase"},"period":"week","elapsed":"7d"}}"#,
+    ),
+    (
+        "retention on or after",
+        r#"{"retention":{"start":{"touchpoint":"product_view"},"return":{"touchpoint":"purchase"},"period":"week","criterion":"on_or_after"}}"#,
+    ),
+    (
+        "retention in brackets, first ever",
+        r#"{"retention":{"start":{"touchpoint":"product_view"},"return":{"touchpoint":"purchase"},"period":"day","criterion":{"bracket":[1,3,7,14]},"cohorts":"first_ever"}}"#,
+    ),
+    ("sessions by week", r#"{"sessions":{"every":"week"}}"#),
+    ("paths of stages", r#"{"paths":{"of":"stage","repeats":"collapsed"}}"#),
+    (
+        "paths of groups",
+        r#"{"paths":{"of":{"groups":[{"label":"look","when":{"touchpoint":"product_view"}},{"label":"buy","when":{"any":[{"touchpoint":"checkout"},{"touchpoint":"purchase"}]}}]},"gap":"30m"}}"#,
+    ),
+    ("paths backward from a purchase", r#"{"paths":{"end":{"touchpoint":"purchase"}}}"#),
+];
+
+fn options(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, events: usize) {
+    for (name, question) in OPTIONS {
+        let text = question.replace("STEPS", STEPS).replace("MIDDLE", &(events / 2).to_string());
+        let questions = Question::read(&text).unwrap();
+        group.bench_function(BenchmarkId::new(name, events), |b| {
+            b.iter(|| black_box(store.query().ask(&questions).unwrap()));
+        });
+    }
 }
 
 fn questions(c: &mut Criterion) {
@@ -55,6 +129,7 @@ fn questions(c: &mut Criterion) {
             let funnel = funnel.build().unwrap();
             group.bench_function(id(name), |b| b.iter(|| black_box(store.query().run(&funnel).unwrap())));
         }
+        options(&mut group, &store, events);
         group.bench_function(id("transitions"), |b| b.iter(|| black_box(store.query().run(&moves).unwrap())));
         group.bench_function(id("stages"), |b| b.iter(|| black_box(store.query().run(&stages).unwrap())));
         let retention = CohortRetention::of("product_view", "purchase", Period::WEEK).periods(12);

@@ -9,7 +9,7 @@ use super::{Analysis, Binder, Bound, BoundScope, Rate, StageReading, listed::by_
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{CustomerId, JourneyModel, Micros, StageName},
+    model::{CustomerId, JourneyModel, Micros, StageName, only_an_object},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -131,7 +131,7 @@ impl Conformance {
 
 /// Conformance in the making, and the JSON form of it, each key optional: `{"model":{..},"entries":["awareness"],"customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "conformance is only made by build"]
 pub struct ConformanceBuilder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,6 +141,8 @@ pub struct ConformanceBuilder {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(ConformanceBuilder);
 
 impl ConformanceBuilder {
     /// Sets the stages at which journeys may enter. By default it is the model's first stage alone.

@@ -33,6 +33,13 @@ pub struct RateDifference {
     pub exact: bool,
 }
 
+impl RateDifference {
+    /// The p-value as tables show it.
+    pub(super) fn p_value_as_shown(&self) -> String {
+        format!("{:.4}{}", self.p_value, if self.exact { " (exact)" } else { "" })
+    }
+}
+
 impl Rate {
     /// How much this share differs from that of another group; `None` if there is nobody in one of them.
     pub fn difference_to(&self, other: &Self) -> Option<RateDifference> {

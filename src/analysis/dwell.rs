@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     Analysis, Binder, Bound, BoundScope, DurationSummary, Durations, Rate, RateDifference, StageReading, SurvivalPoint,
     SurvivalTime,
+    bottleneck::{self, Place},
     listed::{by_id, of_each, when},
     survival::Survival,
 };
 use crate::{
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{CustomerId, JourneyModel, Micros, MoveKind, StageName},
+    model::{CustomerId, JourneyModel, Micros, MoveKind, StageName, only_an_object},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -81,7 +82,7 @@ use crate::{
 /// E. L. Kaplan and P. Meier (1958), "Nonparametric estimation from incomplete observations"; M. Greenwood (1926), "The natural
 /// duration of cancer"; R. Brookmeyer and J. Crowley (1982), "A confidence interval for the median survival time".
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct Dwell {
     /// The model; `None` for that of the question.
@@ -90,6 +91,8 @@ pub struct Dwell {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(Dwell);
 
 impl Dwell {
     /// In the stages of a model.
@@ -411,24 +414,11 @@ impl Tables for DwellReport {
                 curve.push([name.into(), after, share, low, high, point.at_risk.into()]);
             }
         }
-        let columns = ["stage", "waiting", "median wait", "p90 wait", "went on", "elsewhere", "low", "high", "p-value"];
-        let mut waiting = Table::new("Bottlenecks (low and high: of the difference)", columns);
-        for one in self.bottlenecks.iter().filter(|one| one.went_on.of > 0) {
-            let difference = one.difference;
-            let p_value = difference
-                .map_or(Cell::Empty, |d| format!("{:.4}{}", d.p_value, if d.exact { " (exact)" } else { "" }).into());
-            waiting.push([
-                one.stage.as_str().into(),
-                one.waiting.into(),
-                Cell::seconds(one.waited.map(|waited| waited.median)),
-                Cell::seconds(one.waited.map(|waited| waited.p90)),
-                Cell::share(one.went_on.share),
-                Cell::share(one.others.share),
-                Cell::share(difference.map(|d| d.low)),
-                Cell::share(difference.map(|d| d.high)),
-                p_value,
-            ]);
-        }
+        let places = self.bottlenecks.iter().map(|one| {
+            let DwellBottleneck { stage, waiting, waited, went_on, others, difference } = one.clone();
+            Place { at: stage.as_str().into(), waiting, waited, went_on, others, difference }
+        });
+        let waiting = bottleneck::table("stage", places);
         let mut tables = vec![dwell, waiting, ends, curve];
         if let Some(customers) = &self.customers {
             let mut table = Table::new("Customers", ["customer", "stage", "since", "until", "to"]);

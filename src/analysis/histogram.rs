@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Durations;
+use crate::table::{Cell, Table};
 
 /// Where spans begin, in seconds: those in which people count.
 pub(super) const EDGES: [u64; 21] = {
@@ -50,6 +51,15 @@ impl TimeBin {
     /// The histogram of so many lengths of 0.
     pub(super) fn of_zeros(count: u64) -> Vec<Self> {
         if count == 0 { Vec::new() } else { vec![Self { from: 0, to: Some(1), count }] }
+    }
+
+    /// A row for each of these.
+    pub(super) fn table(title: String, counted: &str, bins: &[Self]) -> Table {
+        let mut table = Table::new(title, ["from", "to", counted]);
+        let seconds = |seconds: u64| Cell::Seconds(seconds as f64);
+        bins.iter()
+            .for_each(|bin| table.push([seconds(bin.from), bin.to.map_or(Cell::Empty, seconds), bin.count.into()]));
+        table
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{Condition, CustomerId, Micros, Period, PeriodSpan, Periods, RefusedName},
+    model::{Condition, CustomerId, Micros, Period, PeriodSpan, Periods, RefusedName, only_an_object},
     table::{Table, Tables, write_tables},
 };
 
@@ -68,13 +68,15 @@ pub struct Lifecycle {
 
 /// The JSON form: `{"activity":{"touchpoint":"visit"},"period":"week","customers":true}`.
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct Form {
     activity: Condition,
     period: Period,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(Form);
 
 impl Lifecycle {
     /// By events for which a condition holds; a text alone is a touchpoint, and `Condition::All(vec![])` any event.

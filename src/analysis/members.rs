@@ -8,7 +8,7 @@ use super::{Analysis, Binder, Bound, Rate, SegmentReading};
 use crate::{
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{CustomerId, SegmentRef},
+    model::{CustomerId, SegmentRef, only_an_object},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -41,13 +41,15 @@ use crate::{
 /// # Cost
 /// Time: that of the segment. Memory: two numbers, and the customers if they are listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct Members {
     of: SegmentRef,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(Members);
 
 impl Members {
     /// Those of a segment, or of the one that a store keeps under this name.

@@ -4,6 +4,7 @@
 mod amounts;
 mod attribution;
 mod bind;
+mod bottleneck;
 mod by_segment;
 mod carried;
 mod churn_rate;

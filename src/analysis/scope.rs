@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::InvalidPlan,
     journey::{CustomerNo, Identities, Names, ReservedNumbers},
-    model::{Condition, CustomerId, Micros, PeriodSpan, SegmentRef, Seq, check_name, read_maybe_time},
+    model::{Condition, CustomerId, Micros, PeriodSpan, SegmentRef, Seq, check_name, only_an_object, read_maybe_time},
 };
 
 /// Which part of the log a question is about. The default is all of it, up to its last event.
@@ -23,7 +23,7 @@ use crate::{
 /// In JSON: `{"from":"2026-03-01T00:00:00Z","to":"2026-04-01T00:00:00Z","as_of":..,"known_at":17,"filter":{"channel":"web"},"customers":["c-42"],"segment":{"did":{"touchpoint":"purchase"}}}`,
 /// each key optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use]
 pub struct Scope {
     #[serde(default, deserialize_with = "read_maybe_time", skip_serializing_if = "Option::is_none")]
@@ -41,6 +41,8 @@ pub struct Scope {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     segment: Option<SegmentRef>,
 }
+
+only_an_object!(Scope);
 
 impl Scope {
     /// The whole log, up to its last event.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{CustomerId, JourneyModel, Micros, Period, Periods, StageName},
+    model::{CustomerId, JourneyModel, Micros, Period, Periods, StageName, only_an_object},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -47,7 +47,7 @@ use crate::{
 /// Time: one look at each event. Memory: two numbers per stage and period, and the customers if they are listed,
 /// with all their stages if it is asked over time.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct StageCounts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +57,8 @@ pub struct StageCounts {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(StageCounts);
 
 impl StageCounts {
     /// The stages of a model.

@@ -9,7 +9,7 @@ use super::{Analysis, Binder, Bound, BoundScope, Matches, Rate, listed::by_id, r
 use crate::{
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{Condition, CustomerId, Micros, Period, PeriodSpan, RefusedName},
+    model::{Condition, CustomerId, Micros, Period, PeriodSpan, RefusedName, only_an_object},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -63,7 +63,7 @@ pub struct Stickiness {
 
 /// The JSON form: `{"activity":{"touchpoint":"visit"},"period":"day","of":28,"customers":true}`.
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct Form {
     activity: Condition,
     period: Period,
@@ -71,6 +71,8 @@ struct Form {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(Form);
 
 impl Stickiness {
     /// By events for which a condition holds, in the last `of` periods; a text alone is a touchpoint, and

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{InvalidPlan, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{CustomerId, JourneyModel, Micros, MoveKind, StageName},
+    model::{CustomerId, JourneyModel, Micros, MoveKind, StageName, only_an_object},
     table::{Cell, Table, Tables, write_tables},
 };
 
@@ -61,7 +61,7 @@ const CELL_WORDS: usize = 65;
 /// of their row, but in no dwell figure: how long customers stay in a stage, open visits included, is what
 /// [`Dwell`](crate::Dwell) says.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan answers nothing until it is run"]
 pub struct Transitions {
     /// The model; `None` for that of the question.
@@ -70,6 +70,8 @@ pub struct Transitions {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(Transitions);
 
 impl Transitions {
     /// The transitions of a model.

@@ -8,17 +8,19 @@ use super::{
     CsvReader, Delimiter, ImportError, Source, TimeFormat,
     source::{IdSource, Properties},
 };
-use crate::model::Survey;
+use crate::model::{Survey, only_an_object};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 pub(super) struct Amounts {
     pub(super) amount: Source,
     pub(super) currency: Source,
 }
 
+only_an_object!(Amounts);
+
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields, default)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields, default)]
 pub(super) struct Answers {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nps: Option<Source>,
@@ -29,6 +31,8 @@ pub(super) struct Answers {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) comment: Option<Source>,
 }
+
+only_an_object!(Answers);
 
 /// Which column of a CSV file is what, and how the file is written.
 ///
@@ -67,7 +71,7 @@ pub(super) struct Answers {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a mapping reads nothing until it is given a file"]
 pub struct CsvMapping {
     pub(super) customer: Source,
@@ -97,6 +101,8 @@ pub struct CsvMapping {
     #[serde(skip)]
     pub(super) file_name: Option<String>,
 }
+
+only_an_object!(CsvMapping);
 
 fn yes() -> bool {
     true

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     Channel, CustomerId, Event, EventBuilder, EventId, Feedback, Micros, Money, PropertyValue, RefusedName, StageName,
-    Touchpoint, check_name, touchpoint::Reserved, unique_keys::unique_keys,
+    Touchpoint, check_name, only_an_object, touchpoint::Reserved, unique_keys::unique_keys,
 };
 use crate::error::InvalidValue;
 
@@ -374,19 +374,23 @@ impl TryFrom<ProfileUpdateBuilder> for Entry {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct Ids {
     from: CustomerId,
     to: CustomerId,
 }
 
+only_an_object!(Ids);
+
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct Set {
     customer: CustomerId,
     #[serde(deserialize_with = "unique_keys")]
     set: BTreeMap<String, PropertyValue>,
 }
+
+only_an_object!(Set);
 
 /// How what is no event is written.
 #[derive(Serialize)]
@@ -418,7 +422,7 @@ impl Serialize for Entry {
 
 /// How any entry is read: the fields of an event, or one of three and a time.
 #[derive(Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct Form {
     id: Option<EventId>,
     #[serde(default, deserialize_with = "there")]
@@ -441,6 +445,8 @@ struct Form {
     #[serde(default, deserialize_with = "there")]
     profile: Option<Set>,
 }
+
+only_an_object!(read Form);
 
 /// What is there must be of its type: `null` is not.
 fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Option<T>, D::Error> {

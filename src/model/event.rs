@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Channel, CustomerId, Feedback, Micros, Money, PropertyValue, StageName, Touchpoint, check_name, name::name_type,
+    only_an_object,
 };
 use crate::error::InvalidValue;
 
@@ -298,7 +299,7 @@ impl From<Event> for EventBuilder {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct EventForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<EventId>,
@@ -317,6 +318,8 @@ struct EventForm {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "super::unique_keys::unique_keys")]
     properties: BTreeMap<String, PropertyValue>,
 }
+
+only_an_object!(EventForm);
 
 impl TryFrom<EventForm> for Event {
     type Error = InvalidValue;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::only_an_object;
 use crate::error::InvalidValue;
 
 /// A kind of survey, with the scores it allows.
@@ -72,7 +73,7 @@ pub struct Feedback {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct FeedbackForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     nps: Option<u8>,
@@ -83,6 +84,8 @@ struct FeedbackForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<String>,
 }
+
+only_an_object!(FeedbackForm);
 
 /// Comments hold at most this many bytes.
 const LIMIT_COMMENT_BYTES: usize = 8 * 1024;

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::only_an_object;
 use crate::error::InvalidValue;
 
 /// Digits after the point that an amount may have; sums are kept in units of 10^-9.
@@ -86,11 +87,13 @@ pub struct Money {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct MoneyForm {
     amount: String,
     currency: Currency,
 }
+
+only_an_object!(MoneyForm);
 
 impl Money {
     /// The amount written in decimal digits, such as `-3.50`, in the currency of that code.

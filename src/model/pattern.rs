@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, RefusedName, Window};
+use super::{Condition, RefusedName, Window, only_an_object};
 use crate::error::{InvalidPlan, InvalidValue};
 
 /// A pattern has at most so many steps.
@@ -77,7 +77,7 @@ pub struct Pattern {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct StepForm {
     when: Condition,
     #[serde(default, skip_serializing_if = "is_then")]
@@ -92,13 +92,17 @@ struct StepForm {
     not_between: Option<Condition>,
 }
 
+only_an_object!(StepForm);
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct PatternForm {
     steps: Vec<PatternStep>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     within: Option<Window>,
 }
+
+only_an_object!(PatternForm);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_then(follows: &PatternFollows) -> bool {

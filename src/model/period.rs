@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, Utc, Weekday};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Micros, Zone};
+use super::{Micros, Zone, only_an_object};
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -257,7 +257,7 @@ impl Periods {
 
 /// A period that is not that of UTC, in JSON.
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct Form {
     calendar: CalendarUnit,
     #[serde(default, skip_serializing_if = "is_utc")]
@@ -265,6 +265,8 @@ struct Form {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "weekday")]
     first_weekday: Option<Weekday>,
 }
+
+only_an_object!(Form);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
 fn is_utc(zone: &Zone) -> bool {

@@ -1,17 +1,17 @@
 //! Segments: which customers, by what they did, did not do, are, or scored.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Comparison, Condition, Currency, Micros, RefusedName, StageName, Survey, Window, check_name,
+    Comparison, Condition, Currency, Micros, RefusedName, SegmentBuilder, StageName, Survey, Window,
+    segment_builder::taken_apart,
     segment_form::{Form, Reading, Score, Sum, check_shape},
 };
-use crate::error::{InvalidPlan, InvalidValue, without_value};
+use crate::error::{InvalidPlan, without_value};
 
 /// Segments nest at most this deep.
 pub const LIMIT_SEGMENT_DEPTH: usize = 32;
@@ -98,20 +98,12 @@ pub const LIMIT_SEGMENT_LEAVES: usize = 64;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "super::UniqueKeys")]
 #[must_use = "a segment says nothing until it is asked for"]
-pub struct Segment(Box<Form>);
+pub struct Segment(pub(super) Box<Form>);
 
 impl Serialize for Segment {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(to)
     }
-}
-
-/// A segment in the making; see [`Segment`]. Settings that its kind does not take are refused by [`build`](Self::build).
-#[derive(Debug, Clone, PartialEq)]
-#[must_use = "a segment is only made by build"]
-pub struct SegmentBuilder {
-    form: Form,
-    refused: Option<InvalidValue>,
 }
 
 /// Which answers of a customer to a survey are compared.
@@ -178,7 +170,7 @@ pub(crate) struct SegmentSpan {
 }
 
 impl Segment {
-    fn begin(form: Form) -> SegmentBuilder {
+    pub(super) fn begin(form: Form) -> SegmentBuilder {
         SegmentBuilder { form, refused: None }
     }
 
@@ -255,7 +247,7 @@ impl Segment {
     }
 
     /// Customers who are in the segment that the store keeps under this name
-    /// ([`Store::define_segment`](crate::Store::define_segment)): a part of others. Alone, a name is a [`SegmentRef`].
+    /// ([`Store::define_segment`](crate::Store::define_segment)): a part of others. Alone, a name is a [`SegmentRef`](crate::SegmentRef).
     pub fn named(name: impl Into<String>) -> SegmentBuilder {
         Self::begin(Form { segment: Some(name.into()), ..Form::default() })
     }
@@ -295,192 +287,6 @@ impl Segment {
     }
 }
 
-/// The segment of a name, or a refusal that says which there are.
-pub(crate) fn find_named<'a>(
-    at: &str,
-    name: &str,
-    named: &'a BTreeMap<String, Segment>,
-) -> Result<(&'a str, &'a Segment), InvalidPlan> {
-    let found = named.get_key_value(name).map(|(name, segment)| (name.as_str(), segment));
-    found.ok_or_else(|| {
-        /// So many names are told.
-        const TOLD: usize = 10;
-        let known = named.keys().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let known = match named.len() {
-            0 => "there is none".to_owned(),
-            1..=TOLD => format!("there are {known}"),
-            all => format!("there are {known} and {} more", all - TOLD),
-        };
-        InvalidPlan::new(at, format!("no segment is stored under the name {name} ({known})"))
-    })
-}
-
-fn taken_apart<S: Into<SegmentBuilder>>(segments: impl IntoIterator<Item = S>) -> (Vec<Form>, Option<InvalidValue>) {
-    let mut first_refused = None;
-    let take = |segment: S| {
-        let SegmentBuilder { form, refused } = segment.into();
-        first_refused = first_refused.take().or(refused);
-        form
-    };
-    (segments.into_iter().map(take).collect(), first_refused)
-}
-
-impl From<Segment> for SegmentBuilder {
-    fn from(Segment(form): Segment) -> Self {
-        Segment::begin(*form)
-    }
-}
-
-impl From<&Segment> for SegmentBuilder {
-    fn from(segment: &Segment) -> Self {
-        segment.clone().into()
-    }
-}
-
-impl SegmentBuilder {
-    fn condition<C>(&mut self, condition: C) -> Option<Condition>
-    where
-        C: TryInto<Condition, Error: Into<RefusedName>>,
-    {
-        match condition.try_into() {
-            Ok(condition) => Some(condition),
-            Err(e) => {
-                self.refused = Some(e.into().into());
-                None
-            }
-        }
-    }
-
-    fn window(&mut self, key: &str, span: TimeDelta) -> Option<Window> {
-        match Window::try_from(span) {
-            Ok(window) => Some(window),
-            Err(e) => {
-                self.refused = Some(InvalidValue::new(key, e.reason()));
-                None
-            }
-        }
-    }
-
-    /// Of `did`: an event for which this holds must follow.
-    pub fn then<C>(mut self, next: C) -> Self
-    where
-        C: TryInto<Condition, Error: Into<RefusedName>>,
-    {
-        self.form.then = self.condition(next);
-        self
-    }
-
-    /// Of `did`: no event for which this holds must follow, and the time for it must be over.
-    pub fn then_not<C>(mut self, next: C) -> Self
-    where
-        C: TryInto<Condition, Error: Into<RefusedName>>,
-    {
-        self.form.then_not = self.condition(next);
-        self
-    }
-
-    /// Of `then` and `then_not`: how long after it, inclusive. The default is any time.
-    pub fn within(mut self, window: TimeDelta) -> Self {
-        self.form.within = self.window("within", window);
-        self
-    }
-
-    /// Of `did`: so many events or more. The default is 1, or 0 if there is an [`at_most`](Self::at_most).
-    pub fn at_least(mut self, count: u32) -> Self {
-        self.form.at_least = Some(count);
-        self
-    }
-
-    /// Of `did`: so many events or fewer, none among them.
-    pub fn at_most(mut self, count: u32) -> Self {
-        self.form.at_most = Some(count);
-        self
-    }
-
-    /// Of `did`: so many events.
-    pub fn exactly(mut self, count: u32) -> Self {
-        self.form.exactly = Some(count);
-        self
-    }
-
-    /// Of `first` and `last`: this must hold for that event too.
-    pub fn is<C>(mut self, condition: C) -> Self
-    where
-        C: TryInto<Condition, Error: Into<RefusedName>>,
-    {
-        self.form.is = self.condition(condition);
-        self
-    }
-
-    /// Of `score`: which answers are compared. The default is the latest.
-    pub fn answer(mut self, which: WhichAnswer) -> Self {
-        self.form.answer = Some(which);
-        self
-    }
-
-    /// Of `value`: the money of events for which this holds. The default is that of all.
-    pub fn of<C>(mut self, when: C) -> Self
-    where
-        C: TryInto<Condition, Error: Into<RefusedName>>,
-    {
-        self.form.of = self.condition(when);
-        self
-    }
-
-    /// In this time; the start is in, the end is not.
-    pub fn between(mut self, range: Range<DateTime<Utc>>) -> Self {
-        (self.form.from, self.form.to) = (Some(range.start), Some(range.end));
-        self
-    }
-
-    /// From this moment on.
-    pub fn from(mut self, from: DateTime<Utc>) -> Self {
-        self.form.from = Some(from);
-        self
-    }
-
-    /// Before this moment.
-    pub fn to(mut self, to: DateTime<Utc>) -> Self {
-        self.form.to = Some(to);
-        self
-    }
-
-    /// In this long a time before the end of observation, both ends in.
-    pub fn past(mut self, window: TimeDelta) -> Self {
-        self.form.past = self.window("past", window);
-        self
-    }
-
-    /// Customers who are in this and in the other.
-    pub fn and(self, other: impl Into<Self>) -> Self {
-        Segment::all([self, other.into()])
-    }
-
-    /// Customers who are in this or in the other.
-    pub fn or(self, other: impl Into<Self>) -> Self {
-        Segment::any([self, other.into()])
-    }
-
-    /// All other customers.
-    pub fn negated(self) -> Self {
-        Self { form: Form { not: Some(Box::new(self.form)), ..Form::default() }, refused: self.refused }
-    }
-
-    /// Checks and makes the segment.
-    ///
-    /// # Errors
-    /// [`InvalidPlan`] if a part was refused, or has settings that it does not take; if a condition cannot be asked; if a time ends
-    /// before it begins, or a count can never be; if it nests deeper than 32 or has more than 64 leaves.
-    pub fn build(self) -> Result<Segment, InvalidPlan> {
-        if let Some(refused) = self.refused {
-            return Err(refused.within("segment").into());
-        }
-        let segment = Segment(Box::new(self.form));
-        segment.0.read("segment", LIMIT_SEGMENT_DEPTH, &mut Reading::default())?;
-        Ok(segment)
-    }
-}
-
 impl TryFrom<Value> for Segment {
     type Error = InvalidPlan;
 
@@ -495,62 +301,9 @@ impl TryFrom<Value> for Segment {
     }
 }
 
-/// A segment, or the name under which a store keeps one ([`Store::define_segment`](crate::Store::define_segment)). In JSON an
-/// object or a text.
-///
-/// A name is looked up when the question is asked: in the snapshot that it is asked of.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "super::UniqueKeys")]
-#[non_exhaustive]
-pub enum SegmentRef {
-    /// The segment.
-    Is(Segment),
-    /// Its name.
-    Named(String),
-}
-
-impl Serialize for SegmentRef {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Is(segment) => segment.serialize(to),
-            Self::Named(name) => name.serialize(to),
-        }
-    }
-}
-
-impl TryFrom<Value> for SegmentRef {
-    type Error = InvalidPlan;
-    fn try_from(value: Value) -> Result<Self, InvalidPlan> {
-        match value {
-            Value::String(name) => {
-                check_name("segment", &name)?;
-                Ok(Self::Named(name))
-            }
-            value => Segment::try_from(value).map(Self::Is),
-        }
-    }
-}
-
-impl From<Segment> for SegmentRef {
-    fn from(segment: Segment) -> Self {
-        Self::Is(segment)
-    }
-}
-
-impl From<&Segment> for SegmentRef {
-    fn from(segment: &Segment) -> Self {
-        Self::Is(segment.clone())
-    }
-}
-
-impl From<&str> for SegmentRef {
-    fn from(name: &str) -> Self {
-        Self::Named(name.to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use serde_json::json;
 
     use super::*;

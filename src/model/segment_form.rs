@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::{
     Comparison, Condition, LIMIT_SEGMENT_DEPTH, LIMIT_SEGMENT_LEAVES, Segment, SegmentPart, SegmentSpan, StageName,
-    WhichAnswer, Window, check_name, read_maybe_time, segment::find_named,
+    WhichAnswer, Window, check_name, find_named, only_an_object, read_maybe_time,
 };
 use crate::error::{InvalidPlan, InvalidValue};
 
 /// The JSON form of a segment: one of the first twelve keys, and what that takes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 pub(super) struct Form {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) all: Option<Vec<Form>>,
@@ -66,6 +66,8 @@ pub(super) struct Form {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) past: Option<Window>,
 }
+
+only_an_object!(Form);
 
 /// How a score compares: a condition on feedback, without the key that says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Comparison, Condition, Survey, name::name_type};
+use super::{Comparison, Condition, Survey, name::name_type, only_an_object};
 use crate::error::{InvalidPlan, InvalidValue};
 
 /// A model has at most this many stages.
@@ -108,13 +108,15 @@ impl Nth {
 
 /// A condition, and the stage that an event bears when it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 pub struct Rule {
     pub(crate) when: Condition,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) nth: Option<Nth>,
     pub(crate) stage: StageName,
 }
+
+only_an_object!(Rule);
 
 impl Rule {
     /// The condition.
@@ -340,7 +342,7 @@ impl Default for JourneyModel {
 /// A journey model in the making; see [`JourneyModel::builder`]. It is also the JSON form of a model:
 /// `{"name":"shop","version":1,"stages":["visiting","buying"],"rules":[{"when":{"touchpoint":"cart"},"stage":"visiting"}]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a model is only made by build"]
 pub struct JourneyModelBuilder {
     name: String,
@@ -355,14 +357,18 @@ pub struct JourneyModelBuilder {
     moves: Option<Vec<(String, String)>>,
 }
 
+only_an_object!(JourneyModelBuilder);
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct RuleForm {
     when: Condition,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nth: Option<Nth>,
     stage: String,
 }
+
+only_an_object!(RuleForm);
 
 fn one() -> u32 {
     1

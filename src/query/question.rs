@@ -94,6 +94,7 @@ fn part<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, InvalidPlan> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
         let at = match (at, path.as_str()) {
+            ("", ".") => "plan".to_owned(),
             (at, ".") => at.to_owned(),
             ("", path) => path.to_owned(),
             (at, path) if path.starts_with('[') => format!("{at}{path}"),

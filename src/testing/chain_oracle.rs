@@ -49,6 +49,8 @@ pub(super) struct Fate {
     pub(super) reached: Vec<(i64, i64)>,
     pub(super) outcome: FunnelOutcome,
     pub(super) settled: bool,
+    /// If it is pending, the furthest level of the chains that can go on, and when the first of these came there.
+    pub(super) waits: Option<(usize, i64)>,
     pub(super) since_first_entry: i128,
     /// For each step whether it was done.
     pub(super) done: Vec<bool>,
@@ -315,11 +317,14 @@ impl<'a> Case<'a> {
             (1..=level).filter_map(best).map(|(done, Reverse(entry))| (entry, done)).collect();
         let &(best_entry, best_done) = reached.last()?;
         let last_attempt = of_level(level).map(|(chain, _)| entry(chain)).max()?;
+        let open = || {
+            let going = chains.iter().filter(|(_, stop)| **stop == Stop::Never).map(|(chain, _)| chain);
+            going.filter(|chain| self.is_open(self.until(chain.len(), entry(chain), done(chain))))
+        };
+        let furthest = open().map(|chain| (Reverse(chain.len()), done(chain))).min();
         let outcome = if level == self.steps.len() {
             FunnelOutcome::Converted
-        } else if chains.iter().any(|(chain, stop)| {
-            *stop == Stop::Never && self.is_open(self.until(chain.len(), entry(chain), done(chain)))
-        }) {
+        } else if open().next().is_some() {
             FunnelOutcome::Pending
         } else if of_level(level).all(|(chain, stop)| entry(chain) < last_attempt || *stop < Stop::Never) {
             FunnelOutcome::Stopped
@@ -367,6 +372,7 @@ impl<'a> Case<'a> {
             reached,
             outcome,
             settled,
+            waits: furthest.filter(|_| outcome == FunnelOutcome::Pending).map(|(Reverse(level), since)| (level, since)),
             since_first_entry: i128::from(best_done) - i128::from(first_entry),
             done: first.into_iter().map(|is_missing| !is_missing).collect(),
             best,

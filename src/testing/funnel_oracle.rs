@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     breakdown_oracle::{Worth, parts},
+    calendar::is_whole,
     chain_oracle::{Case, Chain, Fate, Stop, longest},
     differences,
     story::{Stories, Told, histogram, summary},
@@ -109,8 +110,8 @@ pub fn funnel(events: &[Event], plan: &Funnel, model: &JourneyModel, scope: &Sco
         bottlenecks: bottlenecks(plan, &all, &fates, stories.end),
         steps: all.steps,
         removed: fates.iter().filter(|one| !stay(one)).count() as u64,
-        trend: plan.trend.map(|period| by_period(period, plan, &fates, &fates, stories.end)),
-        breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates, stories.end)),
+        trend: plan.trend.map(|period| by_period(period, plan, &fates, &fates, &stories)),
+        breakdown: plan.breakdown.as_ref().map(|breakdown| broken_down(breakdown, plan, &fates, &stories)),
     };
     let seqs = |story: &[Told<'_>], chain: Vec<(usize, usize)>| {
         chain.into_iter().map(|(step, event)| (step, Seq(story[event].seq))).collect()
@@ -239,13 +240,9 @@ fn bottlenecks(plan: &Funnel, all: &FunnelFigures, fates: &[OneFate<'_>], end: i
     let pairs: Vec<_> = required.windows(2).map(|pair| (pair[0].customers, pair[1].customers)).collect();
     let mut found = Vec::new();
     for (place, step) in required.iter().enumerate().take(pairs.len()) {
-        let waits = |fate: &&Fate| fate.outcome == FunnelOutcome::Pending && fate.reached.len() == place + 1;
-        let waited: Vec<i128> = fates
-            .iter()
-            .map(|one| &one.fate)
-            .filter(waits)
-            .map(|fate| i128::from(end) - i128::from(fate.reached[place].1))
-            .collect();
+        let pending = fates.iter().filter(|one| one.fate.outcome == FunnelOutcome::Pending);
+        let waits = pending.filter_map(|one| one.fate.waits).filter(|(level, _)| *level == place + 1);
+        let waited: Vec<i128> = waits.map(|(_, since)| i128::from(end) - i128::from(since)).collect();
         let went_on = Rate::new(pairs[place].1, pairs[place].0);
         let others = pairs.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, pair)| pair);
         let others = Rate::new(others.clone().map(|pair| pair.1).sum(), others.map(|pair| pair.0).sum());
@@ -268,7 +265,13 @@ fn bottlenecks(plan: &Funnel, all: &FunnelFigures, fates: &[OneFate<'_>], end: i
 }
 
 /// The figures of each period from the first entry of all to the last, of some of these.
-fn by_period(period: Period, plan: &Funnel, all: &[OneFate<'_>], some: &[OneFate<'_>], end: i64) -> Vec<FunnelPeriod> {
+fn by_period(
+    period: Period,
+    plan: &Funnel,
+    all: &[OneFate<'_>],
+    some: &[OneFate<'_>],
+    stories: &Stories<'_>,
+) -> Vec<FunnelPeriod> {
     let stay = |one: &&OneFate<'_>| one.fate.outcome != FunnelOutcome::Removed;
     let start = |one: &OneFate<'_>| period.start_of(Micros(one.fate.reached[one.fate.reached.len() - 1].0));
     let starts = || all.iter().filter(stay).map(start);
@@ -276,12 +279,14 @@ fn by_period(period: Period, plan: &Funnel, all: &[OneFate<'_>], some: &[OneFate
     let all_starts = std::iter::once(first).chain(period.following(first)).take_while(|start| *start <= last);
     all_starts
         .map(|begin| {
-            let over = period.next(begin).map(|next| i128::from(next.0) + longest(plan).unwrap_or(0));
+            let next = period.next(begin);
+            let over = next.map(|next| i128::from(next.0) + longest(plan).unwrap_or(0));
+            let whole = next.is_some_and(|next| is_whole(stories, begin.to_datetime(), next.to_datetime()));
             let own: Vec<&Fate> =
                 some.iter().filter(stay).filter(|one| start(one) == begin).map(|one| &one.fate).collect();
             FunnelPeriod {
                 start: begin.to_datetime(),
-                finished: over.is_some_and(|over| over <= i128::from(end)),
+                finished: whole && over.is_some_and(|over| over <= i128::from(stories.end)),
                 figures: figures(plan, &own),
             }
         })
@@ -289,7 +294,7 @@ fn by_period(period: Period, plan: &Funnel, all: &[OneFate<'_>], some: &[OneFate
 }
 
 /// The figures of each group: the largest, and the others together.
-fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>], end: i64) -> FunnelBreakdown {
+fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>], stories: &Stories<'_>) -> FunnelBreakdown {
     let mut groups: Vec<(Worth, Vec<OneFate<'_>>)> = Vec::new();
     for one in fates.iter().filter(|one| one.fate.outcome != FunnelOutcome::Removed) {
         match groups.iter_mut().find(|(worth, _)| worth.order(&one.fate.worth).is_eq()) {
@@ -299,7 +304,7 @@ fn broken_down(breakdown: &Breakdown, plan: &Funnel, fates: &[OneFate<'_>], end:
     }
     groups.sort_by(|(a, x), (b, y)| y.len().cmp(&x.len()).then_with(|| a.order(b)));
     let figures_of = |group: &[OneFate<'_>]| figures(plan, &group.iter().map(|one| &one.fate).collect::<Vec<_>>());
-    let trend_of = |group: &[OneFate<'_>]| plan.trend.map(|period| by_period(period, plan, fates, group, end));
+    let trend_of = |group: &[OneFate<'_>]| plan.trend.map(|period| by_period(period, plan, fates, group, stories));
     let comparison = breakdown.compare.clone().map(|(one, other)| {
         let rates = |value: &PropertyValue| {
             let same = |worth: &Worth| worth.value == *value || worth.value.compare(value) == Some(Ordering::Equal);

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::{
-    calendar::{end_of, moment, start_of},
+    calendar::{end_of, is_whole, moment, start_of},
     conditions::holds,
     story::{Stories, Told},
 };
@@ -147,7 +147,11 @@ pub fn retention(
         .iter()
         .map(|(period, members)| {
             let places = columns.iter().enumerate().take_while(|(_, column)| begun(members, column));
-            RetentionCohort { period: *period, cells: places.map(|(i, column)| count(members, i, column)).collect() }
+            RetentionCohort {
+                period: *period,
+                finished: is_whole(&stories, *period, end_of(said.period, *period)),
+                cells: places.map(|(i, column)| count(members, i, column)).collect(),
+            }
         })
         .collect();
     let average = columns.iter().enumerate().map(|(place, column)| {

@@ -471,6 +471,15 @@ fn a_trend_has_a_row_for_each_period_of_entry() {
         .collect();
     assert_eq!(rows, [(day(0.0), 2, 1, true), (day(7.0), 0, 0, true), (day(14.0), 1, 1, false)]);
     assert_eq!((report.entered, report.converted), (3, 2));
+    // A period of which the range holds a part only is marked.
+    let cut = |from: f64, to: f64| {
+        let funnel = Funnel::ordered(["view", "pay"]).within(TimeDelta::days(1)).trend(week).build().unwrap();
+        let report = journeys(&events).query().between(day(from)..day(to)).run(&funnel).unwrap();
+        report.trend.unwrap().iter().map(|row| row.finished).collect::<Vec<_>>()
+    };
+    assert_eq!(cut(0.0, 21.0), [true; 3]);
+    assert_eq!(cut(0.25, 21.0), [false, true, true]);
+    assert_eq!(cut(0.0, 20.9), [true, true, false]);
 }
 
 #[test]

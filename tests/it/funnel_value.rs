@@ -1,7 +1,9 @@
 //! The money of a funnel's steps, who waits at them, and trends of its groups.
 
 use chrono::TimeDelta;
-use journeylog::{Breakdown, Count, Event, Funnel, FunnelBuilder, FunnelPeriod, FunnelReport, Money, Period};
+use journeylog::{
+    Breakdown, BreakdownFrom, Condition, Count, Event, Funnel, FunnelBuilder, FunnelPeriod, FunnelReport, Money, Period,
+};
 
 use crate::{
     funnel::ask,
@@ -123,6 +125,34 @@ fn those_who_wait_are_told_by_step() {
     // Without a window nobody waits.
     assert!(ask(&events, funnel()).bottlenecks.iter().all(|one| one.waiting == 0));
     assert_eq!(ask(&events, Funnel::ordered(["view"])).bottlenecks, []);
+}
+
+/// Once a customer whose cart was over long ago, and who came back, was said to have waited at it ever since.
+#[test]
+fn nobody_waits_at_a_step_whose_time_is_over() {
+    let waiting = |lines: &[&str], funnel: FunnelBuilder| -> Vec<(usize, u64, Option<f64>)> {
+        let report = ask(&given(lines), funnel);
+        report.bottlenecks.iter().map(|one| (one.step, one.waiting, one.waited.map(|waited| waited.max))).collect()
+    };
+    let days = |days: f64| Some(days * 86_400.0);
+    let within = |days| Funnel::ordered(["view", "cart", "pay"]).within(TimeDelta::days(days));
+    let lines = ["ann 0 view", "ann 1 cart", "ann 10 view", "ann 11 view", "eve 14 home"];
+    let expected = [(1, 1, days(4.0)), (2, 0, None)];
+    assert_eq!(waiting(&lines, within(7)), expected);
+    let of_customers = ask(&given(&lines), within(7));
+    assert_eq!([0, 1].map(|step| of_customers.steps[step].pending), [0, 1]); // her best chain is still that of the cart
+    // Each attempt waits where it is.
+    assert_eq!(waiting(&lines, within(7).count(Count::Attempts)), expected);
+    assert_eq!(waiting(&lines, within(7).breakdown(Breakdown::channel().from(BreakdownFrom::Each))), expected);
+    // A chain of the same step that can still go on is no older than its window.
+    let again = ["ann 0 view", "ann 1 cart", "ann 10 view", "ann 12 cart", "eve 14 home"];
+    assert_eq!(waiting(&again, within(7)), [(2, 1, days(2.0)), (1, 0, None)]);
+    // Nor does she wait where an exclusion has stopped her, or the next step can come no more.
+    let stopped = ["ann 0 view", "ann 1 cart", "ann 2 help", "ann 3 view", "eve 5 home"];
+    let help = Condition::touchpoint("help").unwrap();
+    assert_eq!(waiting(&stopped, within(7).exclude(help)), [(1, 1, days(2.0)), (2, 0, None)]);
+    assert_eq!(waiting(&stopped, within(7).step_within(3, TimeDelta::days(1))), [(1, 1, days(5.0)), (2, 0, None)]);
+    assert_eq!(waiting(&stopped, within(7).step_within(3, TimeDelta::days(9))), [(2, 1, days(4.0)), (1, 0, None)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use journeylog::{
-    Answer, Condition, Dwell, Event, Funnel, JourneyModel, Question, Report, Scope, StageCounts, Transitions,
+    Answer, Condition, Dwell, Entry, Event, Funnel, JourneyModel, Question, Report, Scope, StageCounts, Transitions,
     testing::{World, differences},
 };
 use serde_json::{Value, json};
@@ -234,6 +234,54 @@ fn what_a_funnel_does_not_know_is_named_too() {
         let refused = Question::read(text).expect_err(text).to_string();
         assert!(refused.contains(expected), "{text}: {refused}");
     }
+}
+
+/// Once the values of an object's keys, in the right order and without the keys, were read as the object.
+#[test]
+fn a_list_in_place_of_an_object_is_refused() {
+    /// The same JSON with each of its objects, one at a time, as a list of its values, and of none.
+    fn with_lists(json: &Value) -> Vec<Value> {
+        let mut changed = match json {
+            Value::Object(object) => vec![object.values().cloned().collect(), json!([])],
+            _ => Vec::new(),
+        };
+        let parts: Vec<(String, &Value)> = match json {
+            Value::Object(object) => object.iter().map(|(key, part)| (format!("/{key}"), part)).collect(),
+            Value::Array(list) => list.iter().enumerate().map(|(place, part)| (format!("/{place}"), part)).collect(),
+            _ => Vec::new(),
+        };
+        for (place, part) in parts {
+            for part in with_lists(part) {
+                let mut whole = json.clone();
+                *whole.pointer_mut(&place).unwrap() = part;
+                changed.push(whole);
+            }
+        }
+        changed
+    }
+    let plans: Vec<Value> = serde_json::from_str(include_str!("../golden/plans.json")).unwrap();
+    let model = json!({"stages": {}, "model": any_model(1)});
+    for plan in plans.iter().chain([&model]) {
+        // A list of questions is one.
+        for changed in with_lists(plan).into_iter().filter(Value::is_object) {
+            assert!(Question::read(&changed.to_string()).is_err(), "{changed} is {plan}");
+        }
+    }
+    let lines = [include_str!("../golden/events.ndjson"), include_str!("../golden/roaster.ndjson")].concat();
+    for entry in lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        for changed in with_lists(&entry) {
+            assert!(serde_json::from_value::<Entry>(changed.clone()).is_err(), "{changed}");
+            assert!(serde_json::from_value::<Event>(changed.clone()).is_err(), "{changed}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_of_no_kind_is_said_to_be_that() {
+    let refused = Question::read(r#"{"funel":{}}"#).unwrap_err().to_string();
+    assert!(refused.starts_with("plan: unknown variant `funel`"), "{refused}");
+    let refused = Question::read(r#"{"stages":[]}"#).unwrap_err().to_string();
+    assert_eq!(refused, "stages: invalid type: sequence, expected an object");
 }
 
 #[test]

@@ -54,6 +54,17 @@ fn each_period_counts_those_who_return_in_it() {
 }
 
 #[test]
+fn cohorts_that_are_cut_by_the_range_are_marked() {
+    let whole = |scope| ask(&given(&LINES), visits(Period::DAY), scope).cohorts.iter().map(|c| c.finished).collect();
+    let (all, cut): (Vec<bool>, Vec<bool>) = (whole(Scope::all()), whole(Scope::all().between(day(0.25)..day(1.75))));
+    assert_eq!((all, cut), (vec![true; 2], vec![false; 2]));
+    // A day that is not over is no whole cohort either.
+    assert_eq!(whole(Scope::all().as_of(day(1.9))), [true, false]);
+    let printed = ask(&given(&LINES), visits(Period::DAY).periods(1), Scope::all().from(day(0.25))).to_string();
+    assert!(printed.contains("| 1970-01-01 * | 1     | 100.0 % |"), "{printed}");
+}
+
+#[test]
 fn on_or_after_counts_those_who_return_ever_after() {
     let report = ask(&given(&LINES), visits(Period::DAY).periods(3).on_or_after(), Scope::all());
     assert_eq!(counts(&report), [[2, 2, 2, 1], [1, 1, 0, 0]]);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Channel, Condition, RefusedName, Window, check_name},
+    model::{Channel, Condition, RefusedName, Window, check_name, only_an_object},
 };
 
 /// A Markov chain remembers at most so many touches.
@@ -212,7 +212,7 @@ impl Attribution {
 /// `{"conversion":{"touchpoint":"purchase"},"touch":{"any":[{"channel":"email"},{"channel":"search"}]},"by":"channel","within":"30d","models":["first","last","last_non_direct","linear","position","time_decay","markov","shapley"],"half_life":"7d","direct":{"channel":"direct"},"order":1,"customers":true}`.
 /// Touches are told apart by `"channel"`, `"touchpoint"` or `{"property":"campaign"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct AttributionBuilder {
     conversion: Condition,
@@ -234,6 +234,8 @@ pub struct AttributionBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(AttributionBuilder);
 
 fn all_models() -> Vec<AttributionModel> {
     AttributionModel::ALL.to_vec()

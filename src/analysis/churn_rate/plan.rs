@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::EventBy,
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Period, RefusedName},
+    model::{Condition, Period, RefusedName, only_an_object},
 };
 
 /// A customer is churned after at most so many periods without activity.
@@ -128,7 +128,7 @@ impl ChurnRate {
 /// A churn rate in the making, and the JSON form of it, where the period is required:
 /// `{"activity":{"touchpoint":"visit"},"period":"month","inactive_after":2,"by":"stage","customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct ChurnRateBuilder {
     #[serde(default = "anything")]
@@ -143,6 +143,8 @@ pub struct ChurnRateBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(ChurnRateBuilder);
 
 fn anything() -> Condition {
     Condition::All(Vec::new())

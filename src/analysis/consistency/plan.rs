@@ -7,7 +7,7 @@ use crate::{
     analysis::{Analysis, Binder, Bound, EventBy, Experience, ExperienceAnswers, ExperienceBuilder},
     error::{InvalidPlan, InvalidValue, Result},
     journey::{Journey, Names},
-    model::{Condition, RefusedName, Survey},
+    model::{Condition, RefusedName, Survey, only_an_object},
 };
 
 /// Consistency: whether feedback differs between channels.
@@ -103,7 +103,7 @@ impl Consistency {
 /// Consistency in the making, and the JSON form of it:
 /// `{"of":"nps","by":"channel","when":{"stage":"purchase"},"answers":"latest","min_answers":5,"customers":true}`; only `of` is required.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct ConsistencyBuilder {
     #[serde(rename = "of")]
@@ -121,6 +121,8 @@ pub struct ConsistencyBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(ConsistencyBuilder);
 
 const fn channel() -> EventBy {
     EventBy::Channel

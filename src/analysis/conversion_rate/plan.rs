@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::EventBy,
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Period, RefusedName, Window},
+    model::{Condition, Period, RefusedName, Window, only_an_object},
 };
 
 /// What a rate is called, and which way it is told.
@@ -199,7 +199,7 @@ impl ConversionRate {
 /// A conversion rate in the making, and the JSON form of it, where the two conditions are required, and `count` depends on the kind if it is not said:
 /// `{"kind":"abandonment","exposed":{"touchpoint":"cart"},"wanted":{"touchpoint":"purchase"},"within":"3d","count":"exposures","by":"channel","period":"week","customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct ConversionRateBuilder {
     #[serde(default)]
@@ -219,6 +219,8 @@ pub struct ConversionRateBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(ConversionRateBuilder);
 
 impl ConversionRateBuilder {
     /// Sets how long after an exposure the wanted event counts, inclusive. The default is for ever.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::ExperienceAnswers,
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, RefusedName, Survey, Window, check_name},
+    model::{Condition, RefusedName, Survey, Window, check_name, only_an_object},
 };
 
 /// The outcome of which drivers are sought.
@@ -180,7 +180,7 @@ impl Drivers {
 /// `{"of":{"conversion":{"touchpoint":"purchase"}},"by":["channel",{"property":"campaign"},{"profile":"country"}],"min_support":5,"limit":20,"customers":true}`, or
 /// `{"of":{"dissatisfaction":"nps"},"within":"30d","answers":"latest"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct DriversBuilder {
     of: DriversOutcome,
@@ -199,6 +199,8 @@ pub struct DriversBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(DriversBuilder);
 
 fn touchpoints_and_channels() -> Vec<DriverBy> {
     vec![DriverBy::Touchpoint, DriverBy::Channel]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::EventBy,
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Period, RefusedName, Survey},
+    model::{Condition, Period, RefusedName, Survey, only_an_object},
 };
 
 /// Which answers count.
@@ -117,7 +117,7 @@ impl Experience {
 /// `{"surveys":["nps","csat","ces"],"when":{"channel":"web"},"answers":"latest","by":"stage","period":"month","customers":true}`.
 /// Answers are told apart by `"stage"`, `"stage_after"`, `"touchpoint"` or `"channel"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct ExperienceBuilder {
     #[serde(default = "all_surveys")]
@@ -135,6 +135,8 @@ pub struct ExperienceBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(ExperienceBuilder);
 
 fn all_surveys() -> Vec<Survey> {
     Survey::ALL.to_vec()

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Order;
 use crate::{
-    analysis::{DurationSummary, Rate, RateDifference},
-    table::{Cell, Table},
+    analysis::{
+        DurationSummary, Rate, RateDifference,
+        bottleneck::{self, Place},
+    },
+    table::Table,
 };
 
 /// Who waits at one step of a funnel, in the words of [`DwellBottleneck`](crate::DwellBottleneck). `Debug` does not show its
@@ -19,9 +22,11 @@ pub struct FunnelBottleneck {
     pub step: usize,
     /// Its condition in short; in any order `1 of 3` and so on.
     pub name: String,
-    /// Customers who came to this step, no further, and still may: those who are pending there. Without a window nobody is.
+    /// Customers who are pending, and who came to this step by the furthest of those of their chains that can still go on. All
+    /// together they are the pending ones; but who once came further, by a chain that is over, waits here, and is pending there.
+    /// Without a window nobody waits.
     pub waiting: u64,
-    /// How long they have been there at the end of observation, since they reached it.
+    /// How long they have been there at the end of observation, since the first of these chains reached it.
     pub waited: Option<DurationSummary>,
     /// Customers who reached the next required step, of all who reached this one.
     pub went_on: Rate,
@@ -48,28 +53,10 @@ impl fmt::Debug for FunnelBottleneck {
 
 /// The steps to which somebody came.
 pub(super) fn table(bottlenecks: &[FunnelBottleneck], order: Order) -> Table {
-    let step = if order == Order::Any { "steps done" } else { "step" };
-    let columns = [step, "waiting", "median wait", "p90 wait", "went on", "elsewhere", "low", "high", "p-value"];
-    let mut table = Table::new("Bottlenecks (low and high: of the difference)", columns);
-    for one in bottlenecks.iter().filter(|one| one.went_on.of > 0) {
-        let difference = one.difference;
-        let p_value = difference
-            .map_or(Cell::Empty, |d| format!("{:.4}{}", d.p_value, if d.exact { " (exact)" } else { "" }).into());
-        table.push([
-            if order == Order::Any {
-                one.name.as_str().into()
-            } else {
-                Cell::from(format!("{} {}", one.step, one.name))
-            },
-            one.waiting.into(),
-            Cell::seconds(one.waited.map(|waited| waited.median)),
-            Cell::seconds(one.waited.map(|waited| waited.p90)),
-            Cell::share(one.went_on.share),
-            Cell::share(one.others.share),
-            Cell::share(difference.map(|d| d.low)),
-            Cell::share(difference.map(|d| d.high)),
-            p_value,
-        ]);
-    }
-    table
+    let places = bottlenecks.iter().map(|one| {
+        let FunnelBottleneck { step, name, waiting, waited, went_on, others, difference } = one.clone();
+        let at = if order == Order::Any { name } else { format!("{step} {name}") };
+        Place { at: at.into(), waiting, waited, went_on, others, difference }
+    });
+    bottleneck::table(if order == Order::Any { "steps done" } else { "step" }, places)
 }

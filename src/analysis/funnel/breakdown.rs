@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Currency, Money, PropertyValue, check_name},
+    model::{Currency, Money, PropertyValue, check_name, only_an_object},
 };
 
 /// A breakdown lists at most this many groups, and its bands of money have fewer edges than this.
@@ -89,7 +89,7 @@ const GROUPS: usize = 50;
 /// | `"last_defined"` | the last of them |
 /// | `"each"` | one funnel for each value |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a breakdown is a part of a funnel"]
 pub struct Breakdown {
     pub(crate) by: BreakdownBy,
@@ -100,6 +100,8 @@ pub struct Breakdown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) compare: Option<(PropertyValue, PropertyValue)>,
 }
+
+only_an_object!(Breakdown);
 
 /// Which value tells customers apart; the JSON form is that of [`Breakdown`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,11 +149,13 @@ pub struct ValueBands {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct BandsForm {
     currency: Currency,
     edges: Vec<String>,
 }
+
+only_an_object!(BandsForm);
 
 /// From which event of the chain the value is taken; the JSON form is that of [`Breakdown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

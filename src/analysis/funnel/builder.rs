@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Period, Window},
+    model::{Condition, Period, Window, only_an_object},
 };
 
 /// A funnel in the making, and the JSON form of one:
@@ -18,7 +18,7 @@ use crate::{
 /// attempts are counted. The ties are `either`, `later_only` or `{"within":"2s"}`. With `"preset":"posthog"` what is not said is as
 /// that [`Preset`] has it. The forms of a breakdown are those of [`Breakdown`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a funnel is only made by build"]
 pub struct FunnelBuilder {
     pub(super) steps: Vec<Condition>,
@@ -51,6 +51,8 @@ pub struct FunnelBuilder {
     #[serde(skip)]
     pub(super) refused: Option<InvalidValue>,
 }
+
+only_an_object!(FunnelBuilder);
 
 impl FunnelBuilder {
     /// Sets the window: the last event at most this long after the first. The default is no window.

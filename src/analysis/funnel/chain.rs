@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::{
     LIMIT_STEPS, Order, Ties,
+    pending::Waits,
     tied::{Seen, assign, levels, thin_out},
     waiting::{Chain, Gap, Waiting},
 };
@@ -22,6 +23,8 @@ pub(super) struct Rules {
     pub(super) gaps: Vec<Gap>,
     /// How long a chain takes at most: the window, or the greatest gaps one after the other, whichever is less.
     pub(super) longest: Option<Window>,
+    /// The end of observation.
+    pub(super) end: Micros,
     /// For each exclusion the two steps it lies between, from 1; those that remove customers come last.
     pub(super) exclusions: Vec<(usize, usize)>,
 }
@@ -97,13 +100,15 @@ pub(super) struct Walk<T> {
     /// The entry of those of the furthest chains that began last, and whether each of them was stopped by an exclusion, or
     /// broken in a strict funnel.
     pub(super) last_attempt: Option<(Micros, bool)>,
+    /// Where chains that can still go on are furthest, and since when: known if [`Rules::is_open_by_entry`] does not say.
+    pub(super) waits: Option<Waits>,
     /// Whether it was given up, as there were too many chains to follow.
     pub(super) is_too_much: bool,
 }
 
 impl<T> Default for Walk<T> {
     fn default() -> Self {
-        Self { reached: ArrayVec::new(), open_until: None, last_attempt: None, is_too_much: false }
+        Self { reached: ArrayVec::new(), open_until: None, last_attempt: None, waits: None, is_too_much: false }
     }
 }
 
@@ -136,6 +141,7 @@ impl<T> Walk<T> {
         }
         self.is_too_much |= other.is_too_much;
         self.open_until = self.open_until.max(other.open_until);
+        self.waits = self.waits.into_iter().chain(other.waits).max_by_key(Waits::order);
         for (level, there) in other.reached.into_iter().enumerate() {
             match self.reached.get_mut(level) {
                 Some(here) if here.order() <= there.order() => {}
@@ -157,6 +163,16 @@ impl Rules {
     /// Whether it is the common case: in order, and nothing stops a chain but its window.
     pub(super) fn is_plain(&self) -> bool {
         self.order == Order::Ordered && self.exclusions.is_empty() && self.gaps.is_empty() && !self.is_tolerant()
+    }
+
+    /// Whether a chain can go on if it began late enough, whatever its level, and whatever came after it.
+    pub(super) fn is_open_by_entry(&self) -> bool {
+        self.order != Order::Strict && self.exclusions.is_empty() && self.gaps.is_empty()
+    }
+
+    /// Whether what can happen until that moment may still come.
+    pub(super) fn is_open(&self, until: Option<Micros>) -> bool {
+        until.is_some_and(|until| until > self.end)
     }
 
     /// What an event may do, by its word of conditions, if it may serve these steps only; `None` if it cannot matter.
@@ -275,6 +291,8 @@ pub(super) struct Walker<'a, T> {
     rules: &'a Rules,
     /// For each level below the last: the chains that can go on from there. Level 0 is not begun.
     waiting: ArrayVec<Waiting<T>, LIMIT_STEPS>,
+    /// For each level below the last: when the first of the chains came there that may go on at the end of observation.
+    since: ArrayVec<Option<Micros>, LIMIT_STEPS>,
     reached: ArrayVec<Reached<T>, LIMIT_STEPS>,
     /// For each level below the last: those chains of all that came this far that began last.
     attempts: ArrayVec<Option<Attempt>, LIMIT_STEPS>,
@@ -295,6 +313,7 @@ impl<'a, T: Trail> Walker<'a, T> {
         Self {
             rules,
             waiting: (0..rules.steps).map(|_| Waiting::default()).collect(),
+            since: (0..rules.steps).map(|_| None).collect(),
             reached: ArrayVec::new(),
             attempts: (0..rules.steps).map(|_| None).collect(),
         }
@@ -400,9 +419,11 @@ impl<'a, T: Trail> Walker<'a, T> {
     /// Decides which chains wait at a level: those that were there, if the events let them rest, and the one that came.
     /// `reached` is the entry of a chain that came this far, whether or not the events let it go on.
     fn settle(&mut self, level: usize, at: Micros, reached: Option<Micros>, came: Option<Chain<T>>, rests: bool) {
-        let (Some(there), Some(attempt)) = (self.waiting.get_mut(level), self.attempts.get_mut(level)) else { return };
+        let at_level = (self.waiting.get_mut(level), self.since.get_mut(level), self.attempts.get_mut(level));
+        let (Some(there), Some(since), Some(attempt)) = at_level else { return };
         if !rests {
             there.clear();
+            *since = None;
             if let Some(attempt) = attempt
                 && let Some(last) = attempt.going.take()
             {
@@ -420,6 +441,9 @@ impl<'a, T: Trail> Walker<'a, T> {
             }
         }
         if let Some(came) = came {
+            if since.is_none() && self.rules.is_open(self.rules.until(level, came.entry, at)) {
+                *since = Some(at);
+            }
             there.take_in(came, self.rules.gap(level));
         }
     }
@@ -433,7 +457,9 @@ impl<'a, T: Trail> Walker<'a, T> {
         let open_until = open_until.max();
         let last = self.attempts.get(self.reached.len()).copied().flatten();
         let last_attempt = last.map(|attempt| (attempt.entry, !attempt.ended && attempt.going.is_none()));
-        Walk { reached: self.reached, open_until, last_attempt, is_too_much: false }
+        let waits =
+            self.since.iter().enumerate().rev().find_map(|(level, since)| Some(Waits { level, since: (*since)? }));
+        Walk { reached: self.reached, open_until, last_attempt, waits, is_too_much: false }
     }
 }
 

@@ -139,7 +139,7 @@ impl BoundFunnel {
                     Order::Any => level_name(step, self.rules.steps),
                     _ => self.plan.steps.get(step - 1).map(ToString::to_string).unwrap_or_default(),
                 },
-                waiting: here.pending,
+                waiting: here.waiting,
                 waited: here.waited.summary(),
                 went_on: rate,
                 others,
@@ -167,11 +167,11 @@ impl BoundFunnel {
     fn rows(&self, trend: &Trend, pick: impl Fn(&Groups) -> Option<Cow<'_, Counts>>) -> Result<Vec<FunnelPeriod>> {
         let nobody = Counts::default();
         let row = |span: &PeriodSpan| {
-            let over = self.rules.deadline(span.end).unwrap_or(span.end);
+            let is_over = self.rules.deadline(span.end).is_none_or(|over| over <= self.scope.end);
             let counts = trend.counted.get(&span.start).and_then(&pick);
             Ok(FunnelPeriod {
                 start: span.start.to_datetime(),
-                finished: over <= self.scope.end,
+                finished: is_over && self.scope.holds_whole(*span),
                 figures: self.figures(counts.as_deref().unwrap_or(&nobody))?,
             })
         };

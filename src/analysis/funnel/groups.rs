@@ -24,7 +24,8 @@ pub(super) struct StepState {
     pub(super) stopped: u64,
     pub(super) pending: u64,
     pub(super) time: Durations,
-    /// How long those who are pending have been here by now.
+    /// Those whose furthest chain that can still go on is here, and for how long by now.
+    pub(super) waiting: u64,
     pub(super) waited: Durations,
 }
 
@@ -152,6 +153,7 @@ impl Counts {
             here.dropped += there.dropped;
             here.stopped += there.stopped;
             here.pending += there.pending;
+            here.waiting += there.waiting;
             here.time.merge(there.time);
             here.waited.merge(there.waited);
         }

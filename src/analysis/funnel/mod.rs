@@ -15,6 +15,7 @@ mod group_by;
 mod groups;
 mod hold;
 mod optional;
+mod pending;
 mod plan;
 mod preset;
 mod report;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Breakdown, BreakdownFrom, FunnelBuilder, waiting::Gap};
-use crate::model::{Condition, Period, Window};
+use crate::model::{Condition, Period, Window, only_an_object};
 
 /// A funnel has at most this many steps, and as many exclusions.
 pub const LIMIT_STEPS: usize = 32;
@@ -66,7 +66,7 @@ pub enum ExclusionEffect {
 
 /// A condition that stops a chain over which it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 pub struct Exclusion {
     pub(crate) when: Condition,
     /// The steps it lies between, counted from 1. Default: the first and the last.
@@ -75,6 +75,8 @@ pub struct Exclusion {
     #[serde(default, skip_serializing_if = "is_drop")]
     pub(crate) effect: ExclusionEffect,
 }
+
+only_an_object!(Exclusion);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
 fn is_drop(effect: &ExclusionEffect) -> bool {
@@ -97,7 +99,7 @@ pub(crate) struct Excluded {
 
 /// How much time may lie between a step and the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 pub(crate) struct StepGap {
     /// The later of the two steps, counted from 1.
     pub(crate) step: usize,
@@ -108,6 +110,8 @@ pub(crate) struct StepGap {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max: Option<Window>,
 }
+
+only_an_object!(StepGap);
 
 /// A funnel: a list of 1 to 32 steps, each a condition.
 ///

@@ -20,7 +20,9 @@ const DAY: u32 = 24 * 60;
 /// | [`Mixpanel`](Self::Mixpanel) | 7 days | either order within 2 seconds | stop the chain | first event |
 ///
 /// In all three a window is inclusive, steps are in order, other events may lie between, and customers are counted. What is said
-/// beside a preset goes first; but that there is no window cannot be said, nor, beside [`PostHog`](Self::PostHog), that an exclusion stops the chain
+/// beside a preset goes first, and what a plan refuses without one it refuses with one: exclusions beside a strict funnel or one in any
+/// order, a breakdown by another event than the first in any order, properties held constant in a strict funnel, and beside a tolerance
+/// exclusions, optional steps, gaps and attempts, each of which the tool itself may allow. And that there is no window cannot be said, nor, beside [`PostHog`](Self::PostHog), that an exclusion stops the chain
 /// alone, or that the value of a breakdown is that of the first event. A plan that was built holds the
 /// rules themselves, and not the preset's name.
 ///
@@ -53,7 +55,9 @@ pub enum Preset {
     /// are first defined, last defined, each, and step; of the last, customers without a value are a group here and left out
     /// there. Of events at one instant it takes the steps in their order, once, and
     /// [looks](https://github.com/PostHog/posthog/blob/master/funnel-udf/src/steps.rs) at no other way, which finds fewer where one event fits several steps.
-    /// Its optional steps are steps on the way; here they are counted and never change a level.
+    /// Its optional steps are steps on the way; here they are counted and never change a level. Its strict and unordered funnels take
+    /// exclusions, and ours do not: in a strict one every other event breaks the chain anyway, and in any order nothing lies between two
+    /// steps.
     PostHog,
     /// [Mixpanel](https://docs.mixpanel.com/docs/reports/funnels/funnels-advanced)'s funnel of uniques in a specific order.
     /// [Consecutive steps](https://docs.mixpanel.com/docs/reports/funnels/funnels-faq#how-does-the-funnel-handle-simultaneous-events)

@@ -60,13 +60,42 @@ pub struct FunnelReport {
     pub customers: Option<Vec<FunnelCustomer>>,
 }
 
+impl FunnelReport {
+    /// By how much the shares of all who entered differ from those of the same funnel of other customers, step by step: such as of two
+    /// segments that do not overlap. `None` where nobody entered in one of the two. Of attempts it says nothing: those of one
+    /// customer do not come about independently of each other, as the interval and the p-value take them to.
+    ///
+    /// ```
+    /// use journeylog::{BySegment, Event, Funnel, Journeys, Segment, Segments};
+    /// # use chrono::{DateTime, TimeDelta, Utc};
+    /// let day = |d| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(d);
+    /// let journeys = Journeys::of([
+    ///     Event::at(day(0), "ann", "chat"), Event::at(day(1), "ann", "view"), Event::at(day(2), "ann", "pay"),
+    ///     Event::at(day(1), "bob", "view"), Event::at(day(2), "bob", "pay"),
+    ///     Event::at(day(1), "cat", "view"),
+    /// ])?;
+    /// let segments = Segments::new().add("asked", &Segment::did("chat").build()?).others("others");
+    /// let plan = BySegment::new(Funnel::ordered(["view", "pay"]).build()?, segments)?;
+    /// let report = journeys.query().run(&plan)?;
+    /// let [asked, others] = &report.groups[..] else { panic!("two segments") };
+    /// let differences = asked.report.compare(&others.report);
+    /// assert_eq!((differences[1].unwrap().difference, differences[1].unwrap().p_value), (0.5, 1.0)); // three customers tell nothing
+    /// # Ok::<(), journeylog::Error>(())
+    /// ```
+    pub fn compare(&self, other: &Self) -> Vec<Option<RateDifference>> {
+        let both = self.steps.iter().zip(&other.steps);
+        both.map(|(here, there)| here.from_entry.difference_to(&there.from_entry)).collect()
+    }
+}
+
 /// How far those came who entered in one period.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunnelPeriod {
     /// When it begins.
     pub start: DateTime<Utc>,
-    /// Whether it is over, and the window of all who entered in it, or what the greatest times between all steps add up to.
+    /// Whether it is over, and the window of all who entered in it, or what the greatest times between all steps add up to; and
+    /// whether it lies wholly in the range: else only a part of it was counted.
     pub finished: bool,
     /// How far they came.
     #[serde(flatten)]

@@ -13,6 +13,7 @@ use super::{
     groups::{Counts, Groups, Key, KeyRef},
     hold::{self, Part},
     optional::{OptionalDone, OptionalStep},
+    pending::Ended,
 };
 use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
@@ -71,6 +72,7 @@ impl Analysis for Funnel {
             ties: self.ties,
             window: self.window,
             longest: self.longest(),
+            end: binder.scope().end,
             gaps: self.gaps_by_step(),
             exclusions: self
                 .exclusions
@@ -130,24 +132,20 @@ impl BoundFunnel {
         (1..).filter(is_required).nth(required).unwrap_or_default()
     }
 
-    fn is_open(&self, until: Option<Micros>) -> bool {
-        until.is_some_and(|until| until > self.scope.end)
-    }
-
     fn outcome<T>(&self, walk: &Walk<T>) -> FunnelOutcome {
         self.outcome_of(walk.level(), walk.open_until, walk.is_stopped())
     }
 
     /// Whether the window is over of a customer whose chain began at that moment, however it ended.
     fn is_settled(&self, outcome: FunnelOutcome, entry: Micros) -> bool {
-        outcome != FunnelOutcome::Pending && !self.is_open(self.rules.deadline(entry))
+        outcome != FunnelOutcome::Pending && !self.rules.is_open(self.rules.deadline(entry))
     }
 
     /// How it ended, after so many levels, where some chain can go on until this moment.
     fn outcome_of(&self, level: usize, open_until: Option<Micros>, stopped: bool) -> FunnelOutcome {
         if level == self.rules.steps {
             FunnelOutcome::Converted
-        } else if self.is_open(open_until) {
+        } else if self.rules.is_open(open_until) {
             FunnelOutcome::Pending
         } else if stopped {
             FunnelOutcome::Stopped
@@ -164,7 +162,7 @@ impl BoundFunnel {
         &self,
         counts: &mut Counts,
         reached: &[Reached<T>],
-        outcome: FunnelOutcome,
+        (outcome, waits): Ended,
         first_ever: Option<Micros>,
     ) {
         let Some((last, first)) = reached.last().zip(reached.first()) else { return };
@@ -181,12 +179,15 @@ impl BoundFunnel {
         if outcome == FunnelOutcome::Converted {
             counts.since_first_entry.add_between(first_ever.unwrap_or(first.entry), last.at);
         } else if let Some(step) = steps.get_mut(reached.len() - 1) {
-            if outcome == FunnelOutcome::Pending {
-                step.waited.add_between(last.at, self.scope.end);
-                step.pending += 1;
-            }
+            step.pending += u64::from(outcome == FunnelOutcome::Pending);
             step.dropped += u64::from(outcome != FunnelOutcome::Pending);
             step.stopped += u64::from(outcome == FunnelOutcome::Stopped);
+            if let Some(waits) = waits
+                && let Some(step) = steps.get_mut(waits.level - 1)
+            {
+                step.waiting += 1;
+                step.waited.add_between(waits.since, self.scope.end);
+            }
         }
     }
 
@@ -234,7 +235,8 @@ impl BoundFunnel {
         self.walk(events, &mut walk);
         if !walk.reached.is_empty() {
             let outcome = self.outcome(&walk);
-            self.count(state.groups.nothing(), &walk.reached, outcome, self.first_ever(events, None));
+            let waits = self.waits((&walk, outcome), (events, None));
+            self.count(state.groups.nothing(), &walk.reached, (outcome, waits), self.first_ever(events, None));
         }
     }
 
@@ -245,17 +247,19 @@ impl BoundFunnel {
         let first_ever = self.first_ever(events, parts.as_deref());
         if self.plan.count == Count::Customers {
             let (walk, outcome) = self.walk_customer::<T>(events, parts.as_deref());
+            let waits = self.waits((&walk, outcome), (events, parts.as_deref()));
             return self.take_in(
                 state,
                 Served { journey, events, parts: parts.as_deref() },
-                (walk, outcome, first_ever),
+                (walk, (outcome, waits), first_ever),
             );
         }
         let enters = |at| self.scope.counts(at);
         let Some(parts) = parts else {
             return self.rules.walk_attempts::<T>(events.times, events.words, enters, |walk| {
                 let outcome = self.outcome(&walk);
-                self.take_in(state, Served { journey, events, parts: None }, (walk, outcome, first_ever));
+                let ended = (outcome, self.waits_of_attempt(&walk, outcome));
+                self.take_in(state, Served { journey, events, parts: None }, (walk, ended, first_ever));
             });
         };
         let mut room = MatchedRoom::default();
@@ -264,8 +268,9 @@ impl BoundFunnel {
             self.rules.walk_attempts::<T>(own.times, own.words, enters, |mut walk| {
                 walk.reached.iter_mut().for_each(|reached| reached.trail.place_in(part));
                 let outcome = self.outcome(&walk);
+                let ended = (outcome, self.waits_of_attempt(&walk, outcome));
                 let parts = Some(std::slice::from_ref(part));
-                self.take_in(state, Served { journey, events, parts }, (walk, outcome, first_ever));
+                self.take_in(state, Served { journey, events, parts }, (walk, ended, first_ever));
             });
         }
     }
@@ -293,7 +298,7 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         served: Served<'_>,
-        (mut walk, outcome, first_ever): (Walk<T>, FunnelOutcome, Option<Micros>),
+        (mut walk, ended, first_ever): (Walk<T>, Ended, Option<Micros>),
     ) {
         state.is_too_much |= walk.is_too_much;
         let level = walk.level();
@@ -304,10 +309,11 @@ impl BoundFunnel {
         state.is_too_much |= answer.is_too_much;
         let key = self.groups.as_ref().map_or(KeyRef::Nothing, |groups| groups.key(answer.value, served.events.values));
         let optional = self.optional_done(served, level, span, T::IS_KEPT);
+        let (outcome, _) = ended;
         if outcome == FunnelOutcome::Removed {
             state.removed += 1;
         } else {
-            self.count_in_groups(state, key, (&walk.reached[..], outcome, first_ever), &answer, &optional);
+            self.count_in_groups(state, key, (&walk.reached[..], ended, first_ever), &answer, &optional);
         }
         if T::IS_KEPT {
             self.list(state, served, (key, outcome, level), answer.events, &optional);
@@ -338,17 +344,17 @@ impl BoundFunnel {
         &self,
         state: &mut FunnelState,
         key: KeyRef<'_>,
-        (reached, outcome, first_ever): (&[Reached<T>], FunnelOutcome, Option<Micros>),
+        (reached, ended, first_ever): (&[Reached<T>], Ended, Option<Micros>),
         answer: &Answer,
         optional: &[Option<OptionalDone>],
     ) {
         let (steps, Some(last)) = (self.rules.steps, reached.last()) else { return };
         let count_in = |counts: &mut Counts| {
-            self.count(counts, reached, outcome, first_ever);
+            self.count(counts, reached, ended, first_ever);
             if self.rules.order == Order::Any {
                 counts.note_done(steps, answer.done);
             }
-            counts.note_optional(steps, optional, self.is_settled(outcome, last.entry));
+            counts.note_optional(steps, optional, self.is_settled(ended.0, last.entry));
             counts.note_money(&answer.money);
         };
         count_in(state.groups.of(key));
@@ -409,7 +415,8 @@ impl BoundFunnel {
                 let counts = state.groups.of(groups.key(value, events.values));
                 let open_until = latest.and_then(|entry| self.rules.until(1, entry, entry));
                 let outcome = self.outcome_of(reached.len(), open_until, false);
-                self.count(counts, reached, outcome, self.first_ever_of_value(events, value));
+                let waits = self.waits_of_value((reached, outcome), (events, value));
+                self.count(counts, reached, (outcome, waits), self.first_ever_of_value(events, value));
             }
             return;
         }

@@ -7,6 +7,7 @@ use super::{
     Order, ServedEvent, bottleneck,
 };
 use crate::{
+    analysis::TimeBin,
     model::PropertyValue,
     table::{Cell, Table, Tables, write_tables},
 };
@@ -24,14 +25,11 @@ struct Shown {
 
 impl Shown {
     fn columns(self) -> impl Iterator<Item = &'static str> {
-        let counted = match self.count {
-            Count::Customers => "customers",
-            Count::Attempts => "attempts",
-        };
         let step = if self.of_any.is_some() { "steps done" } else { "step" };
         let settled = self.settled.then_some("settled");
         let ends = [Some("dropped"), self.stopped.then_some("stopped"), self.pending.then_some("pending")];
-        let rates = [step, counted, "of all", "95 % interval"].into_iter().chain(settled).chain(["of before"]);
+        let rates =
+            [step, self.count.counted(), "of all", "95 % interval"].into_iter().chain(settled).chain(["of before"]);
         rates.chain(ends.into_iter().flatten()).chain(["median", "p90"])
     }
 
@@ -88,7 +86,7 @@ impl FunnelBreakdown {
 
     /// A row for each period of each group, if there is a trend.
     fn trend_table(&self) -> Option<Table> {
-        let title = "By group and period of entry (* not over)";
+        let title = "By group and period of entry (* not over, or not wholly in the range)";
         let mut table = Table::new(title, std::iter::once("group").chain(TREND));
         for (name, _, trend) in self.rows() {
             for period in trend? {
@@ -113,9 +111,7 @@ impl FunnelComparison {
                 shown.of_any.map_or(Cell::from(step as u64 + 1), |steps| level_name(step + 1, steps).into()),
                 difference.map_or_else(String::new, |d| percent(d.difference)).into(),
                 interval.into(),
-                difference
-                    .map_or_else(String::new, |d| format!("{:.4}{}", d.p_value, if d.exact { " (exact)" } else { "" }))
-                    .into(),
+                difference.map_or_else(String::new, |d| d.p_value_as_shown()).into(),
             ]);
         }
         table
@@ -128,6 +124,16 @@ fn push_values(table: &mut Table, group: Option<&str>, figures: &[FunnelStep]) {
         for money in &step.value {
             let cells = [Cell::from(format!("{} {}", step.step, step.name)), money.to_string().into()];
             table.push(group.map(Cell::from).into_iter().chain(cells));
+        }
+    }
+}
+
+impl Count {
+    /// What tables call those who are counted.
+    fn counted(self) -> &'static str {
+        match self {
+            Self::Customers => "customers",
+            Self::Attempts => "attempts",
         }
     }
 }
@@ -176,6 +182,12 @@ impl FunnelReport {
         self.steps.iter().any(|step| !step.value.is_empty()).then_some(table)
     }
 
+    /// How many took how long from the first step to the last, if they differ.
+    fn time_table(&self) -> Option<Table> {
+        let histogram = self.steps.last().map(|last| last.histogram.as_slice()).filter(|spans| spans.len() > 1)?;
+        Some(TimeBin::table("Time to convert".into(), self.count.counted(), histogram))
+    }
+
     fn customer_table(&self, customers: &[FunnelCustomer]) -> Table {
         let group = self.breakdown.as_ref().map(|_| "group");
         let columns = ["customer", "level", "outcome"].into_iter().chain(group).chain(["events"]);
@@ -213,7 +225,7 @@ impl FunnelPeriod {
 }
 
 fn trend_table(periods: &[FunnelPeriod]) -> Table {
-    let mut table = Table::new("By period of entry (* not over)", TREND);
+    let mut table = Table::new("By period of entry (* not over, or not wholly in the range)", TREND);
     periods.iter().for_each(|period| table.push(period.cells()));
     table
 }
@@ -241,7 +253,14 @@ impl Tables for FunnelReport {
         let waits = self.bottlenecks.len() > 1 && self.bottlenecks.iter().any(|one| one.waiting > 0);
         let waiting = waits.then(|| bottleneck::table(&self.bottlenecks, self.order));
         let value = if self.order == Order::Any { Some(self.done_table()) } else { self.value_table() };
-        let more = value.into_iter().chain(waiting).chain(trend).chain(groups).chain(group_trend).chain(comparison);
+        let more = value
+            .into_iter()
+            .chain(self.time_table())
+            .chain(waiting)
+            .chain(trend)
+            .chain(groups)
+            .chain(group_trend)
+            .chain(comparison);
         std::iter::once(steps).chain(more).chain(listed).collect()
     }
 }

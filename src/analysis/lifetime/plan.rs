@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Currency, RefusedName, Window, Zone},
+    model::{Condition, Currency, RefusedName, Window, Zone, only_an_object},
 };
 
 /// A horizon has at most so many units of time.
@@ -114,7 +114,7 @@ impl LifetimeValue {
 /// Customer lifetime value in the making, and the JSON form of it:
 /// `{"purchase":{"touchpoint":"purchase"},"unit":"7d","currency":"EUR","margin":"0.4","horizon":"364d","discount":0.1,"customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct LifetimeValueBuilder {
     purchase: Condition,
@@ -135,6 +135,8 @@ pub struct LifetimeValueBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(LifetimeValueBuilder);
 
 const fn week() -> Window {
     Window::minutes(7 * 24 * 60)

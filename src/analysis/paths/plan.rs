@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, RefusedName, Seq, Window, check_name},
+    model::{Condition, RefusedName, Seq, Window, check_name, only_an_object},
 };
 
 /// Paths are shown for at most so many steps.
@@ -39,13 +39,15 @@ pub enum PathsOf {
 
 /// A label for the events for which a condition holds. Several groups may have one label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 pub struct PathGroup {
     /// What the step is called.
     pub label: String,
     /// Which events it is.
     pub when: Condition,
 }
+
+only_an_object!(PathGroup);
 
 /// What becomes of neighbouring steps that are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -193,7 +195,7 @@ impl Paths {
 /// `{"of":"touchpoint","repeats":"collapsed","gap":"30m","start":{"touchpoint":"home"},"end":{"touchpoint":"purchase"},"depth":5,"nodes":10,"variants":10,"customers":true}`.
 /// Steps are of `"touchpoint"`, `"channel"`, `"stage"` or `{"groups":[{"label":"look","when":{..}}]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "paths are only made by build"]
 pub struct PathsBuilder {
     #[serde(default)]
@@ -219,6 +221,8 @@ pub struct PathsBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(PathsBuilder);
 
 fn default_depth() -> u32 {
     DEFAULT_DEPTH

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::InvalidPlan,
-    model::{Pattern, PatternStep, Window},
+    model::{Pattern, PatternStep, Window, only_an_object},
 };
 
 /// The matches of a pattern in journeys.
@@ -68,7 +68,7 @@ pub struct PatternMatches {
 
 /// The JSON form: that of a [`Pattern`], and `"customers":true`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 struct Form {
     steps: Vec<PatternStep>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +76,8 @@ struct Form {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     customers: bool,
 }
+
+only_an_object!(Form);
 
 impl PatternMatches {
     /// Of this pattern.

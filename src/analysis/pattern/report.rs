@@ -82,11 +82,7 @@ impl Tables for PatternReport {
             seconds(|duration| duration.p90),
             seconds(|duration| duration.max),
         ]);
-        let mut lengths = Table::new("Lengths of matches", ["from", "to", "matches"]);
-        for bin in &self.histogram {
-            let seconds = |seconds: u64| Cell::Seconds(seconds as f64);
-            lengths.push([seconds(bin.from), bin.to.map_or(Cell::Empty, seconds), bin.count.into()]);
-        }
+        let lengths = TimeBin::table("Lengths of matches".into(), "matches", &self.histogram);
         let mut tables = vec![all, lengths];
         if let Some(listed) = &self.listed {
             let mut table = Table::new("Customers", ["customer", "started", "match", "step", "when"]);

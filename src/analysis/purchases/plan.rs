@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Currency, RefusedName, Window, Zone},
+    model::{Condition, Currency, RefusedName, Window, Zone, only_an_object},
 };
 
 /// Whose orders count, and which of them, if the scope has a range.
@@ -128,7 +128,7 @@ impl Purchases {
 /// A question about purchases in the making, and the JSON form of it, where the condition is required:
 /// `{"purchase":{"touchpoint":"purchase"},"zone":"Europe/Berlin","within":"90d","currency":"EUR","count":"orders","customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "a plan is only made by build"]
 pub struct PurchasesBuilder {
     purchase: Condition,
@@ -145,6 +145,8 @@ pub struct PurchasesBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(PurchasesBuilder);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_of_buyers(count: &PurchaseCount) -> bool {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Condition, Period, RefusedName, Window},
+    model::{Condition, Period, RefusedName, Window, only_an_object},
 };
 
 /// Retention is followed for at most so many periods.
@@ -64,7 +64,8 @@ pub enum Cohorts {
 /// those whose period was not over for some customer of the cohort are marked (`finished: false`); also for
 /// [`Criterion::OnOrAfter`] it is the period that must be over, and returns after the end of observation may still raise the
 /// cell. The average pools the finished cells of each column: their customers of all their cohorts' customers. Cohorts in
-/// which nobody starts are left out.
+/// which nobody starts are left out. A cohort whose own period goes on beyond the end of observation, or does not lie wholly in
+/// the range, is marked too: others start in it who are not counted.
 ///
 /// # Worked example
 /// ```
@@ -158,7 +159,7 @@ impl CohortRetention {
 /// `{"start":{"touchpoint":"signup"},"return":{"touchpoint":"visit"},"period":"week","periods":8,"criterion":"on","cohorts":"first_ever","at_least":1,"value":true,"customers":true}`,
 /// with `"elapsed":"7d"` for exact periods. Criteria are `"on"`, `"on_or_after"` and `{"bracket":[1,3,7]}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "retention is only made by build"]
 pub struct CohortRetentionBuilder {
     start: Condition,
@@ -182,6 +183,8 @@ pub struct CohortRetentionBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(CohortRetentionBuilder);
 
 fn once() -> u32 {
     1

@@ -47,6 +47,9 @@ pub struct RetentionColumn {
 pub struct RetentionCohort {
     /// The first moment of the period.
     pub period: DateTime<Utc>,
+    /// Whether it is over and lies wholly in the range. Else these are only those who start in the part that was counted; their
+    /// cells are in the averages all the same.
+    pub finished: bool,
     /// A cell for each column whose period has begun by the end of observation.
     pub cells: Vec<RetentionCell>,
 }
@@ -110,10 +113,11 @@ impl CohortRetentionReport {
         let columns = self.columns.iter().skip(1).map(ToString::to_string);
         let mut table = Table::new(title, ["cohort".into(), "start".to_owned()].into_iter().chain(columns));
         for cohort in &self.cohorts {
-            let mark = |cell: &RetentionCell| if cell.finished { "" } else { " *" };
-            let mut cells: Vec<Cell> = vec![self.period.label(cohort.period.into()).into()];
-            cells
-                .extend((0..).zip(&cohort.cells).map(|(i, cell)| format!("{}{}", of_cell(i, cell), mark(cell)).into()));
+            let mark = |finished: bool| if finished { "" } else { " *" };
+            let label = format!("{}{}", self.period.label(cohort.period.into()), mark(cohort.finished));
+            let mut cells: Vec<Cell> = vec![label.into()];
+            let marked = |(i, cell): (usize, &RetentionCell)| format!("{}{}", of_cell(i, cell), mark(cell.finished));
+            cells.extend((0..).zip(&cohort.cells).map(|cell| marked(cell).into()));
             cells.resize(self.columns.len() + 1, Cell::Empty);
             table.push(cells);
         }
@@ -157,6 +161,10 @@ impl fmt::Display for RetentionColumn {
     }
 }
 
+fn titled(what: &str) -> String {
+    format!("{what} (* not over, or not wholly in the range)")
+}
+
 impl Tables for CohortRetentionReport {
     fn tables(&self) -> Vec<Table> {
         // Column 0 is all of them.
@@ -164,14 +172,18 @@ impl Tables for CohortRetentionReport {
             0 => rate.some.to_string(),
             _ => Cell::share(rate.share).to_string(),
         };
-        let title = "Retention (* not over)".to_owned();
+        let interval = |column: usize, rate: Rate| match column {
+            0 => rate.some.to_string(),
+            _ => rate.interval().to_string(),
+        };
         let mut tables = vec![
-            self.table(title, |i, cell| rate(i, cell.rate), |i, average| rate(i, average.rate)),
+            self.table(titled("Retention"), |i, cell| rate(i, cell.rate), |i, average| rate(i, average.rate)),
             self.table(
-                "Customers retained (* not over)".to_owned(),
+                titled("Customers retained"),
                 |_, cell| cell.customers.to_string(),
                 |_, average| average.rate.some.to_string(),
             ),
+            self.table(titled(INTERVAL), |i, cell| interval(i, cell.rate), |i, average| interval(i, average.rate)),
             self.averages(),
         ];
         for currency in self.currencies() {
@@ -179,7 +191,7 @@ impl Tables for CohortRetentionReport {
                 let money = value.iter().find(|money| money.currency() == currency);
                 money.map_or("-".to_owned(), |money| money.amount().to_string())
             };
-            let title = format!("Retained value, {currency} (* not over)");
+            let title = titled(&format!("Retained value, {currency}"));
             tables.push(self.table(title, |_, cell| amount(&cell.value), |_, average| amount(&average.value)));
         }
         if let Some(customers) = &self.customers {

@@ -316,7 +316,8 @@ impl Bound for BoundRetention {
                 sum.merge(counted);
                 *of += cell.rate.of;
             }
-            cohorts.push(RetentionCohort { period: place.to_datetime(), cells });
+            let finished = self.scope.holds_whole(periods.span_of(self.plan.period, place));
+            cohorts.push(RetentionCohort { period: place.to_datetime(), finished, cells });
         }
         let average = |(cohorts, sum, of): &(u64, CellState, u64)| {
             Ok(RetentionAverage { cohorts: *cohorts, rate: Rate::new(sum.customers, *of), value: sum.value.moneys()? })

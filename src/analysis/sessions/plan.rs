@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{InvalidPlan, InvalidValue},
-    model::{Period, Window},
+    model::{Period, Window, only_an_object},
 };
 
 /// At most so many touchpoints at which sessions begin, and at which they end, are listed.
@@ -91,7 +91,7 @@ impl Sessions {
 
 /// Sessions in the making, and the JSON form of them, each key optional: `{"gap":"30m","every":"week","limit":10,"customers":true}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(expecting = "an object", deny_unknown_fields)]
+#[serde(remote = "Self", expecting = "an object", deny_unknown_fields)]
 #[must_use = "sessions are only made by build"]
 pub struct SessionsBuilder {
     #[serde(default = "default_gap")]
@@ -105,6 +105,8 @@ pub struct SessionsBuilder {
     #[serde(skip)]
     refused: Option<InvalidValue>,
 }
+
+only_an_object!(SessionsBuilder);
 
 fn default_gap() -> Window {
     DEFAULT_GAP

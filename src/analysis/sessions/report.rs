@@ -187,11 +187,7 @@ impl Tables for SessionsReport {
             };
             sizes.push([name.into(), size.sessions.into()]);
         }
-        let mut lengths = Table::new("Lengths of sessions", ["from", "to", "sessions"]);
-        for bin in &self.histogram {
-            let seconds = |seconds: u64| Cell::Seconds(seconds as f64);
-            lengths.push([seconds(bin.from), bin.to.map_or(Cell::Empty, seconds), bin.count.into()]);
-        }
+        let lengths = TimeBin::table("Lengths of sessions".into(), "sessions", &self.histogram);
         let mut tables =
             vec![all, sizes, lengths, self.first.table("First touchpoints"), self.last.table("Last touchpoints")];
         if let (Some(period), Some(rows)) = (self.every, &self.over_time) {
