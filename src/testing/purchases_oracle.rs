@@ -68,41 +68,45 @@ fn number(amount: Decimal) -> f64 {
     amount.to_string().parse().unwrap()
 }
 
-/// What the report of [`Purchases`] must say, its means up to rounding. Not for worlds of extreme times.
-pub fn purchases(events: &[Event], plan: &Purchases, model: &JourneyModel, scope: &Scope) -> PurchasesReport {
-    let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
+/// The first order of each day.
+fn days(orders: &[&Told<'_>], day: Period) -> BTreeMap<DateTime<Utc>, i64> {
+    let mut days: BTreeMap<DateTime<Utc>, i64> = BTreeMap::new();
+    for told in orders {
+        let first = days.entry(start_of(day, moment(told.at))).or_insert(told.at);
+        *first = told.at.min(*first);
+    }
+    days
+}
+
+/// Whoever counts, with the orders that do.
+fn buyers<'a>(said: &Said, stories: &'a Stories<'a>, model: &JourneyModel) -> Vec<Buyer<'a>> {
     let day = Period::DAY.zone(said.zone.unwrap_or(Zone::UTC));
-    let stories = Stories::of(events, model, scope);
     let mut buyers = Vec::new();
     for (customer, story) in &stories.by_customer {
-        let mut orders: Vec<_> =
-            story.iter().filter(|told| holds(&said.purchase, told.event, told.stage, model)).collect();
-        let from_first: Vec<_> = match said.count {
-            PurchaseCount::NewBuyers => orders.clone(),
-            PurchaseCount::Orders => {
-                let first = orders.iter().position(|told| stories.counts(told.at)).unwrap_or(orders.len());
-                orders.split_off(first)
-            }
+        let is_order = |told: &&Told<'_>| holds(&said.purchase, told.event, told.stage, model);
+        let all = story.iter().filter(is_order);
+        let mut orders: Vec<_> = match said.count {
+            PurchaseCount::NewBuyers => all.collect(),
+            PurchaseCount::Orders => all.skip_while(|told| !stories.counts(told.at)).collect(),
         };
-        if from_first.first().is_none_or(|told| !stories.counts(told.at)) {
+        if orders.first().is_none_or(|told| !stories.counts(told.at)) {
             continue;
         }
-        let days_of = |orders: &[&Told<'_>]| {
-            let mut days: BTreeMap<DateTime<Utc>, i64> = BTreeMap::new();
-            for told in orders {
-                let first = days.entry(start_of(day, moment(told.at))).or_insert(told.at);
-                *first = told.at.min(*first);
-            }
-            days
-        };
-        let second = days_of(&from_first).into_values().nth(1);
-        let mut orders = from_first;
+        let second = days(&orders, day).into_values().nth(1);
         if said.count == PurchaseCount::Orders {
             orders.retain(|told| stories.counts(told.at));
         }
-        let days = days_of(&orders);
+        let days = days(&orders, day);
         buyers.push(Buyer { customer, orders, second, days });
     }
+    buyers
+}
+
+/// What the report of [`Purchases`] must say, its means up to rounding. Not for worlds of extreme times.
+pub fn purchases(events: &[Event], plan: &Purchases, model: &JourneyModel, scope: &Scope) -> PurchasesReport {
+    let said: Said = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
+    let stories = Stories::of(events, model, scope);
+    let buyers = buyers(&said, &stories, model);
     let end_of_window =
         |buyer: &Buyer<'_>| said.within.map(|window| i128::from(buyer.first()) + i128::from(window.micros()));
     let is_open = |buyer: &Buyer<'_>| end_of_window(buyer).is_some_and(|end| end > i128::from(stories.end));

@@ -132,7 +132,7 @@ impl Bound for BoundExperience {
             let span = self.plan.period.map(|period| room.periods.span_of(period, answer.at));
             let (start, end) = span.map_or((Micros::MIN, Micros::MAX), |span| (span.start, span.end));
             // What counts in the total is the latest of its period too.
-            if !next.is_none_or(|next| next >= end) {
+            if next.is_some_and(|next| next < end) {
                 continue;
             }
             if self.plan.by.is_some() || self.plan.period.is_some() {
