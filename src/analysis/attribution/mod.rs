@@ -5,7 +5,7 @@ mod finish;
 mod moves;
 mod plan;
 mod report;
-mod rules;
+mod serving;
 mod share;
 mod state;
 
