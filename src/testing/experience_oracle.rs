@@ -145,7 +145,7 @@ pub fn experience(events: &[Event], plan: &Experience, model: &JourneyModel, sco
         }
     };
     let is_told_apart = said.by.is_some() || said.period.is_some();
-    let mut listed: Vec<&Given<'_>> = counted.clone();
+    let mut listed: Vec<&Given<'_>> = in_periods.clone();
     listed.sort_by_key(|one| (one.customer, one.at, one.seq));
     let answer = |one: &&Given<'_>| ExperienceAnswer {
         customer: one.customer.clone(),
@@ -153,6 +153,7 @@ pub fn experience(events: &[Event], plan: &Experience, model: &JourneyModel, sco
         feedback: Feedback::new(one.survey, one.score).unwrap(),
         group: one.group.clone(),
         seq: Seq(one.seq),
+        superseded: !is_all && given.iter().any(|other| is_later(other, one)),
     };
     ExperienceReport {
         answers: said.answers,

@@ -6,11 +6,10 @@ use chrono::{DateTime, Utc};
 use journeylog::{
     AttributionReport, BySegment, BySegmentReport, ChurnFigures, ChurnOutcome, ChurnRateReport, CohortRetentionReport,
     ConformanceReport, ConsistencyReport, ConversionOutcome, ConversionRateReport, ConversionTrial, CustomerChurn,
-    DeviationKind, DriversReport, Dwell, DwellReport, ExperienceAnswer, ExperienceAnswers, ExperienceReport,
-    FunnelOutcome, FunnelReport, LifecyclePhase, LifecycleReport, LifetimeValueReport, MembersReport, Money, MoveKind,
-    PathDirection, PathsReport, PatternConformanceReport, PatternReport, Plan, PropertyValue, PurchasesReport,
-    Question, RepeatOutcome, Report, SessionsReport, StageCounts, StageCountsReport, StageName, StickinessReport,
-    Transitions, TransitionsReport,
+    DeviationKind, DriversReport, Dwell, DwellReport, ExperienceAnswer, ExperienceReport, FunnelOutcome, FunnelReport,
+    LifecyclePhase, LifecycleReport, LifetimeValueReport, MembersReport, Money, MoveKind, PathDirection, PathsReport,
+    PatternConformanceReport, PatternReport, Plan, PropertyValue, PurchasesReport, Question, RepeatOutcome, Report,
+    SessionsReport, StageCounts, StageCountsReport, StageName, StickinessReport, Transitions, TransitionsReport,
 };
 
 use crate::given::{
@@ -439,11 +438,13 @@ impl Recount {
         Some(())
     }
 
-    /// Those without a conversion are not listed.
     fn attribution(&mut self, report: &AttributionReport) -> Option<()> {
         let listed = report.listed.as_ref()?;
         self.same("conversions", report.conversions, listed.len());
         self.same("customers", report.customers, distinct(listed.iter().map(|one| &one.customer)));
+        let null = report.null_listed.as_ref()?;
+        self.same("null journeys", report.null_journeys, null.len());
+        self.same("pending", report.pending, count(null, |one| one.pending));
         let untouched = count(listed, |one| one.touches.is_empty());
         self.same("conversions without touch", report.without_touch.conversions, untouched);
         for row in &report.keys {
@@ -455,6 +456,8 @@ impl Recount {
                 row.conversions,
                 count(listed, |one| one.touches.iter().any(|key| is(&key))),
             );
+            let of_null = count(null, |one| one.touches.iter().any(|key| is(&key)));
+            self.same("null journeys of a key", row.null_journeys, of_null);
         }
         Some(())
     }
@@ -470,12 +473,9 @@ impl Recount {
     fn experience(&mut self, report: &ExperienceReport) -> Option<()> {
         let listed = report.listed.as_ref()?;
         for total in &report.total {
-            let of: Vec<_> = listed.iter().filter(|one| one.feedback.survey() == total.survey).collect();
+            let counts = |one: &&ExperienceAnswer| one.feedback.survey() == total.survey && !one.superseded;
+            let of: Vec<_> = listed.iter().filter(counts).collect();
             self.answers(&of, total.answers, &total.counts, *total.survey.scores().start());
-        }
-        // Of the latest answers only those of all are listed, and those of each group and period are not.
-        if report.answers == ExperienceAnswers::Latest {
-            return Some(());
         }
         let starts: BTreeSet<_> = report.rows.iter().filter_map(|row| row.period).collect();
         for row in &report.rows {

@@ -11,6 +11,6 @@ mod state;
 
 pub use plan::{Attribution, AttributionBuilder, AttributionBy, AttributionModel, LIMIT_MARKOV_ORDER};
 pub use report::{
-    AttributionChain, AttributionCredit, AttributionCustomer, AttributionMove, AttributionMoveTo, AttributionReport,
-    AttributionRow, AttributionUntouched,
+    AttributionChain, AttributionCredit, AttributionCustomer, AttributionMove, AttributionMoveTo,
+    AttributionNullJourney, AttributionReport, AttributionRow, AttributionUntouched,
 };

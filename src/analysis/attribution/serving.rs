@@ -170,7 +170,7 @@ impl Serving {
         let serving = self.weights.get(self.first.max(from)..self.end).unwrap_or_default();
         let young = self.first.max(from) + serving.partition_point(is_old);
         for place in from..young.min(to) {
-            self.count_weight(place, self.age, |sum, weight| sum.saturating_sub(weight));
+            self.count_weight(place, self.age, u128::saturating_sub);
         }
         let years = u32::try_from(i128::from(latest) - i128::from(self.age)).unwrap_or(u32::MAX);
         for number in &self.listed {
@@ -188,7 +188,7 @@ impl Serving {
         let Some(weight) = self.weights.get(place) else { return };
         let Some(slot) = self.slots_of.get(place).and_then(|slot| self.slots.get_mut(*slot)) else { return };
         let older = u32::try_from(i128::from(age) - i128::from(weight.age)).unwrap_or(u32::MAX);
-        let places = PLACES.checked_sub(older).unwrap_or_default();
+        let places = PLACES.saturating_sub(older);
         slot.decayed = count(slot.decayed, u128::from(weight.part) << places);
     }
 

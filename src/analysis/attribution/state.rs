@@ -57,10 +57,11 @@ pub struct AttributionState {
     pub(super) of_keys: Vec<OfKey>,
     pub(super) moves: Moves,
     pub(super) listed: Vec<Listed>,
+    pub(super) null_listed: Vec<NullListed>,
     /// How many touches all these have.
     listed_touches: usize,
     #[serde(skip)]
-    room: Room,
+    room: Option<Box<Room>>,
 }
 
 /// Conversions and their value.
@@ -85,6 +86,14 @@ pub(super) struct OfKey {
 pub(super) struct Credit {
     pub(super) units: u128,
     pub(super) value: Amounts,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct NullListed {
+    pub(super) customer: CustomerNo,
+    pub(super) at: Micros,
+    pub(super) is_pending: bool,
+    pub(super) touches: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -167,7 +176,13 @@ impl BoundAttribution {
     }
 
     /// Counts the journeys of touches that serve no conversion.
-    fn count_null_journeys(&self, state: &mut AttributionState, room: &Room, events: &Matched<'_>) {
+    fn count_null_journeys(
+        &self,
+        state: &mut AttributionState,
+        room: &Room,
+        customer: CustomerNo,
+        events: &Matched<'_>,
+    ) {
         // Touches whose next conversion comes too late, or not at all.
         let mut left: Vec<(usize, Micros)> = room.touches.iter().map(|touch| touch.at).enumerate().collect();
         left.retain(|(_, at)| {
@@ -182,7 +197,8 @@ impl BoundAttribution {
                 continue;
             }
             state.null_journeys += 1;
-            state.pending += u64::from(self.plan.within.is_none_or(|within| last.plus(within) > self.scope.end));
+            let is_pending = self.plan.within.is_none_or(|within| last.plus(within) > self.scope.end);
+            state.pending += u64::from(is_pending);
             let numbers = journey.iter().filter_map(|(place, _)| room.carried.get(*place));
             let keys: Vec<u32> =
                 numbers.map(|number| state.keys.place(*number, &self.plan.by, events.values)).collect();
@@ -191,6 +207,10 @@ impl BoundAttribution {
             distinct.dedup();
             for key in distinct {
                 state.of_key(key, &self.plan).null_journeys += 1;
+            }
+            if self.plan.customers {
+                state.listed_touches += keys.len();
+                state.null_listed.push(NullListed { customer, at: last, is_pending, touches: keys.clone() });
             }
             if self.has_chain() {
                 state.moves.add_journey(self.plan.order, keys.into_iter(), NULL);
@@ -240,10 +260,10 @@ impl Bound for BoundAttribution {
         if events.words.is_empty() {
             return;
         }
-        let mut room = std::mem::take(&mut state.room);
+        let mut room = state.room.take().unwrap_or_default();
         room.read(&events);
         let before = state.all.conversions;
-        let Room { conversions, touches, carried, serving, served } = &mut room;
+        let Room { conversions, touches, carried, serving, served } = &mut *room;
         let decay = self.plan.models.contains(&AttributionModel::TimeDecay).then_some(&self.decay);
         for &(event, at) in conversions.iter().filter(|(_, at)| self.scope.counts(*at)) {
             let first = touches.partition_point(|touch| self.is_before(touch.at, at));
@@ -265,8 +285,8 @@ impl Bound for BoundAttribution {
             state.moves.add_converting(self.plan.order, serving.keys(), served);
         }
         state.customers += u64::from(state.all.conversions > before);
-        self.count_null_journeys(state, &room, &events);
-        state.room = room;
+        self.count_null_journeys(state, &room, journey.customer(), &events);
+        state.room = Some(room);
     }
 
     fn merge(&self, state: &mut AttributionState, other: AttributionState) {
@@ -289,10 +309,14 @@ impl Bound for BoundAttribution {
         }
         state.moves.merge(other.moves, &here);
         state.listed_touches += other.listed_touches;
-        state.listed.extend(other.listed.into_iter().map(|mut one| {
-            one.touches.iter_mut().for_each(|key| *key = here.get(*key as usize).copied().unwrap_or(*key));
-            one
-        }));
+        let moved = |mut touches: Vec<u32>| {
+            touches.iter_mut().for_each(|key| *key = here.get(*key as usize).copied().unwrap_or(*key));
+            touches
+        };
+        let listed = other.listed.into_iter();
+        state.listed.extend(listed.map(|one| Listed { touches: moved(one.touches), ..one }));
+        let listed = other.null_listed.into_iter();
+        state.null_listed.extend(listed.map(|one| NullListed { touches: moved(one.touches), ..one }));
     }
 
     fn size(&self, state: &AttributionState) -> usize {
@@ -300,7 +324,8 @@ impl Bound for BoundAttribution {
         let credit = size_of::<Credit>() + 128;
         let touches = state.listed_touches * size_of::<u32>();
         let keys = state.of_keys.len() * (size_of::<OfKey>() + self.plan.models.len() * credit);
-        keys + state.keys.size() + state.moves.size() + state.listed.len() * size_of::<Listed>() + touches
+        let listed = state.listed.len() * size_of::<Listed>() + state.null_listed.len() * size_of::<NullListed>();
+        keys + state.keys.size() + state.moves.size() + listed + touches
     }
 
     fn finish(&self, state: AttributionState, names: &Names) -> Result<AttributionReport> {

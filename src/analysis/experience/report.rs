@@ -29,7 +29,7 @@ pub struct ExperienceReport {
     /// Each period, group and survey with answers: periods in order; stages in that of the model, other groups by name; what has no group
     /// last. Empty if answers are not told apart.
     pub rows: Vec<ExperienceRow>,
-    /// Each answer that counts in the total, by customer and time, if they were asked for.
+    /// Each answer that counts in the total or in a row, by customer and time, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<ExperienceAnswer>>,
 }
@@ -94,6 +94,10 @@ pub struct ExperienceAnswer {
     pub group: Option<String>,
     /// Its place in the log.
     pub seq: Seq,
+    /// Whether the customer gave the survey a later answer in a later period: it counts in the row of its own period, and not in
+    /// the total. Only where the latest answers are asked for, by period.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superseded: bool,
 }
 
 impl SurveyScore {

@@ -66,6 +66,7 @@ struct Listed {
     customer: CustomerNo,
     answer: Answer,
     seq: Option<u64>,
+    superseded: bool,
 }
 
 /// One answer.
@@ -126,17 +127,18 @@ impl Bound for BoundExperience {
             let next = if latest_only { later.insert(answer.survey, answer.at) } else { None };
             if next.is_none() {
                 add(state.total.entry(answer.survey).or_default(), answer.score);
-                if self.plan.customers {
-                    state.listed.push(Listed { customer: journey.customer(), answer: *answer, seq: *seq });
-                }
-            }
-            if self.plan.by.is_none() && self.plan.period.is_none() {
-                continue;
             }
             let span = self.plan.period.map(|period| room.periods.span_of(period, answer.at));
             let (start, end) = span.map_or((Micros::MIN, Micros::MAX), |span| (span.start, span.end));
-            if next.is_none_or(|next| next >= end) {
+            if next.is_some_and(|next| next < end) {
+                continue;
+            }
+            if self.plan.by.is_some() || self.plan.period.is_some() {
                 add(state.rows.entry((start, answer.group, answer.survey)).or_default(), answer.score);
+            }
+            if self.plan.customers {
+                let (customer, superseded) = (journey.customer(), next.is_some());
+                state.listed.push(Listed { customer, answer: *answer, seq: *seq, superseded });
             }
         }
         state.room = room;
@@ -184,6 +186,7 @@ impl Bound for BoundExperience {
                 feedback: Feedback::new(one.answer.survey, one.answer.score).ok()?,
                 group: self.grouping.name(one.answer.group, names),
                 seq: Seq(one.seq.unwrap_or_default()),
+                superseded: one.superseded,
             })
         };
         let mut all = Vec::new();
