@@ -56,8 +56,8 @@ mod transitions;
 
 pub use attribution::{
     Attribution, AttributionBuilder, AttributionBy, AttributionChain, AttributionCredit, AttributionCustomer,
-    AttributionModel, AttributionMove, AttributionMoveTo, AttributionReport, AttributionRow, AttributionUntouched,
-    LIMIT_MARKOV_ORDER,
+    AttributionModel, AttributionMove, AttributionMoveTo, AttributionNullJourney, AttributionReport, AttributionRow,
+    AttributionUntouched, LIMIT_MARKOV_ORDER,
 };
 pub use bind::{Binder, Matches, StageReading, Visit};
 pub use by_segment::{BySegment, BySegmentReport, LIMIT_SEGMENTS, SegmentCustomer, SegmentGroup, Segments};

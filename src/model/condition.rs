@@ -275,6 +275,11 @@ impl Condition {
         self.check_at(LIMIT_DEPTH)
     }
 
+    /// Like [`check`](Self::check), for what is asked as a part of another condition.
+    pub(crate) fn check_inside(&self) -> Result<(), InvalidValue> {
+        self.check_at(LIMIT_DEPTH - 1)
+    }
+
     fn check_at(&self, depth: usize) -> Result<(), InvalidValue> {
         let below = depth.checked_sub(1).ok_or_else(too_deep)?;
         match self {

@@ -296,11 +296,7 @@ impl AttributionTruth {
         let touched = count(self.touched().count());
         same("without touch", &(report.conversions - touched), &report.without_touch.conversions)?;
         same("null journeys", &count(self.null().count()), &report.null_journeys)?;
-        let is_open = |walk: &&Walk| {
-            let end = |within: Window| i128::from(walk.at) + i128::from(within.micros());
-            self.said.within.is_none_or(|within| end(within) > i128::from(self.end))
-        };
-        same("pending", &count(self.null().filter(is_open).count()), &report.pending)?;
+        same("pending", &count(self.null().filter(|walk| self.is_open(walk)).count()), &report.pending)?;
         let keys: BTreeSet<String> = report.keys.iter().map(|row| key(&row.key)).collect();
         same("keys", &self.keys().into_iter().map(str::to_owned).collect(), &keys)?;
         same("rows", &keys.len(), &report.keys.len())?;
@@ -314,6 +310,11 @@ impl AttributionTruth {
         self.agrees_on_credits(report, touched)?;
         self.agrees_on_chain(report)?;
         self.agrees_on_customers(report)
+    }
+
+    fn is_open(&self, walk: &Walk) -> bool {
+        let end = |within: Window| i128::from(walk.at) + i128::from(within.micros());
+        self.said.within.is_none_or(|within| end(within) > i128::from(self.end))
     }
 
     fn agrees_on_credits(&self, report: &AttributionReport, touched: u64) -> Result<(), String> {
@@ -417,6 +418,17 @@ impl AttributionTruth {
             )?;
             let touches: Vec<String> = walk.touches.iter().map(|(key, ..)| key.clone()).collect();
             same("touches", &touches, &one.touches.iter().map(key).collect())?;
+        }
+        let mut expected: Vec<&Walk> = self.null().collect();
+        expected.sort_by(|a, b| (&a.customer, a.at).cmp(&(&b.customer, b.at)));
+        let listed = report.null_listed.as_deref().unwrap_or_default();
+        same("null journeys listed", &expected.len(), &listed.len())?;
+        for (walk, one) in expected.iter().zip(listed) {
+            same("customer in vain", &walk.customer, &one.customer)?;
+            same("end", &crate::Micros(walk.at).to_datetime(), &one.ended_at)?;
+            same("open", &self.is_open(walk), &one.pending)?;
+            let touches: Vec<String> = walk.touches.iter().map(|(key, ..)| key.clone()).collect();
+            same("touches in vain", &touches, &one.touches.iter().map(key).collect())?;
         }
         Ok(())
     }

@@ -438,11 +438,13 @@ impl Recount {
         Some(())
     }
 
-    /// Those without a conversion are not listed.
     fn attribution(&mut self, report: &AttributionReport) -> Option<()> {
         let listed = report.listed.as_ref()?;
         self.same("conversions", report.conversions, listed.len());
         self.same("customers", report.customers, distinct(listed.iter().map(|one| &one.customer)));
+        let null = report.null_listed.as_ref()?;
+        self.same("null journeys", report.null_journeys, null.len());
+        self.same("pending", report.pending, count(null, |one| one.pending));
         let untouched = count(listed, |one| one.touches.is_empty());
         self.same("conversions without touch", report.without_touch.conversions, untouched);
         for row in &report.keys {
@@ -454,6 +456,8 @@ impl Recount {
                 row.conversions,
                 count(listed, |one| one.touches.iter().any(|key| is(&key))),
             );
+            let of_null = count(null, |one| one.touches.iter().any(|key| is(&key)));
+            self.same("null journeys of a key", row.null_journeys, of_null);
         }
         Some(())
     }

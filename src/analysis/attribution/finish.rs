@@ -4,11 +4,11 @@ use rust_decimal::Decimal;
 
 use super::{
     AttributionChain, AttributionCredit, AttributionCustomer, AttributionModel, AttributionMove, AttributionMoveTo,
-    AttributionReport, AttributionRow, AttributionUntouched,
+    AttributionNullJourney, AttributionReport, AttributionRow, AttributionUntouched,
     chain::Chain,
     moves::{CONVERSION, Move, NONE, NULL},
     share::{UNIT, split, split_amount, units_as_nanos},
-    state::{AttributionState, BoundAttribution, Credit, OfKey},
+    state::{AttributionState, BoundAttribution, Credit, NullListed, OfKey},
 };
 use crate::{
     analysis::keys::Name,
@@ -100,6 +100,7 @@ pub(super) fn report(bound: &BoundAttribution, state: &AttributionState, names: 
         pending: state.pending,
         chain,
         listed: plan.customers.then(|| listed(state, &ranked, names)).transpose()?,
+        null_listed: plan.customers.then(|| null_listed(state, &ranked, names)),
     })
 }
 
@@ -176,4 +177,20 @@ fn listed(state: &AttributionState, ranked: &Ranked, names: &Names) -> Result<Ve
     // Conversions of one instant stay in the order of their journey.
     listed.sort_by(|a, b| (&a.customer, a.converted_at).cmp(&(&b.customer, b.converted_at)));
     Ok(listed)
+}
+
+/// Each null journey, by customer and time.
+fn null_listed(state: &AttributionState, ranked: &Ranked, names: &Names) -> Vec<AttributionNullJourney> {
+    let journey = |one: &NullListed| {
+        Some(AttributionNullJourney {
+            customer: names.customer_id(one.customer)?,
+            ended_at: one.at.to_datetime(),
+            pending: one.is_pending,
+            touches: one.touches.iter().map(|key| ranked.name_of_place(*key)).collect(),
+        })
+    };
+    let mut listed: Vec<_> = state.null_listed.iter().filter_map(journey).collect();
+    // No two of a customer end at one instant.
+    listed.sort_by(|a, b| (&a.customer, a.ended_at).cmp(&(&b.customer, b.ended_at)));
+    listed
 }

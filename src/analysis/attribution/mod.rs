@@ -5,12 +5,12 @@ mod finish;
 mod moves;
 mod plan;
 mod report;
-mod rules;
+mod serving;
 mod share;
 mod state;
 
 pub use plan::{Attribution, AttributionBuilder, AttributionBy, AttributionModel, LIMIT_MARKOV_ORDER};
 pub use report::{
-    AttributionChain, AttributionCredit, AttributionCustomer, AttributionMove, AttributionMoveTo, AttributionReport,
-    AttributionRow, AttributionUntouched,
+    AttributionChain, AttributionCredit, AttributionCustomer, AttributionMove, AttributionMoveTo,
+    AttributionNullJourney, AttributionReport, AttributionRow, AttributionUntouched,
 };

@@ -63,6 +63,35 @@ impl Moves {
         self.add(Move { from, to: end, count: 1 });
     }
 
+    /// Adds the journeys to conversions of one customer, each over the touches from one place up to another, with these keys.
+    pub(super) fn add_converting(&mut self, order: usize, keys: &[u32], journeys: &[(usize, usize)]) {
+        // How many more journeys make the move to a touch than that to the one before, where it is not among their first ones
+        // and so begins at the same last touches in all of them.
+        let mut passes = vec![0_i64; keys.len() + 1];
+        for &(first, end) in journeys.iter().filter(|(first, end)| first < end) {
+            let touches = keys.get(first..end).unwrap_or_default();
+            let mut from = START;
+            for &to in touches.iter().take(order) {
+                self.add(Move { from, to, count: 1 });
+                from = after(from, to, order);
+            }
+            if touches.len() > order {
+                passes.get_mut(first + order).into_iter().for_each(|more| *more += 1);
+                passes.get_mut(end).into_iter().for_each(|more| *more -= 1);
+                from = touches.iter().skip(touches.len() - order).fold(START, |from, to| after(from, *to, order));
+            }
+            self.add(Move { from, to: CONVERSION, count: 1 });
+        }
+        let (mut from, mut passing) = (START, 0);
+        for (&to, more) in keys.iter().zip(passes) {
+            passing += more;
+            if let Some(count) = u64::try_from(passing).ok().filter(|count| *count > 0) {
+                self.add(Move { from, to, count });
+            }
+            from = after(from, to, order);
+        }
+    }
+
     /// Takes in other moves, between keys that stand at these places here.
     pub(super) fn merge(&mut self, other: Self, here: &[u32]) {
         other.list.into_iter().for_each(|one| self.add(one.moved(here)));
@@ -99,5 +128,31 @@ impl From<Vec<Move>> for Moves {
 impl From<Moves> for Vec<Move> {
     fn from(moves: Moves) -> Self {
         moves.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn journeys_together_make_the_moves_of_each() {
+        let mut random = fastrand::Rng::with_seed(2);
+        for round in 0..200 {
+            let keys: Vec<u32> = (0..random.usize(0..20)).map(|_| random.u32(0..4)).collect();
+            let journey = |random: &mut fastrand::Rng| {
+                let end = random.usize(0..=keys.len());
+                (random.usize(0..=end), end)
+            };
+            let journeys: Vec<(usize, usize)> = (0..random.usize(0..9)).map(|_| journey(&mut random)).collect();
+            for order in 1..=3 {
+                let (mut together, mut each) = (Moves::default(), Moves::default());
+                together.add_converting(order, &keys, &journeys);
+                for &(first, end) in journeys.iter().filter(|(first, end)| first < end) {
+                    each.add_journey(order, keys[first..end].iter().copied(), CONVERSION);
+                }
+                assert_eq!(together.in_order(&[]), each.in_order(&[]), "round {round}");
+            }
+        }
     }
 }

@@ -142,10 +142,11 @@ pub enum AttributionBy {
 /// ```
 ///
 /// # Cost
-/// Time: for each conversion one look at each of its touches and models; then a system of equations for Markov. Up to 1,024 states
-/// are eliminated exactly, at most a second; more are solved by sweeps over the moves that occur, until no number changes, and a chain that takes over
+/// Time: one look at each touch when it comes and when it goes, and for each conversion one at each distinct key of its touches and
+/// each model; then a system of equations for Markov. It is solved by
+/// sweeps over the moves that occur, until no number changes; up to 1,024 states, where these do not end soon, are eliminated, in a second or two. A larger chain that takes over
 /// 10^10 steps is an error. Memory: some 100 bytes for each key and model, 80 for each distinct move of the chain, and, if
-/// customers are listed, 60 for each conversion and 4 for each of its touches.
+/// customers are listed, 60 for each journey and 4 for each of its touches.
 ///
 /// # Compared with
 /// Tools for web analytics have the same rules, with the look-back mostly 30 or 90 days, and count an order at most once.
@@ -293,7 +294,7 @@ impl AttributionBuilder {
         self
     }
 
-    /// Lists each conversion with its customer and the keys of its touches.
+    /// Lists each conversion and each null journey with its customer and the keys of its touches.
     pub fn list_customers(mut self) -> Self {
         self.customers = true;
         self
@@ -313,9 +314,10 @@ impl AttributionBuilder {
         if let Some(refused) = refused {
             return Err(refused.within("attribution").into());
         }
-        let conditions = [("conversion", &conversion), ("touch", &touch), ("direct", &direct)];
-        for (at, condition) in conditions {
-            condition.check().map_err(|e| e.within(&format!("attribution.{at}")))?;
+        conversion.check().map_err(|e| e.within("attribution.conversion"))?;
+        // Whether a touch is direct is asked of both together.
+        for (at, condition) in [("touch", &touch), ("direct", &direct)] {
+            condition.check_inside().map_err(|e| e.within(&format!("attribution.{at}")))?;
         }
         let refuse = |at: &str, reason: String| Err(InvalidPlan::new(format!("attribution.{at}"), reason));
         if let AttributionBy::Property(name) = &by {
@@ -392,7 +394,10 @@ mod tests {
         assert!(refused(any().markov_order(0)).starts_with("attribution.order: is 0, 1 to 3"));
         let nameless = any().by(AttributionBy::Property(String::new()));
         assert!(refused(nameless).starts_with("attribution.by.property: is empty"));
-        let deep = (0..40).fold(Condition::All(vec![]), |inner, _| inner.negated());
-        assert!(refused(Attribution::of("pay", deep)).starts_with("attribution.touch.condition: nests"));
+        let deep = |depth| (1..depth).fold(Condition::All(vec![]), |inner, _| inner.negated());
+        assert!(refused(Attribution::of("pay", deep(32))).starts_with("attribution.touch.condition: nests"));
+        assert!(refused(any().direct(deep(32))).starts_with("attribution.direct.condition: nests"));
+        assert!(refused(Attribution::of(deep(33), "visit")).starts_with("attribution.conversion.condition: nests"));
+        assert!(Attribution::of(deep(32), deep(31)).direct(deep(31)).build().is_ok());
     }
 }

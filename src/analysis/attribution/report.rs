@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AttributionModel;
 use crate::{
+    analysis::listed::when,
     model::{Currency, CustomerId, Money, PropertyValue},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -41,6 +42,9 @@ pub struct AttributionReport {
     /// Each conversion by its customer and time, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<AttributionCustomer>>,
+    /// Each null journey by its customer and time, if customers were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub null_listed: Option<Vec<AttributionNullJourney>>,
 }
 
 /// What is credited to one key.
@@ -141,6 +145,21 @@ pub struct AttributionCustomer {
     pub touches: Vec<PropertyValue>,
 }
 
+/// One journey of touches that led to no conversion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AttributionNullJourney {
+    /// Whose it is.
+    pub customer: CustomerId,
+    /// When its last touch happened.
+    pub ended_at: DateTime<Utc>,
+    /// Whether its look-back is not over at the end of observation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+    /// The keys of its touches, in order.
+    pub touches: Vec<PropertyValue>,
+}
+
 /// A decimal as the text of its digits.
 mod decimal {
     use rust_decimal::Decimal;
@@ -213,6 +232,10 @@ fn name(key: &PropertyValue) -> String {
     }
 }
 
+fn walk(touches: &[PropertyValue]) -> Cell {
+    touches.iter().map(name).collect::<Vec<_>>().join(" > ").into()
+}
+
 impl Tables for AttributionReport {
     fn tables(&self) -> Vec<Table> {
         let mut tables = vec![self.credits()];
@@ -233,10 +256,16 @@ impl Tables for AttributionReport {
         if let Some(listed) = &self.listed {
             let mut table = Table::new("Customers", ["customer", "converted", "value", "touches"]);
             for one in listed {
-                let at = one.converted_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
                 let value = one.value.map_or(Cell::Empty, |value| value.to_string().into());
-                let touches: Vec<String> = one.touches.iter().map(name).collect();
-                table.push([one.customer.as_str().into(), at.into(), value, touches.join(" > ").into()]);
+                table.push([one.customer.as_str().into(), when(one.converted_at), value, walk(&one.touches)]);
+            }
+            tables.push(table);
+        }
+        if let Some(listed) = self.null_listed.as_ref().filter(|listed| !listed.is_empty()) {
+            let mut table = Table::new("Null journeys", ["customer", "ended", "", "touches"]);
+            for one in listed {
+                let pending = if one.pending { "pending".into() } else { Cell::Empty };
+                table.push([one.customer.as_str().into(), when(one.ended_at), pending, walk(&one.touches)]);
             }
             tables.push(table);
         }

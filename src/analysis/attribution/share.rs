@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::model::Window;
+use crate::model::{Micros, Window};
 
 /// A conversion in units: the least common multiple of 1 to 42.
 pub(super) const UNIT: u128 = 219_060_189_739_591_200;
@@ -70,6 +70,13 @@ pub(super) struct Decay {
     roots: [u128; FRACTION as usize],
 }
 
+/// A weight: so many 2^-[`WEIGHT`]ths, doubled as often as its age says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Weight {
+    pub(super) age: i64,
+    pub(super) part: u64,
+}
+
 /// Half-lives are counted to so many binary places ...
 const FRACTION: u32 = 40;
 /// ... and weights to so many.
@@ -86,20 +93,22 @@ impl Decay {
         Self { half_life: i128::from(half_life.micros()).max(1), roots }
     }
 
-    /// The weight of what is so many microseconds old; 0 after 45 half-lives.
-    pub(super) fn weight(&self, age: i128) -> u128 {
-        let (whole, part) = (age / self.half_life, age % self.half_life);
-        if whole > i128::from(WEIGHT) {
-            return 0;
-        }
-        let part = (part << FRACTION) / self.half_life;
+    /// The weight of what happened at a moment.
+    pub(super) fn at(&self, at: Micros) -> Weight {
+        let at = i128::from(at.0);
+        let rest = at.rem_euclid(self.half_life);
+        // So much before the end of its half-life.
+        let before = if rest == 0 { 0 } else { self.half_life - rest };
+        let part = (before << FRACTION) / self.half_life;
         let mut weight = 1 << SCALE;
         for (root, bit) in self.roots.iter().zip((0..FRACTION).rev()) {
             if part >> bit & 1 == 1 {
                 weight = (weight * root) >> SCALE;
             }
         }
-        weight >> (SCALE - WEIGHT) >> whole
+        // Of half-lives of a microsecond there are as many as there are moments.
+        let age = i64::try_from((at + before) / self.half_life).unwrap_or(i64::MAX);
+        Weight { age, part: u64::try_from(weight >> (SCALE - WEIGHT)).unwrap_or(u64::MAX) }
     }
 }
 
@@ -137,15 +146,18 @@ mod tests {
     #[test]
     fn weights_halve_with_each_half_life() {
         let decay = Decay::new(Window::minutes(1));
-        for age in [0_i64, 1, 7_000_000, 30_000_000, 59_999_999, 60_000_000, 90_000_000, 600_000_000] {
-            let expected = (-(age as f64) / 60e6).exp2();
-            let weight = decay.weight(age.into()) as f64 / (1_u64 << WEIGHT) as f64;
-            assert!((weight - expected).abs() < 1e-12, "{age}: {weight} is not {expected}");
+        for at in [-60_000_001, -60_000_000, -7, 0_i64, 1, 7_000_000, 30_000_000, 59_999_999, 60_000_000, 600_000_000] {
+            let expected = (at as f64 / 60e6).exp2();
+            let Weight { age, part } = decay.at(Micros(at));
+            let weight = part as f64 / (1_u64 << WEIGHT) as f64 * (age as f64).exp2();
+            assert!((weight / expected - 1.0).abs() < 1e-12, "{at}: {weight} is not {expected}");
+            assert!((1 << (WEIGHT - 1)..=1 << WEIGHT).contains(&part), "{part}");
         }
-        assert_eq!((decay.weight(60_000_000 * 44), decay.weight(60_000_000 * 45)), (1, 0));
-        assert_eq!(decay.weight(i64::MAX.into()), 0);
-        assert_eq!(decay.weight(i128::from(u64::MAX)), 0);
-        let long = Decay::new(Window::try_from(chrono::TimeDelta::microseconds(i64::MAX)).unwrap());
-        assert_eq!(long.weight(i64::MAX.into()), 1 << (WEIGHT - 1));
+        assert_eq!(decay.at(Micros(120_000_000)), Weight { age: 2, part: 1 << WEIGHT });
+        for half_life in [1, i64::MAX] {
+            let decay = Decay::new(Window::try_from(chrono::TimeDelta::microseconds(half_life)).unwrap());
+            let ages = [i64::MIN, -1, 0, 1, i64::MAX].map(|at| decay.at(Micros(at)).age);
+            assert_eq!(ages, if half_life == 1 { [i64::MIN, -1, 0, 1, i64::MAX] } else { [-1, 0, 0, 1, 1] });
+        }
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attribution, AttributionModel, AttributionReport, finish,
-    moves::{CONVERSION, Moves, NULL},
-    rules::Served,
+    moves::{Moves, NULL},
+    serving::{Serving, Touch},
     share::{Decay, UNIT, split, split_amount},
 };
 use crate::{
@@ -57,10 +57,11 @@ pub struct AttributionState {
     pub(super) of_keys: Vec<OfKey>,
     pub(super) moves: Moves,
     pub(super) listed: Vec<Listed>,
+    pub(super) null_listed: Vec<NullListed>,
     /// How many touches all these have.
     listed_touches: usize,
     #[serde(skip)]
-    room: Room,
+    room: Option<Box<Room>>,
 }
 
 /// Conversions and their value.
@@ -88,6 +89,14 @@ pub(super) struct Credit {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct NullListed {
+    pub(super) customer: CustomerNo,
+    pub(super) at: Micros,
+    pub(super) is_pending: bool,
+    pub(super) touches: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Listed {
     pub(super) customer: CustomerNo,
     pub(super) at: Micros,
@@ -101,52 +110,29 @@ pub(super) struct Listed {
 struct Room {
     /// Where the conversions stand among the events, and when they happened.
     conversions: Vec<(usize, Micros)>,
-    /// When the touches happened, whether they are direct, and the numbers that they carry.
-    times: Vec<Micros>,
-    direct: Vec<bool>,
+    /// The touches, and the numbers that they carry.
+    touches: Vec<Touch>,
     carried: Vec<u32>,
-    /// The keys of the touches that serve one conversion.
-    keys: Vec<u32>,
-    /// The places of these among the distinct ones, which follow.
-    slots: Vec<usize>,
-    distinct: Vec<u32>,
-    /// For each key its place among the distinct ones, counted from 1, or 0.
-    slot_of: Vec<usize>,
+    serving: Serving,
+    /// The places of the touches that serve each conversion that counts.
+    served: Vec<(usize, usize)>,
 }
 
 impl Room {
     /// Takes in the conversions and touches of a journey.
     fn read(&mut self, events: &Matched<'_>) {
         self.conversions.clear();
-        self.times.clear();
-        self.direct.clear();
+        self.touches.clear();
         self.carried.clear();
+        self.served.clear();
+        self.serving.clear();
         for (place, (&at, &word)) in events.times.iter().zip(events.words).enumerate() {
             if word & IS_CONVERSION != 0 {
                 self.conversions.push((place, at));
             } else if word & IS_TOUCH != 0 {
-                self.times.push(at);
-                self.direct.push(word & IS_DIRECT != 0);
+                self.touches.push(Touch { at, is_direct: word & IS_DIRECT != 0 });
                 self.carried.extend(events.carried.get(place));
             }
-        }
-    }
-
-    /// Finds the distinct keys, in the order of their first touches.
-    fn find_slots(&mut self, keys: usize) {
-        self.slots.clear();
-        self.distinct.clear();
-        self.slot_of.resize(keys, 0);
-        for key in &self.keys {
-            let Some(slot) = self.slot_of.get_mut(*key as usize) else { continue };
-            if *slot == 0 {
-                self.distinct.push(*key);
-                *slot = self.distinct.len();
-            }
-            self.slots.push(*slot - 1);
-        }
-        for key in &self.distinct {
-            self.slot_of.get_mut(*key as usize).into_iter().for_each(|slot| *slot = 0);
         }
     }
 }
@@ -161,54 +147,44 @@ impl BoundAttribution {
         self.plan.models.contains(&AttributionModel::Markov)
     }
 
-    /// Counts a conversion, served by the touches from `first` up to `end`.
-    fn count_conversion(
-        &self,
-        state: &mut AttributionState,
-        room: &mut Room,
-        (first, end): (usize, usize),
-        value: Option<(i128, Currency)>,
-    ) {
-        let keys = room.keys.iter().copied();
+    /// Counts a conversion, served by these touches.
+    fn count_conversion(&self, state: &mut AttributionState, serving: &Serving, value: Option<(i128, Currency)>) {
         state.all.add(value);
-        if room.keys.is_empty() {
+        let mut keys = Vec::new();
+        for (key, touches) in serving.distinct() {
+            let of_key = state.of_key(key, &self.plan);
+            of_key.touches += touches;
+            of_key.conversions += 1;
+            keys.push(key);
+        }
+        if keys.is_empty() {
             state.without_touch.add(value);
             return;
         }
-        if self.has_chain() {
-            state.moves.add_journey(self.plan.order, keys, CONVERSION);
-        }
-        room.find_slots(state.keys.len());
-        let served = Served {
-            slots: &room.slots,
-            times: room.times.get(first..end).unwrap_or_default(),
-            direct: room.direct.get(first..end).unwrap_or_default(),
-            keys: room.distinct.len(),
-        };
-        for key in &room.keys {
-            state.of_key(*key, &self.plan).touches += 1;
-        }
-        for key in &room.distinct {
-            state.of_key(*key, &self.plan).conversions += 1;
-        }
         for (place, model) in self.plan.models.iter().enumerate() {
-            let Some(weights) = served.weights(*model, &self.decay) else { continue };
+            let Some(weights) = serving.weights(*model) else { continue };
             let units = split(UNIT, &weights);
             let amounts = value.map(|(amount, _)| split_amount(amount, &units));
-            for (slot, (key, units)) in room.distinct.iter().zip(&units).enumerate() {
+            for (nth, (key, units)) in keys.iter().zip(&units).enumerate() {
                 let Some(credit) = state.of_key(*key, &self.plan).credits.get_mut(place) else { continue };
                 credit.units += units;
                 if let (Some(amounts), Some((_, currency))) = (&amounts, value) {
-                    credit.value.add(amounts.get(slot).copied().unwrap_or_default(), currency);
+                    credit.value.add(amounts.get(nth).copied().unwrap_or_default(), currency);
                 }
             }
         }
     }
 
     /// Counts the journeys of touches that serve no conversion.
-    fn count_null_journeys(&self, state: &mut AttributionState, room: &mut Room, events: &Matched<'_>) {
+    fn count_null_journeys(
+        &self,
+        state: &mut AttributionState,
+        room: &Room,
+        customer: CustomerNo,
+        events: &Matched<'_>,
+    ) {
         // Touches whose next conversion comes too late, or not at all.
-        let mut left: Vec<(usize, Micros)> = room.times.iter().copied().enumerate().collect();
+        let mut left: Vec<(usize, Micros)> = room.touches.iter().map(|touch| touch.at).enumerate().collect();
         left.retain(|(_, at)| {
             let next = room.conversions.partition_point(|(_, conversion)| conversion < at);
             let next = room.conversions.get(next).map(|(_, conversion)| *conversion);
@@ -221,16 +197,23 @@ impl BoundAttribution {
                 continue;
             }
             state.null_journeys += 1;
-            state.pending += u64::from(self.plan.within.is_none_or(|within| last.plus(within) > self.scope.end));
-            room.keys.clear();
+            let is_pending = self.plan.within.is_none_or(|within| last.plus(within) > self.scope.end);
+            state.pending += u64::from(is_pending);
             let numbers = journey.iter().filter_map(|(place, _)| room.carried.get(*place));
-            room.keys.extend(numbers.map(|number| state.keys.place(*number, &self.plan.by, events.values)));
-            room.find_slots(state.keys.len());
-            for key in &room.distinct {
-                state.of_key(*key, &self.plan).null_journeys += 1;
+            let keys: Vec<u32> =
+                numbers.map(|number| state.keys.place(*number, &self.plan.by, events.values)).collect();
+            let mut distinct = keys.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            for key in distinct {
+                state.of_key(key, &self.plan).null_journeys += 1;
+            }
+            if self.plan.customers {
+                state.listed_touches += keys.len();
+                state.null_listed.push(NullListed { customer, at: last, is_pending, touches: keys.clone() });
             }
             if self.has_chain() {
-                state.moves.add_journey(self.plan.order, room.keys.iter().copied(), NULL);
+                state.moves.add_journey(self.plan.order, keys.into_iter(), NULL);
             }
         }
     }
@@ -277,29 +260,33 @@ impl Bound for BoundAttribution {
         if events.words.is_empty() {
             return;
         }
-        let mut room = std::mem::take(&mut state.room);
+        let mut room = state.room.take().unwrap_or_default();
         room.read(&events);
         let before = state.all.conversions;
-        for place in 0..room.conversions.len() {
-            let Some((event, at)) = room.conversions.get(place).copied() else { continue };
-            if !self.scope.counts(at) {
-                continue;
-            }
-            let first = room.times.partition_point(|time| self.is_before(*time, at));
-            let end = room.times.partition_point(|time| *time <= at);
-            room.keys.clear();
-            let numbers = room.carried.get(first..end).unwrap_or_default().iter();
-            room.keys.extend(numbers.map(|number| state.keys.place(*number, &self.plan.by, events.values)));
+        let Room { conversions, touches, carried, serving, served } = &mut *room;
+        let decay = self.plan.models.contains(&AttributionModel::TimeDecay).then_some(&self.decay);
+        for &(event, at) in conversions.iter().filter(|(_, at)| self.scope.counts(*at)) {
+            let first = touches.partition_point(|touch| self.is_before(touch.at, at));
+            let end = touches.partition_point(|touch| touch.at <= at);
+            serving.move_to((first, end), touches, decay, |place| {
+                let number = carried.get(place).copied().unwrap_or_default();
+                state.keys.place(number, &self.plan.by, events.values)
+            });
+            served.push((first, end));
             let value = events.event(event).and_then(|event| journey.value(event));
             if self.plan.customers {
-                state.listed_touches += room.keys.len();
-                state.listed.push(Listed { customer: journey.customer(), at, value, touches: room.keys.clone() });
+                let touches = serving.keys().get(first..end).unwrap_or_default().to_vec();
+                state.listed_touches += touches.len();
+                state.listed.push(Listed { customer: journey.customer(), at, value, touches });
             }
-            self.count_conversion(state, &mut room, (first, end), value);
+            self.count_conversion(state, serving, value);
+        }
+        if self.has_chain() {
+            state.moves.add_converting(self.plan.order, serving.keys(), served);
         }
         state.customers += u64::from(state.all.conversions > before);
-        self.count_null_journeys(state, &mut room, &events);
-        state.room = room;
+        self.count_null_journeys(state, &room, journey.customer(), &events);
+        state.room = Some(room);
     }
 
     fn merge(&self, state: &mut AttributionState, other: AttributionState) {
@@ -322,10 +309,14 @@ impl Bound for BoundAttribution {
         }
         state.moves.merge(other.moves, &here);
         state.listed_touches += other.listed_touches;
-        state.listed.extend(other.listed.into_iter().map(|mut one| {
-            one.touches.iter_mut().for_each(|key| *key = here.get(*key as usize).copied().unwrap_or(*key));
-            one
-        }));
+        let moved = |mut touches: Vec<u32>| {
+            touches.iter_mut().for_each(|key| *key = here.get(*key as usize).copied().unwrap_or(*key));
+            touches
+        };
+        let listed = other.listed.into_iter();
+        state.listed.extend(listed.map(|one| Listed { touches: moved(one.touches), ..one }));
+        let listed = other.null_listed.into_iter();
+        state.null_listed.extend(listed.map(|one| NullListed { touches: moved(one.touches), ..one }));
     }
 
     fn size(&self, state: &AttributionState) -> usize {
@@ -333,7 +324,8 @@ impl Bound for BoundAttribution {
         let credit = size_of::<Credit>() + 128;
         let touches = state.listed_touches * size_of::<u32>();
         let keys = state.of_keys.len() * (size_of::<OfKey>() + self.plan.models.len() * credit);
-        keys + state.keys.size() + state.moves.size() + state.listed.len() * size_of::<Listed>() + touches
+        let listed = state.listed.len() * size_of::<Listed>() + state.null_listed.len() * size_of::<NullListed>();
+        keys + state.keys.size() + state.moves.size() + listed + touches
     }
 
     fn finish(&self, state: AttributionState, names: &Names) -> Result<AttributionReport> {

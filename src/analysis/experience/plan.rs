@@ -75,7 +75,8 @@ pub enum ExperienceAnswers {
 ///
 /// # Cost
 /// Time: one look at each answer. Memory: 100 bytes for each survey, group and period with an answer, and 50 for each answer that is
-/// listed.
+/// listed. With [`latest`](ExperienceBuilder::latest) by period the latest answers of each period are listed, and it is said which of them
+/// count in the total too.
 ///
 /// # Literature
 /// F. F. Reichheld (2003), "The one number you need to grow" (NPS); M. Dixon, K. Freeman and N. Toman (2010), "Stop trying to delight your
@@ -192,7 +193,7 @@ impl ExperienceBuilder {
             return Err(refused.within("experience").into());
         }
         if let Some(when) = &when {
-            when.check().map_err(|e| e.within("experience.when"))?;
+            when.check_inside().map_err(|e| e.within("experience.when"))?;
         }
         if surveys.is_empty() {
             return Err(InvalidPlan::new("experience.surveys", "is empty: name at least one"));
