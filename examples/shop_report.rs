@@ -308,17 +308,17 @@ fn print_value(report: &LifetimeValueReport, bought: &PurchasesReport, is_money_
     heading("What they are worth");
     let LifetimeValueReport { buyers, repeat_buyers, purchases, .. } = report;
     println!("{buyers} customers bought, {repeat_buyers} of them on several days, on {purchases} days in all.");
+    match &report.historic {
+        Some(historic) => println!("They spent {}.", historic.total),
+        None if !is_money_known => println!("What they spent is told with --currency."),
+        None => {}
+    }
     if let Some(between) = bought.between {
         println!("Between two such days lie {:.1} days, by the median.", between.median / 86_400.0);
     }
     let best = bought.segments.iter().filter(|segment| segment.rfm.recency >= 4 && segment.rfm.frequency >= 4);
     let best: u64 = best.map(|segment| segment.customers).sum();
     println!("{best} of them are among the best: they bought lately, and often.");
-    match &report.historic {
-        Some(historic) => println!("They spent {}.", historic.total),
-        None if !is_money_known => println!("What they spent is told with --currency."),
-        None => {}
-    }
     if let Some(expected) = &report.expected {
         println!("About {:.0} of them are still customers.", expected.alive);
         if let Some(purchases) = expected.purchases {

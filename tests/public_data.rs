@@ -444,6 +444,31 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
     value[key].as_array().unwrap()
 }
 
+/// Counts, odds ratios and p-values of each touchpoint.
+fn agrees_on_drivers(store: &Path, expected: &Value) {
+    let found = report(store, r#"{"drivers":{"of":{"conversion":{"touchpoint":"payment_done"}},"by":["touchpoint"]}}"#);
+    let of_each = expected.as_object().unwrap();
+    assert_eq!(list(&found, "drivers").len(), of_each.len());
+    let numbers = |value: &Value| match value {
+        Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).collect(),
+        value => vec![value.as_f64().unwrap()],
+    };
+    for driver in list(&found, "drivers") {
+        let right: Vec<f64> = list(expected, driver["value"].as_str().unwrap()).iter().flat_map(numbers).collect();
+        let count = |group: &str, what: &str| driver[group][what].as_f64().unwrap();
+        let lost = |group: &str| count(group, "of") - count(group, "some");
+        let test = |key: &str| driver["test"][key].as_f64().unwrap();
+        let odds = ["ratio", "low", "high"].map(|key| driver["test"]["odds"][key].as_f64().unwrap());
+        let counts = [count("with", "some"), lost("with"), count("without", "some"), lost("without")];
+        let found = [&counts[..], &odds[..], &["p_value", "holm", "q_value"].map(test)[..]].concat();
+        assert_eq!(found.len(), right.len());
+        for (found, right) in found.iter().zip(&right) {
+            // Of p-values that are next to nothing the last digits differ.
+            assert!((found - right).abs() <= 1e-6 * right.abs().max(1e-100), "{found} {right} {driver}");
+        }
+    }
+}
+
 /// Chains of order 1 and 2: removal effects and credits of each touchpoint.
 fn agrees_on_markov(store: &Path, expected: &[Value]) {
     for (order, right) in (1..).zip(expected) {
@@ -542,30 +567,7 @@ fn answers_of_another_tool() {
     let trials: Value = ["exposed", "followed", "pending"].map(|key| found["total"][key].clone()).into_iter().collect();
     assert_eq!(trials, expected["conversion"]);
 
-    let found =
-        report(&store, r#"{"drivers":{"of":{"conversion":{"touchpoint":"payment_done"}},"by":["touchpoint"]}}"#);
-    let expected_drivers = expected["drivers"].as_object().unwrap();
-    assert_eq!(list(&found, "drivers").len(), expected_drivers.len());
-    let numbers = |value: &Value| match value {
-        Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).collect(),
-        value => vec![value.as_f64().unwrap()],
-    };
-    for driver in list(&found, "drivers") {
-        let right: Vec<f64> =
-            list(&expected["drivers"], driver["value"].as_str().unwrap()).iter().flat_map(numbers).collect();
-        let count = |group: &str, what: &str| driver[group][what].as_f64().unwrap();
-        let lost = |group: &str| count(group, "of") - count(group, "some");
-        let test = |key: &str| driver["test"][key].as_f64().unwrap();
-        let odds = ["ratio", "low", "high"].map(|key| driver["test"]["odds"][key].as_f64().unwrap());
-        let counts = [count("with", "some"), lost("with"), count("without", "some"), lost("without")];
-        let found = [&counts[..], &odds[..], &["p_value", "holm", "q_value"].map(test)[..]].concat();
-        assert_eq!(found.len(), right.len());
-        for (found, right) in found.iter().zip(&right) {
-            // Of p-values that are next to nothing the last digits differ.
-            assert!((found - right).abs() <= 1e-6 * right.abs().max(1e-100), "{found} {right} {driver}");
-        }
-    }
-
+    agrees_on_drivers(&store, &expected["drivers"]);
     agrees_on_markov(&store, list(&expected, "markov"));
 
     let found = report(&store, r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":28}}"#);
