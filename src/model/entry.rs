@@ -481,7 +481,7 @@ impl Form {
 
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let form = Form::deserialize(input)?;
+        let form = <Form as Deserialize>::deserialize(input)?;
         let others = [form.link.is_some(), form.unlink.is_some(), form.profile.is_some()];
         match others.into_iter().filter(|other| *other).count() {
             0 => event::<D>(form),

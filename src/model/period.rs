@@ -305,7 +305,8 @@ impl<'de> de::Visitor<'de> for Reading {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Period, A::Error> {
-        let Form { calendar, zone, first_weekday } = Form::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        let Form { calendar, zone, first_weekday } =
+            <Form as Deserialize>::deserialize(de::value::MapAccessDeserializer::new(map))?;
         if first_weekday.is_some() && calendar != CalendarUnit::Week {
             return Err(de::Error::custom("first_weekday: only a week has one"));
         }
