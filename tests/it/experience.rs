@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use journeylog::{
-    EventBy, Experience, ExperienceBuilder, ExperienceReport, JourneyModel, Period, Scope, Survey,
+    Attribution, Condition, EventBy, Experience, ExperienceBuilder, ExperienceReport, JourneyModel, Period, Scope,
+    Survey,
     testing::{World, check_laws, check_names, differences_beyond_rounding, oracle},
 };
 
@@ -87,6 +88,18 @@ fn in_a_period_its_latest_answer_counts() {
     // Ann's of the first week counts in that week, and not in the total.
     assert_eq!(listed.collect::<Vec<_>>(), [("ann", 10, true), ("ann", 5, false), ("bob", 8, false)]);
     assert_eq!(report.score(Survey::Nps).map(|nps| nps.score), Some(-50.0));
+}
+
+/// A condition that is a part of another must leave room for that, or the plan would be built and then not run.
+#[test]
+fn what_is_built_runs_however_deep_it_nests() {
+    let deep = |depth| (1..depth).fold(Condition::All(vec![]), |inner, _| inner.negated());
+    let built = |depth| Experience::builder().when(deep(depth)).build();
+    assert!(journeys(&[]).query().run(&built(31).unwrap()).is_ok());
+    assert_eq!(built(32).unwrap_err().to_string(), "experience.when.condition: nests deeper than 32");
+    let built = |depth| Attribution::of(deep(32), deep(depth)).direct(deep(depth)).build();
+    assert!(journeys(&[]).query().run(&built(31).unwrap()).is_ok());
+    assert!(built(32).is_err());
 }
 
 #[test]
