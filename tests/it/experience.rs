@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use journeylog::{
-    EventBy, Experience, ExperienceBuilder, ExperienceReport, JourneyModel, Period, Scope, Survey,
+    Attribution, Condition, EventBy, Experience, ExperienceBuilder, ExperienceReport, JourneyModel, Period, Scope,
+    Survey,
     testing::{World, check_laws, check_names, differences_beyond_rounding, oracle},
 };
 
@@ -102,6 +103,18 @@ fn a_period_that_the_range_cuts_is_marked() {
     assert_eq!(finished(Scope::all().from(day(14.0))), [(1, 100.0, false), (1, 0.0, false)]);
     assert_eq!(finished(Scope::all().to(day(20.0))), [(2, 0.0, false)]);
     assert_eq!(finished(Scope::all().between(day(0.0)..day(31.0))), [(2, 0.0, true)]);
+}
+
+/// A condition that is a part of another must leave room for that, or the plan would be built and then not run.
+#[test]
+fn what_is_built_runs_however_deep_it_nests() {
+    let deep = |depth| (1..depth).fold(Condition::All(vec![]), |inner, _| inner.negated());
+    let built = |depth| Experience::builder().when(deep(depth)).build();
+    assert!(journeys(&[]).query().run(&built(31).unwrap()).is_ok());
+    assert_eq!(built(32).unwrap_err().to_string(), "experience.when.condition: nests deeper than 32");
+    let built = |depth| Attribution::of(deep(32), deep(depth)).direct(deep(depth)).build();
+    assert!(journeys(&[]).query().run(&built(31).unwrap()).is_ok());
+    assert!(built(32).is_err());
 }
 
 #[test]

@@ -94,12 +94,12 @@ fn check(
         let each = report.value_fit.filter(|_| one.repeats == 0 || paid > 0.0);
         let each = each.map(|fit| fit.model.expected_value(if paid > 0.0 { one.repeats } else { 0 }, paid));
         let each = each.filter(|each| each.is_finite());
-        // Unit by unit, each discounted by its end.
+        // Unit by unit, each discounted by its end, or that of the horizon.
         let value = horizon.zip(each).map(|(horizon, each)| {
             let (mut at, mut sum) = (0.0, 0.0);
             while at < horizon {
                 let until = (at + 1.0_f64).min(horizon);
-                sum += (within(until) - within(at)) / (1.0 + discount).powf((at + 1.0) * unit / 365.0);
+                sum += (within(until) - within(at)) / (1.0 + discount).powf(until * unit / 365.0);
                 at += 1.0;
             }
             sum * each * margin
