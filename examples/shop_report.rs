@@ -308,10 +308,11 @@ fn print_value(report: &LifetimeValueReport, bought: &PurchasesReport, is_money_
     heading("What they are worth");
     let LifetimeValueReport { buyers, repeat_buyers, purchases, .. } = report;
     println!("{buyers} customers bought, {repeat_buyers} of them on several days, on {purchases} days in all.");
-    match &report.historic {
-        Some(historic) => println!("They spent {}.", historic.total),
-        None if !is_money_known => println!("What they spent is told with --currency."),
-        None => {}
+    let spent: Vec<String> = report.historic.iter().map(|historic| historic.total.to_string()).collect();
+    if !spent.is_empty() {
+        println!("They spent {}.", spent.join(" and "));
+    } else if !is_money_known {
+        println!("What they spent is told with --currency.");
     }
     if let Some(between) = bought.between {
         println!("Between two such days lie {:.1} days, by the median.", between.median / 86_400.0);

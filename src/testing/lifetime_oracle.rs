@@ -31,8 +31,10 @@ pub struct Bought {
     pub last: i64,
     /// Days from the first to that in which observation ends.
     pub observed: i64,
-    /// The money of the first day, and of the others.
+    /// The money of the first day, and of the others, in the currency that is modelled.
     pub money: [Decimal; 2],
+    /// The money of all days by currency; nothing only in the one that is modelled.
+    pub spent: BTreeMap<Currency, Decimal>,
 }
 
 /// What the report of [`LifetimeValue`] must be made of, by customer. Not for worlds of extreme times.
@@ -43,15 +45,21 @@ pub fn bought(events: &[Event], plan: &LifetimeValue, model: &JourneyModel, scop
     let mut all = Vec::new();
     for (customer, story) in &stories.by_customer {
         let mut days: BTreeMap<DateTime<Utc>, Decimal> = BTreeMap::new();
+        let mut spent: BTreeMap<Currency, Decimal> =
+            said.currency.map(|one| (one, Decimal::ZERO)).into_iter().collect();
         let mut first = None;
         for told in story.iter().filter(|told| holds(&said.purchase, told.event, told.stage, model)) {
             first = Some(first.unwrap_or(told.at).min(told.at));
+            if let Some(value) = told.event.value() {
+                *spent.entry(value.currency()).or_default() += value.amount();
+            }
             let value = told.event.value().filter(|value| Some(value.currency()) == said.currency);
             *days.entry(start_of(day, moment(told.at))).or_default() += value.map_or(Decimal::ZERO, |v| v.amount());
         }
         if first.is_none_or(|first| !stories.counts(first)) {
             continue;
         }
+        spent.retain(|currency, sum| !sum.is_zero() || Some(*currency) == said.currency);
         // The clocks of a day are changed by an hour at most, so half a day is never between two midnights.
         let between = |from: DateTime<Utc>, to: DateTime<Utc>| ((to - from).num_minutes() + 720) / 1_440;
         let (start, last) = (*days.keys().next().unwrap(), *days.keys().last().unwrap());
@@ -61,6 +69,7 @@ pub fn bought(events: &[Event], plan: &LifetimeValue, model: &JourneyModel, scop
             last: between(start, last),
             observed: between(start, start_of(day, moment(stories.end))),
             money: [days[&start], days.range(start..).skip(1).map(|(_, money)| *money).sum()],
+            spent,
         });
     }
     all

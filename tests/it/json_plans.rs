@@ -134,7 +134,6 @@ fn an_unknown_key_is_named_with_its_place() {
         (r#"{"lifecycle":{"activity":{"touchpiont":"a"},"period":"day"}}"#, "lifecycle.activity: touchpiont"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day"}}"#, "of"),
         (r#"{"stickiness":{"activity":{"all":[]},"period":"day","of":0}}"#, "stickiness.of: is 0"),
-        (r#"{"lifetime_value":{"purchase":{"all":[]},"margin":"1"}}"#, "lifetime_value.margin: is of nothing"),
         (r#"{"lifetime_value":{"purchase":{"all":[]},"unit":"36h"}}"#, "lifetime_value.unit: is not a whole"),
         (r#"{"lifetime_value":{"buys":{"all":[]}}}"#, "lifetime_value.buys: unknown field"),
         (r#"{"sessions":{"gap":"half an hour"}}"#, "sessions.gap"),

@@ -1,8 +1,11 @@
 //! Lifetime value: by hand, and what it is made of against the oracle. Its models are tested where they stand.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use journeylog::{
-    Event, JourneyModel, LifetimeValue, LifetimeValueReport, LifetimeWarning, Money, PurchaseHistory, Scope,
+    Currency, Decimal, Event, HistoricValue, JourneyModel, LifetimeValue, LifetimeValueBuilder, LifetimeValueReport,
+    LifetimeWarning, Money, PurchaseHistory, Scope,
     testing::{check_arrival, check_bystander, check_laws, check_names, oracle},
 };
 
@@ -40,7 +43,7 @@ fn check(
     let bought = oracle::bought(events, plan, model, scope);
     let form = serde_json::to_value(plan).unwrap();
     let unit = days(form["unit"].as_str().unwrap());
-    let has_currency = form.get("currency").is_some();
+    let modelled = form.get("currency").map(|currency| Currency::new(currency.as_str().unwrap()).unwrap());
     let found = report.customers.as_ref().unwrap();
     if bought.len() != found.len() || report.buyers != found.len() as u64 {
         return Err(format!("{bought:#?} {found:#?}"));
@@ -49,11 +52,12 @@ fn check(
     for (right, found) in bought.iter().zip(found) {
         #[expect(clippy::cast_precision_loss, reason = "days are few")]
         let times = (right.last as f64 / unit, right.observed as f64 / unit);
-        let money = found.historic.as_ref().map(Money::amount);
+        let money: BTreeMap<_, _> = found.historic.iter().map(|sum| (sum.currency(), sum.amount())).collect();
         let same = right.customer == found.customer
             && right.repeats == found.repeats
             && (found.last, found.observed) == times
-            && money == has_currency.then(|| right.money[0] + right.money[1]);
+            && money == right.spent
+            && found.margin.len() == form.get("margin").map_or(0, |_| money.len());
         if !same {
             return Err(format!("{right:#?} {found:#?}"));
         }
@@ -62,8 +66,15 @@ fn check(
     if report.purchases != purchases {
         return Err(format!("{purchases} {}", report.purchases));
     }
-    let total = report.historic.as_ref().map(|historic| historic.total.amount());
-    if total != has_currency.then(|| bought.iter().flat_map(|one| one.money).sum()) {
+    let mut spent: BTreeMap<Currency, Decimal> =
+        modelled.map(|currency| (currency, Decimal::ZERO)).into_iter().collect();
+    for (currency, sum) in bought.iter().flat_map(|one| &one.spent) {
+        *spent.entry(*currency).or_default() += sum;
+    }
+    spent.retain(|currency, sum| !sum.is_zero() || Some(*currency) == modelled);
+    let total: BTreeMap<_, _> =
+        report.historic.iter().map(|historic| (historic.total.currency(), historic.total.amount())).collect();
+    if total != spent {
         return Err(format!("{bought:#?} {total:?}"));
     }
     // Sums of what stands with each customer, and the models said of the same histories.
@@ -90,7 +101,7 @@ fn check(
             (Some(found), Some(right)) => close(found, right),
             (found, right) => found.is_none() && right.is_none_or(|right| !right.is_finite()),
         };
-        let paid = one.historic.as_ref().map_or(0.0, |_| mean_of(&bought, &one.customer));
+        let paid = modelled.map_or(0.0, |_| mean_of(&bought, &one.customer));
         let each = report.value_fit.filter(|_| one.repeats == 0 || paid > 0.0);
         let each = each.map(|fit| fit.model.expected_value(if paid > 0.0 { one.repeats } else { 0 }, paid));
         let each = each.filter(|each| each.is_finite());
@@ -121,11 +132,9 @@ fn what_customers_have_spent_is_exact_and_what_they_will_is_said() {
     let (events, plan) = (buyers(), plan.build().unwrap());
     let report = journeys(&events).query().run(&plan).unwrap();
     check(&events, &plan, &JourneyModel::standard(), &Scope::all(), &report).unwrap();
-    let historic = report.historic.clone().unwrap();
-    assert_eq!(
-        (historic.total.to_string(), historic.margin.unwrap().to_string()),
-        ("157 EUR".into(), "39.25 EUR".into())
-    );
+    let [historic] = &report.historic[..] else { panic!("{report}") };
+    let margin = historic.margin.as_ref().unwrap();
+    assert_eq!((historic.total.to_string(), margin.to_string()), ("157 EUR".into(), "39.25 EUR".into()));
     assert_eq!((report.buyers, report.repeat_buyers, report.purchases), (8, 2, 19));
     assert!(report.warnings.contains(&LifetimeWarning::FewRepeats), "{report}");
     let customers = report.customers.unwrap();
@@ -169,6 +178,29 @@ fn what_is_paid_otherwise_is_counted_as_worth_nothing() {
     assert!(report.warnings.contains(&LifetimeWarning::WithoutMoney { purchases: 2 }), "{report}");
     assert!(report.warnings.contains(&LifetimeWarning::WorthNothing { customers: 1 }), "{report}");
     assert_eq!(report.value_fit.unwrap().customers, 2);
+}
+
+/// Who pays in euros and in dollars has spent both, whichever is modelled, and neither is lost where none is.
+#[test]
+fn what_was_spent_is_said_by_currency() {
+    let paid = |at, amount, currency| Event::at(day(at), "ann", "buy").value(Money::new(amount, currency).unwrap());
+    let events = [paid(0.0, "10", "EUR"), paid(1.0, "5", "USD"), paid(2.0, "0.5", "USD")].map(|e| e.build().unwrap());
+    let spent = |plan: LifetimeValueBuilder| {
+        let plan = plan.margin("0.5").list_customers().build().unwrap();
+        let report = journeys(&events).query().run(&plan).unwrap();
+        check(&events, &plan, &JourneyModel::standard(), &Scope::all(), &report).unwrap();
+        let of_all =
+            |historic: &HistoricValue| (historic.total.to_string(), historic.margin.as_ref().unwrap().to_string());
+        let [ann] = &report.customers.as_ref().unwrap()[..] else { panic!("{report}") };
+        let of_ann = ann.historic.iter().zip(&ann.margin).map(|(all, margin)| (all.to_string(), margin.to_string()));
+        let of_all: Vec<_> = report.historic.iter().map(of_all).collect();
+        assert_eq!(of_all, of_ann.collect::<Vec<_>>());
+        of_all.into_iter().map(|(total, margin)| format!("{total}, {margin}")).collect::<Vec<_>>()
+    };
+    let both = ["10 EUR, 5.0 EUR", "5.5 USD, 2.75 USD"];
+    assert_eq!(spent(LifetimeValue::of("buy")), both);
+    assert_eq!(spent(LifetimeValue::of("buy").value_in("EUR")), both);
+    assert_eq!(spent(LifetimeValue::of("buy").value_in("USD")), both);
 }
 
 #[test]

@@ -61,8 +61,10 @@ pub(super) fn maximize<const N: usize>(
         }
         before = best;
     }
-    let (logs, log_likelihood) = search.best.get();
-    let top = step(&search.bends(&logs), &search.at(&logs).slopes);
+    let (logs, _) = search.best.get();
+    let logs = logs.map(|log| log.clamp(-LIMIT, LIMIT));
+    let Sloped { value: log_likelihood, slopes } = search.at(&logs);
+    let top = step(&search.bends(&logs), &slopes);
     let converged = longest(&logs) < LIMIT && top.is_some_and(|step| longest(&step) <= NEAR);
     (search.parameters(&logs), Optimum { log_likelihood, converged })
 }

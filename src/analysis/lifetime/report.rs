@@ -22,9 +22,8 @@ pub struct LifetimeValueReport {
     pub repeat_buyers: u64,
     /// Days with a purchase, of all customers.
     pub purchases: u64,
-    /// What they have spent, if a currency was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub historic: Option<HistoricValue>,
+    /// What they have spent, by currency: in each that occurs, and in the one that was asked for.
+    pub historic: Vec<HistoricValue>,
     /// The model of how often they buy; `None` if nobody bought twice.
     pub purchases_fit: Option<PurchaseFit>,
     /// The model of what a purchase is worth; `None` if no currency was asked for, or nobody paid for a repeat.
@@ -42,16 +41,16 @@ pub struct LifetimeValueReport {
     pub customers: Option<Vec<CustomerLifetime>>,
 }
 
-/// What customers have spent.
+/// What customers have spent in one currency.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HistoricValue {
-    /// The money of all purchases, in the currency that was asked for.
+    /// The money of all purchases.
     pub total: Money,
     /// The share of it that is margin, if one was given, to 9 decimals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Money>,
-    /// The total by customer; `None` of none.
+    /// The total by customer, whatever they paid in; `None` of none.
     pub mean: Option<f64>,
 }
 
@@ -152,9 +151,11 @@ pub struct CustomerLifetime {
     pub last: f64,
     /// From the first purchase to the end of observation, in units.
     pub observed: f64,
-    /// What they have spent, if a currency was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub historic: Option<Money>,
+    /// What they have spent, by currency: in each that they paid in, and in the one that was asked for.
+    pub historic: Vec<Money>,
+    /// The share of it that is margin, if one was given, to 9 decimals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub margin: Vec<Money>,
     /// The probability that they have not stopped, if there is a model.
     pub alive: Option<f64>,
     /// Purchases to be expected within the horizon.
@@ -168,6 +169,11 @@ pub struct CustomerLifetime {
     pub value: Option<f64>,
 }
 
+fn moneys(sums: &[Money]) -> String {
+    let sums: Vec<String> = sums.iter().map(ToString::to_string).collect();
+    if sums.is_empty() { "-".to_owned() } else { sums.join(", ") }
+}
+
 fn number(number: Option<f64>, decimals: usize) -> Cell {
     number.map_or(Cell::from("-"), |number| Cell::from(format!("{number:.decimals$}")))
 }
@@ -179,7 +185,7 @@ impl Tables for LifetimeValueReport {
         row("buyers", self.buyers.into());
         row("with repeats", self.repeat_buyers.into());
         row("purchases", self.purchases.into());
-        if let Some(historic) = &self.historic {
+        for historic in &self.historic {
             row("spent", historic.total.to_string().into());
             if let Some(margin) = &historic.margin {
                 row("of it margin", margin.to_string().into());
@@ -220,7 +226,7 @@ impl Tables for LifetimeValueReport {
                     u64::from(one.repeats).into(),
                     number(Some(one.last), 2),
                     number(Some(one.observed), 2),
-                    one.historic.as_ref().map_or("-".to_owned(), ToString::to_string).into(),
+                    moneys(&one.historic).into(),
                     Cell::share(one.alive),
                     number(one.purchases, 2),
                     number(one.value_each, 2),

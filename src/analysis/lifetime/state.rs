@@ -8,10 +8,10 @@ use super::{
     LifetimeWarning, PurchaseFit, PurchaseHistory, ValueFit, bg_nbd::Group,
 };
 use crate::{
-    analysis::{Analysis, Binder, Bound, BoundScope, Matches, purchase_days::purchase_days},
+    analysis::{Analysis, Binder, Bound, BoundScope, Matches, amounts::Amounts, purchase_days::purchase_days},
     error::{InvalidPlan, InvalidValue, Result},
     journey::{CustomerNo, Journey, Names},
-    model::{Currency, Micros, Money, Period, Periods},
+    model::{Micros, Money, Period, Periods},
 };
 
 const DAY: i64 = 86_400_000_000;
@@ -34,9 +34,7 @@ impl Analysis for LifetimeValue {
     type Bound = BoundLifetimeValue;
 
     fn bind(&self, binder: &mut Binder<'_>) -> Result<BoundLifetimeValue, InvalidPlan> {
-        if self.currency.is_some() {
-            binder.need_values();
-        }
+        binder.need_values();
         let matches = binder.matches(std::slice::from_ref(&self.purchase))?;
         Ok(BoundLifetimeValue { plan: self.clone(), matches, scope: binder.scope().clone() })
     }
@@ -49,6 +47,9 @@ pub struct LifetimeValueState {
     /// Purchases, and those of them without money in the currency.
     purchases: u64,
     without_money: u64,
+    /// The money in other currencies, of all and, if they are listed, of each who has some.
+    other_money: Amounts,
+    other_money_of: Vec<(CustomerNo, Amounts)>,
     #[serde(skip)]
     periods: Periods,
 }
@@ -86,12 +87,6 @@ impl BoundLifetimeValue {
         u32::try_from(between.max(0)).unwrap_or(u32::MAX)
     }
 
-    fn money(&self, journey: &Journey<'_>, event: Option<usize>) -> Option<i128> {
-        let currency = self.plan.currency?;
-        let (amount, _) = journey.value(event?).filter(|(_, of)| *of == currency)?;
-        Some(amount)
-    }
-
     fn unit_days(&self) -> f64 {
         (self.plan.unit.micros() / DAY) as f64
     }
@@ -112,11 +107,26 @@ impl BoundLifetimeValue {
         alike.filter_map(|rows| Some((self.history(rows.first()?), rows.len() as u64))).collect()
     }
 
-    fn historic(&self, rows: &[Row], currency: Currency) -> Result<HistoricValue, InvalidValue> {
-        let nanos = rows.iter().fold(0_i128, |sum, row| sum.saturating_add(row.money()));
-        let total = Money::from_nanos(nanos, currency)?;
-        let margin = self.plan.margin.map(|margin| of_margin(&total, margin)).transpose()?;
-        Ok(HistoricValue { total, margin, mean: (!rows.is_empty()).then(|| nanos as f64 / NANOS / rows.len() as f64) })
+    /// What all have spent, by currency.
+    fn historic(&self, state: &LifetimeValueState) -> Result<Vec<HistoricValue>, InvalidValue> {
+        let nanos = state.customers.iter().fold(0_i128, |sum, row| sum.saturating_add(row.money()));
+        let buyers = state.customers.len();
+        let historic = |total: Money| {
+            let margin = self.plan.margin.map(|margin| of_margin(&total, margin)).transpose()?;
+            let amount = f64::try_from(total.amount()).unwrap_or_default();
+            Ok(HistoricValue { total, margin, mean: (buyers > 0).then(|| amount / buyers as f64) })
+        };
+        self.by_currency(nanos, Some(&state.other_money))?.into_iter().map(historic).collect()
+    }
+
+    /// Money in the currency of the plan and in others, in the order of codes.
+    fn by_currency(&self, nanos: i128, others: Option<&Amounts>) -> Result<Vec<Money>, InvalidValue> {
+        let mut sums = others.map(Amounts::moneys).transpose()?.unwrap_or_default();
+        if let Some(currency) = self.plan.currency {
+            sums.push(Money::from_nanos(nanos, currency)?);
+        }
+        sums.sort_unstable_by_key(Money::currency);
+        Ok(sums)
     }
 
     /// The model of values, where it could be fitted.
@@ -214,13 +224,31 @@ impl BoundLifetimeValue {
     }
 
     /// `None` of somebody who has been erased meanwhile.
-    fn listed(&self, row: &Row, expected: Expected, names: &Names) -> Result<Option<CustomerLifetime>> {
+    fn listed(
+        &self,
+        row: &Row,
+        others: Option<&Amounts>,
+        expected: Expected,
+        names: &Names,
+    ) -> Result<Option<CustomerLifetime>> {
         let Some(customer) = names.customer_id(row.customer) else { return Ok(None) };
         let PurchaseHistory { repeats, last, observed } = self.history(row);
         let Expected { alive, purchases, value_each, value } = expected;
-        let money = |currency| Money::from_nanos(row.money(), currency);
-        let historic = self.plan.currency.map(money).transpose()?;
-        Ok(Some(CustomerLifetime { customer, repeats, last, observed, historic, alive, purchases, value_each, value }))
+        let historic = self.by_currency(row.money(), others)?;
+        let margin = self.plan.margin.iter().flat_map(|margin| historic.iter().map(|sum| of_margin(sum, *margin)));
+        let margin = margin.collect::<Result<_, _>>()?;
+        Ok(Some(CustomerLifetime {
+            customer,
+            repeats,
+            last,
+            observed,
+            historic,
+            margin,
+            alive,
+            purchases,
+            value_each,
+            value,
+        }))
     }
 }
 
@@ -267,18 +295,28 @@ impl Bound for BoundLifetimeValue {
         let first_day = state.periods.span_of(day, first);
         let (mut last_day, mut repeats) = (first_day, 0);
         let (mut first_money, mut repeat_money) = (0_i128, 0_i128);
+        let mut others = Amounts::default();
         for (nth, bought) in (0..).zip(purchase_days(events.times, self.plan.zone, &mut state.periods)) {
             (last_day, repeats) = (bought.span, nth);
             let mut has_money = false;
             for place in bought.events {
-                if let Some(amount) = self.money(journey, events.event(place)) {
+                let Some((amount, currency)) = events.event(place).and_then(|event| journey.value(event)) else {
+                    continue;
+                };
+                if Some(currency) == self.plan.currency {
                     has_money = true;
                     let sum = if nth == 0 { &mut first_money } else { &mut repeat_money };
                     *sum = sum.saturating_add(amount);
+                } else {
+                    others.add(amount, currency);
                 }
             }
             state.purchases += 1;
             state.without_money += u64::from(!has_money);
+        }
+        state.other_money.merge(&others);
+        if self.plan.customers && others != Amounts::default() {
+            state.other_money_of.push((journey.customer(), others));
         }
         let end = state.periods.span_of(day, self.scope.end);
         state.customers.push(Row {
@@ -295,14 +333,23 @@ impl Bound for BoundLifetimeValue {
         state.customers.extend(other.customers);
         state.purchases += other.purchases;
         state.without_money += other.without_money;
+        state.other_money.merge(&other.other_money);
+        state.other_money_of.extend(other.other_money_of);
     }
 
     fn size(&self, state: &LifetimeValueState) -> usize {
-        state.customers.len() * size_of::<Row>() + state.periods.size()
+        let others: usize =
+            state.other_money_of.iter().map(|(_, amounts)| size_of::<CustomerNo>() + amounts.size()).sum();
+        state.customers.len() * size_of::<Row>() + state.periods.size() + state.other_money.size() + others
     }
 
     fn finish(&self, mut state: LifetimeValueState, names: &Names) -> Result<LifetimeValueReport> {
         state.customers.sort_unstable();
+        state.other_money_of.sort_unstable_by_key(|(customer, _)| *customer);
+        let others_of = |customer: CustomerNo| {
+            let place = state.other_money_of.binary_search_by_key(&customer, |(customer, _)| *customer).ok()?;
+            state.other_money_of.get(place).map(|(_, amounts)| amounts)
+        };
         let rows = &state.customers;
         let purchases_fit = BgNbd::fit(&self.groups(rows)).map(|(model, optimum)| PurchaseFit { model, optimum });
         let mut report = LifetimeValueReport {
@@ -310,7 +357,7 @@ impl Bound for BoundLifetimeValue {
             buyers: rows.len() as u64,
             repeat_buyers: rows.iter().filter(|row| row.repeats > 0).count() as u64,
             purchases: state.purchases,
-            historic: self.plan.currency.map(|currency| self.historic(rows, currency)).transpose()?,
+            historic: self.historic(&state)?,
             purchases_fit,
             value_fit: self.plan.currency.and_then(|_| Self::fit_values(rows)),
             horizon: self.plan.horizon,
@@ -321,7 +368,7 @@ impl Bound for BoundLifetimeValue {
         let mut listed = Vec::new();
         let mut list = |row: &Row, expected: Expected| {
             if self.plan.customers {
-                listed.extend(self.listed(row, expected, names)?);
+                listed.extend(self.listed(row, others_of(row.customer), expected, names)?);
             }
             Ok(())
         };
