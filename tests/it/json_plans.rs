@@ -238,10 +238,22 @@ fn what_a_funnel_does_not_know_is_named_too() {
 /// Once the values of an object's keys, in the right order and without the keys, were read as the object.
 #[test]
 fn a_list_in_place_of_an_object_is_refused() {
-    /// The same JSON with each of its objects, one at a time, as a list of its values, and of none.
+    /// All orders of a few values.
+    fn orders(values: &[Value]) -> Vec<Vec<Value>> {
+        let [first, others @ ..] = values else { return vec![Vec::new()] };
+        let with_first =
+            |order: &Vec<Value>, place: usize| [&order[..place], &[first.clone()], &order[place..]].concat();
+        let orders = orders(others);
+        orders.iter().flat_map(|order| (0..=order.len()).map(move |place| with_first(order, place))).collect()
+    }
+    /// The same JSON with each of its objects, one at a time, as a list of its values, in every order if they are few, and of none.
     fn with_lists(json: &Value) -> Vec<Value> {
         let mut changed = match json {
-            Value::Object(object) => vec![object.values().cloned().collect(), json!([])],
+            Value::Object(object) => {
+                let values: Vec<Value> = object.values().cloned().collect();
+                let lists = if values.len() <= 5 { orders(&values) } else { vec![values] };
+                lists.into_iter().map(Value::from).chain([json!([])]).collect()
+            }
             _ => Vec::new(),
         };
         let parts: Vec<(String, &Value)> = match json {
