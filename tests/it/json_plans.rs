@@ -285,6 +285,14 @@ fn a_list_in_place_of_an_object_is_refused() {
             assert!(serde_json::from_value::<Event>(changed.clone()).is_err(), "{changed}");
         }
     }
+    // In the order of the form's own fields, of which others may be nothing.
+    let nothings = |n| vec![Value::Null; n];
+    let values = ["ann", "home", "web", "2026-03-01T00:00:00Z"].map(Value::from);
+    for (before, after) in (0..4).flat_map(|before| (0..8).map(move |after| (before, after))) {
+        let list = Value::from([nothings(before), values.to_vec(), nothings(after)].concat());
+        assert!(serde_json::from_value::<Entry>(list.clone()).is_err(), "{list}");
+        assert!(serde_json::from_value::<Event>(list.clone()).is_err(), "{list}");
+    }
 }
 
 #[test]
