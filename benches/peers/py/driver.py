@@ -10,7 +10,9 @@ import time
 
 import machine
 
-PEERS = ["chdb", "duckdb", "sqlite"]
+# The same engine once more, with ids and names as numbers that were made of them before.
+IN_NUMBERS = {"chdb_numbers": "chdb", "duckdb_numbers": "duckdb"}
+PEERS = ["chdb", "duckdb", "sqlite", *IN_NUMBERS]
 PARTS = ["load", "bare", "questions", "look_ups", "memory", "cold", "appends"]
 BATCH = 1_000
 # Questions, and which engines answer them. The other forms of the funnel have the answer of "funnel".
@@ -79,9 +81,12 @@ class Run:
             "sqlite": [program, "sqlite"],
             "chdb": [python, py / "chdb_engine.py"],
             "duckdb": [python, py / "duckdb_engine.py"],
+            "chdb_numbers": [python, py / "chdb_engine.py", "numbers"],
+            "duckdb_numbers": [python, py / "duckdb_engine.py", "numbers"],
         }
         self.program, self.folder, self.threads = program, folder, threads
         self.engines = ["journeylog", *peers]
+        self.in_text = [name for name in self.engines if name not in IN_NUMBERS]
         self.world = folder / "world.bin"
         self.about = json.loads(self.world.with_suffix(".json").read_text())
         self.running = []
@@ -114,6 +119,8 @@ class Run:
 
     def asks(self, name, question):
         sqlite_can = name != "sqlite" or self.about["events"] <= SQLITE_ASKS_UP_TO
+        if name in IN_NUMBERS:
+            return question not in SAME_ANSWER and IN_NUMBERS[name] in QUESTIONS[question]
         return name in QUESTIONS[question] and name in self.engines and sqlite_can
 
     # The parts of a run.
@@ -213,7 +220,7 @@ class Run:
         """Looks up single customers, the same for all engines."""
         chosen = random.Random(1).choices(range(self.about["customers"]), k=max(LOOK_UPS.values()))
         figures, known = {}, None
-        for name in self.engines:
+        for name in self.in_text:
             self.say("looking customers up in", name)
             engine, _ = self.open(name)
             found = engine("look_up", customers=chosen[: LOOK_UPS[name]])
@@ -232,7 +239,7 @@ class Run:
     def memory(self):
         """Resident memory of an open store, and what each question takes beyond it at its peak."""
         figures = {}
-        for name in self.engines:
+        for name in self.in_text:
             self.say("memory of", name)
             engine, _ = self.open(name)
             opened, peaks = engine.memory()["now"], {}
@@ -251,7 +258,7 @@ class Run:
         small = self.folder / "small.bin"
         subprocess.run([self.program, "world", "10000", small], check=True)
         figures = {}
-        for name in self.engines:
+        for name in self.in_text:
             if not self.asks(name, "funnel"):
                 continue
             self.say("asking", name, "with a cold cache")

@@ -1,12 +1,16 @@
-"""DuckDB: a table in a file, sorted by customer and time, customers as integers, names as ENUM."""
+"""DuckDB: a table in a file, sorted by customer and time.
 
+It is given ids and names as text, as journeylog is; or, called with "numbers", as numbers that somebody made of them
+before: integers and ENUM."""
+
+import sys
 from pathlib import Path
 
 import duckdb
 import numpy
 
 from duckdb_appender import Appender, Database
-from engine import about, answer, looked_up, serve, sql, timed
+from engine import about, answer, customer_id, looked_up, serve, sql, timed
 
 RECORD = numpy.dtype(
     [("customer", "<u4"), ("time", "<i8"), ("touchpoint", "u1"), ("channel", "u1"), ("plan", "u1")]
@@ -23,15 +27,44 @@ QUESTIONS = {
 }
 
 
-def columns_of(world):
+NAMES = {"touchpoint": "touchpoints", "channel": "channels", "plan": "plans"}
+# A text of DuckDB in memory: its length, and up to 12 bytes that stand there themselves.
+TEXT = numpy.dtype([("length", "<u4"), ("bytes", "S12")])
+
+
+def columns_of(world, in_numbers):
     """The world as columns, slab by slab."""
-    rows = numpy.memmap(world, dtype=RECORD, mode="r")
+    rows, names = numpy.memmap(world, dtype=RECORD, mode="r"), about(world)
+    texts = {column: as_texts(names[key]) for column, key in NAMES.items()}
     for first in range(0, len(rows), SLAB):
         slab = rows[first : first + SLAB]
-        yield [numpy.ascontiguousarray(slab[name]) for name in RECORD.names]
+        if in_numbers:
+            yield [numpy.ascontiguousarray(slab[name]) for name in RECORD.names]
+        else:
+            named = [texts[column][slab[column]] for column in NAMES]
+            yield [ids(slab["customer"]), numpy.ascontiguousarray(slab["time"]), *named]
+
+
+def as_texts(names):
+    assert max(map(len, names)) <= 12
+    return numpy.array([(len(name), name.encode()) for name in names], TEXT)
+
+
+def ids(customers):
+    """The ids of many customers."""
+    assert customers.max() < 10**7
+    made = numpy.zeros((len(customers), TEXT.itemsize), "u1")
+    made[:, 0] = len(customer_id(0))
+    made[:, 4:6] = tuple(b"c-")
+    for place in range(7):
+        made[:, 12 - place] = customers // 10**place % 10 + ord("0")
+    return made.view(TEXT).ravel()
 
 
 class Duckdb:
+    def __init__(self, in_numbers):
+        self.in_numbers = in_numbers
+
     def load(self, world, folder, batch):
         """Appends to a temporary table, then writes the sorted table and syncs. Nothing is safe before that is done;
         it is the fastest way for DuckDB. `load_batches` is the other one."""
@@ -44,18 +77,20 @@ class Duckdb:
     def load_by(self, world, folder, catalog, batch):
         Path(folder).mkdir(parents=True, exist_ok=True)
         database = Database(Path(folder) / "duckdb.db")
-        names = about(world)
-        for name, key in (("touchpoint", "touchpoints"), ("channel", "channels"), ("plan", "plans")):
-            listed = ", ".join(f"'{value}'" for value in names[key])
-            database.execute(f"CREATE TYPE {name}_name AS ENUM ({listed})")
+        columns = "customer VARCHAR, time BIGINT, touchpoint VARCHAR, channel VARCHAR, plan VARCHAR"
+        if self.in_numbers:
+            names = about(world)
+            for name, key in NAMES.items():
+                listed = ", ".join(f"'{value}'" for value in names[key])
+                database.execute(f"CREATE TYPE {name}_name AS ENUM ({listed})")
+            columns = (
+                "customer UINTEGER, time BIGINT, touchpoint touchpoint_name, channel channel_name, plan plan_name"
+            )
         temporary = "TEMP" if catalog == "temp" else ""
-        database.execute(
-            f"CREATE {temporary} TABLE arrived (customer UINTEGER, time BIGINT, touchpoint touchpoint_name,"
-            " channel channel_name, plan plan_name)"
-        )
+        database.execute(f"CREATE {temporary} TABLE arrived ({columns})")
         appender = Appender(database, catalog, "arrived")
         make_s = append_s = 0
-        slabs = columns_of(world)
+        slabs = columns_of(world, self.in_numbers)
         while True:
             seconds, columns = timed(lambda: next(slabs, None))
             make_s += seconds
@@ -92,7 +127,7 @@ class Duckdb:
 
     def look_up(self, customers):
         text = "SELECT time, touchpoint, channel, plan FROM events WHERE customer = ? ORDER BY time"
-        return looked_up(customers, lambda customer: self.connection.execute(text, [customer]).fetchall())
+        return looked_up(customers, lambda customer: self.connection.execute(text, [customer_id(customer)]).fetchall())
 
     def stats(self):
         return {"duckdb": duckdb.__version__}
@@ -107,4 +142,4 @@ def append(appender, columns, batch):
         appender.flush()
 
 
-serve(Duckdb())
+serve(Duckdb(in_numbers="numbers" in sys.argv))

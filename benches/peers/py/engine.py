@@ -29,6 +29,11 @@ def about(world):
     return json.loads(Path(world).with_suffix(".json").read_text())
 
 
+def customer_id(customer):
+    """The id of src/world.rs."""
+    return f"c-{customer:07}"
+
+
 def timed(what):
     start = time.perf_counter()
     made = what()

@@ -23,6 +23,7 @@ QUESTIONS = [
     ("a funnel for each channel", "by_channel", "duckdb", "by_channel", None, None),
 ]
 PEER = {"chdb": "chdb", "duckdb": "DuckDB", "sqlite": "SQLite"}
+IN_NUMBERS = {"chdb_numbers": "chdb, in numbers", "duckdb_numbers": "DuckDB, in numbers"}
 
 
 def time_text(seconds):
@@ -70,12 +71,14 @@ def loading(figures):
     load, rows = figures["load"], []
     ours = load["journeylog"]
     aims = {"sqlite": (3, 8)}
-    at_end = {"duckdb": (0.5, 1), "chdb": (None, None)}
+    at_end = {"duckdb": (0.5, 1), "chdb": (None, None), "duckdb_numbers": (None, None)}
     how = {
         "sqlite": "SQLite, a transaction a batch",
         "duckdb": "DuckDB, appender and sort, unsafe until the end",
         "duckdb_batches": "DuckDB, appender committing each batch, and sort",
         "chdb": "chdb, one insert from a file",
+        "duckdb_numbers": "DuckDB, in numbers, appender and sort, unsafe until the end",
+        "chdb_numbers": "chdb, in numbers, one insert from a file",
     }
     for peer, text in how.items():
         if peer in load:
@@ -117,8 +120,9 @@ def disk(figures):
         stats = load["journeylog"]["stats"]
         rows.append(alone("disk with a property, log", stats["log_bytes"], text=each))
         rows.append(alone("disk with a property, index", stats["index_bytes"], text=each))
-        rows += [against("disk with a property, all files", load["journeylog"]["disk"]["bytes"], PEER[peer],
-                         load[peer]["disk"]["counts"], text=each) for peer in PEER if peer in load]
+        rows += [against("disk with a property, all files", load["journeylog"]["disk"]["bytes"], name,
+                         load[peer]["disk"]["counts"], text=each)
+                 for peer, name in {**PEER, **IN_NUMBERS}.items() if peer in load]
     return rows
 
 
@@ -128,6 +132,9 @@ def questions(figures):
         if peer in asked[form]:
             ours, theirs = (asked[q][name]["median"] for q, name in ((question, "journeylog"), (form, peer)))
             rows.append(against(what, ours, PEER[peer], theirs, at_least, hoped))
+            numbers = f"{peer}_numbers"
+            if numbers in asked[form]:
+                rows.append(against(what, ours, IN_NUMBERS[numbers], asked[form][numbers]["median"]))
     alone_s = {question: asked[question]["journeylog"]["median"] for question in ("funnel", "transitions", "stages")}
     slowest = max(alone_s, key=alone_s.get)
     rows.append(within("funnel, transitions and stages in one scan", asked["three"]["journeylog"]["median"],

@@ -65,14 +65,9 @@ impl Journeylog {
     }
 }
 
-/// A customer's id, as an application would have it.
-fn id(customer: u32) -> String {
-    format!("c-{customer:07}")
-}
-
 fn event(row: Row, properties: bool) -> Result<Event> {
     let time = DateTime::from_timestamp_millis(row.time).ok_or("a time that chrono does not know")?;
-    let event = Event::at(time, id(row.customer), row.touchpoint()).channel(Channel::new(row.channel())?);
+    let event = Event::at(time, world::id(row.customer), row.touchpoint()).channel(Channel::new(row.channel())?);
     Ok(if properties { event.property("plan", row.plan()).build()? } else { event.build()? })
 }
 
@@ -205,7 +200,7 @@ fn look_up(store: &Store, customers: &[u32]) -> Result<Value> {
     let model = JourneyModel::standard();
     let (mut seconds, mut answer) = (Vec::new(), Vec::new());
     for &customer in customers {
-        let id = id(customer);
+        let id = world::id(customer);
         let (took, found) = timed(|| {
             let Some(customer) = store.customer(&id)? else { return Ok(None) };
             let stage = customer.stage(&model)?;

@@ -1,4 +1,4 @@
-//! `SQLite`, in the form that is fastest for it: numbers for names, prepared statements, a large page cache.
+//! `SQLite`, with ids and names as text, as journeylog has them, prepared statements and a large page cache.
 
 use std::{
     path::Path,
@@ -59,6 +59,11 @@ impl Sqlite {
     }
 }
 
+/// A row, and its customer's id, which is made before anything is timed.
+fn with_id(row: Row) -> (String, Row) {
+    (world::id(row.customer), row)
+}
+
 /// Opens the database in a folder, or makes it there.
 fn open(folder: &Path) -> Result<Connection> {
     std::fs::create_dir_all(folder)?;
@@ -67,8 +72,8 @@ fn open(folder: &Path) -> Result<Connection> {
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -262144;
          CREATE TABLE IF NOT EXISTS events (
-             customer INTEGER NOT NULL, time INTEGER NOT NULL, touchpoint INTEGER NOT NULL, channel INTEGER NOT NULL,
-             plan INTEGER NOT NULL
+             customer TEXT NOT NULL, time INTEGER NOT NULL, touchpoint TEXT NOT NULL, channel TEXT NOT NULL,
+             plan TEXT NOT NULL
          );
          CREATE INDEX IF NOT EXISTS journeys ON events (customer, time);",
     )?;
@@ -84,7 +89,7 @@ fn load(world: &Path, folder: &Path, batch: usize) -> Result<(Connection, Value)
     let mut rows = world::read(world)?;
     let (mut making, mut appending, mut events) = (0.0, 0.0, 0);
     loop {
-        let (seconds, batch) = timed(|| Ok(rows.by_ref().take(batch).collect::<Vec<Row>>()))?;
+        let (seconds, batch) = timed(|| Ok(rows.by_ref().take(batch).map(with_id).collect::<Vec<_>>()))?;
         making += seconds;
         events += batch.len();
         if batch.is_empty() {
@@ -93,8 +98,8 @@ fn load(world: &Path, folder: &Path, batch: usize) -> Result<(Connection, Value)
         let (seconds, ()) = timed(|| {
             let transaction = connection.transaction()?;
             let mut insert = transaction.prepare_cached(INSERT)?;
-            for Row { customer, time, touchpoint, channel, plan } in batch {
-                insert.execute(params![customer, time, touchpoint, channel, plan])?;
+            for (id, row) in batch {
+                insert.execute(params![id, row.time, row.touchpoint(), row.channel(), row.plan()])?;
             }
             drop(insert);
             Ok(transaction.commit()?)
@@ -114,15 +119,15 @@ fn load(world: &Path, folder: &Path, batch: usize) -> Result<(Connection, Value)
 fn appends(world: &Path, folder: &Path, threads: usize, each: usize) -> Result<Value> {
     open(folder)?;
     let mut rows = world::read(world)?;
-    let work: Vec<Vec<Row>> = (0..threads).map(|_| rows.by_ref().take(each).collect()).collect();
+    let work: Vec<Vec<(String, Row)>> = (0..threads).map(|_| rows.by_ref().take(each).map(with_id).collect()).collect();
     let barrier = Barrier::new(threads + 1);
-    let append = |rows: Vec<Row>| -> Result<()> {
+    let append = |rows: Vec<(String, Row)>| -> Result<()> {
         let connection = open(folder);
         barrier.wait();
         let connection = connection?;
         let mut insert = connection.prepare(INSERT)?;
-        for Row { customer, time, touchpoint, channel, plan } in rows {
-            insert.execute(params![customer, time, touchpoint, channel, plan])?;
+        for (id, row) in rows {
+            insert.execute(params![id, row.time, row.touchpoint(), row.channel(), row.plan()])?;
         }
         Ok(())
     };
@@ -138,18 +143,10 @@ fn appends(world: &Path, folder: &Path, threads: usize, each: usize) -> Result<V
     Ok(json!({ "seconds": seconds, "appends": threads * each }))
 }
 
-/// The SQL that `DuckDB` gets too, with numbers for names.
-fn in_numbers(sql: &str) -> String {
-    world::touchpoints()
-        .enumerate()
-        .chain(world::plans().enumerate())
-        .fold(sql.to_owned(), |sql, (code, name)| sql.replace(&format!("'{name}'"), &code.to_string()))
-}
-
 fn funnel(only: &str) -> String {
     let parts = [("{and}", only), ("{keys}", "customer"), ("{by}", ""), ("{group}", "")];
     let text = include_str!("../sql/funnel_windows.sql").to_owned();
-    in_numbers(&parts.iter().fold(text, |text, (part, becomes)| text.replace(part, becomes)))
+    parts.iter().fold(text, |text, (part, becomes)| text.replace(part, becomes))
 }
 
 fn ask(connection: &Connection, question: &str) -> Result<Value> {
@@ -168,7 +165,7 @@ fn levels(connection: &Connection, sql: &str) -> Result<Value> {
 }
 
 fn cells(connection: &Connection) -> Result<Value> {
-    let mut select = connection.prepare(&in_numbers(include_str!("../sql/transitions.sql")))?;
+    let mut select = connection.prepare(include_str!("../sql/transitions.sql"))?;
     let cells = select.query_map([], |row| {
         let name = format!("{} > {}", stage_name(row.get(0)?), stage_name(row.get(1)?));
         Ok((name, row.get::<_, i64>(2)?.into()))
@@ -177,7 +174,7 @@ fn cells(connection: &Connection) -> Result<Value> {
 }
 
 fn stages(connection: &Connection) -> Result<Value> {
-    let mut select = connection.prepare(&in_numbers(include_str!("../sql/sqlite/stages.sql")))?;
+    let mut select = connection.prepare(include_str!("../sql/sqlite/stages.sql"))?;
     let stages = select.query_map([], |row| Ok((stage_name(row.get(0)?).to_owned(), row.get::<_, i64>(1)?.into())))?;
     Ok(stages.collect::<rusqlite::Result<Map<String, Value>>>()?.into())
 }
@@ -187,8 +184,8 @@ fn stage_name(stage: u8) -> &'static str {
 }
 
 /// The stage that a touchpoint bears in the standard model, if it is not a later purchase; 0 for none.
-fn stage_of(touchpoint: u8) -> u8 {
-    match world::touchpoints().nth(touchpoint.into()).unwrap_or_default() {
+fn stage_of(touchpoint: &str) -> u8 {
+    match touchpoint {
         "ad_click" | "email_open" | "home" | "search" => 1,
         "product_view" | "add_to_cart" | "checkout" | "store_visit" => 2,
         "purchase" => 3,
@@ -202,11 +199,12 @@ fn look_up(connection: &Connection, customers: &[u32]) -> Result<Value> {
     let (mut seconds, mut answer) = (Vec::new(), Vec::new());
     let mut select = connection.prepare(ONE_CUSTOMER)?;
     for &customer in customers {
+        let id = world::id(customer);
         let (took, (events, times, stage)) = timed(|| {
             let (mut events, mut times, mut stage, mut purchases) = (0, 0, 0, 0);
-            let mut rows = select.query([customer])?;
+            let mut rows = select.query([&id])?;
             while let Some(row) = rows.next()? {
-                let bears = stage_of(row.get(1)?);
+                let bears = stage_of(row.get_ref(1)?.as_str()?);
                 purchases += u32::from(bears == 3);
                 stage = if bears == 3 && purchases > 1 {
                     4

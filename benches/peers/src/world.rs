@@ -91,6 +91,11 @@ impl Row {
     }
 }
 
+/// A customer's id, as an application would have it. `py/engine.py` makes the same.
+pub(crate) fn id(customer: u32) -> String {
+    format!("c-{customer:07}")
+}
+
 /// The names of the touchpoints, in the order of their codes.
 pub(crate) fn touchpoints() -> impl Iterator<Item = &'static str> {
     TOUCHPOINTS.iter().map(|(name, _)| *name)
