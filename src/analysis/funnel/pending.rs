@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::{
-    FunnelOutcome,
+    FunnelOutcome, Ties,
     chain::{Reached, Walk},
     hold::Part,
     state::BoundFunnel,
@@ -44,7 +44,7 @@ impl BoundFunnel {
     ) -> Option<Waits> {
         self.waits_after(&walk.reached, outcome, || match parts {
             Some(parts) => self.rules.walk_parts(events, parts, |at| self.is_open_entry(at)),
-            None => self.rules.walk(events.times, events.words, |at| self.is_open_entry(at)),
+            None => self.walk_open(events.times, events.words),
         })
     }
 
@@ -55,10 +55,11 @@ impl BoundFunnel {
         (events, value): (&Matched<'_>, u32),
     ) -> Option<Waits> {
         self.waits_after(reached, outcome, || {
-            let places = (0..events.carried.len()).filter(|place| events.carried.get(*place) == Some(&value));
+            let since = self.open_since(events.times);
+            let places = (since..events.carried.len()).filter(|place| events.carried.get(*place) == Some(&value));
             let mut room = MatchedRoom::default();
             let events = events.at(places.map(|place| (place, u64::MAX)), &mut room);
-            self.rules.walk(events.times, events.words, |at| self.is_open_entry(at))
+            self.walk_open(events.times, events.words)
         })
     }
 
@@ -81,9 +82,30 @@ impl BoundFunnel {
         if self.is_open_entry(last.entry) { Waits::at_last(reached) } else { Waits::at_last(&again().reached) }
     }
 
+    /// Walks the chains that can still go on. Events before the first that may begin one have no part in these.
+    fn walk_open(&self, times: &[Micros], words: &[u64]) -> Walk<()> {
+        let since = self.open_since(times);
+        let (times, words) = (times.get(since..).unwrap_or_default(), words.get(since..).unwrap_or_default());
+        self.rules.walk(times, words, |at| self.is_open_entry(at))
+    }
+
+    /// The place of the first event that may have part in a chain that can still go on.
+    fn open_since(&self, times: &[Micros]) -> usize {
+        match self.rules.ties {
+            // Events that are before the first by the clock may serve after it.
+            Ties::Within(_) => 0,
+            Ties::Either | Ties::LaterOnly => times.partition_point(|at| !self.is_in_time(*at)),
+        }
+    }
+
+    /// Whether the time of a chain that begins at a moment is not over.
+    fn is_in_time(&self, at: Micros) -> bool {
+        let until = self.rules.deadline(at);
+        until.is_none() || self.rules.is_open(until)
+    }
+
     /// Whether a chain that begins at a moment counts, and can still go on if nothing but its time ends it.
     fn is_open_entry(&self, at: Micros) -> bool {
-        let until = self.rules.deadline(at);
-        self.scope.counts(at) && (until.is_none() || self.rules.is_open(until))
+        self.scope.counts(at) && self.is_in_time(at)
     }
 }
