@@ -8,6 +8,7 @@ use super::{
     chain::{Reached, Walk},
     hold::Part,
     state::BoundFunnel,
+    tied::levels,
 };
 use crate::{
     journey::{Matched, MatchedRoom},
@@ -86,7 +87,14 @@ impl BoundFunnel {
     fn walk_open(&self, times: &[Micros], words: &[u64]) -> Walk<()> {
         let since = self.open_since(times);
         let (times, words) = (times.get(since..).unwrap_or_default(), words.get(since..).unwrap_or_default());
-        self.rules.walk(times, words, |at| self.is_open_entry(at))
+        let further = levels(1, self.rules.steps - 1);
+        if !self.rules.is_open_by_entry() || words.iter().any(|word| word & further != 0) {
+            return self.rules.walk(times, words, |at| self.is_open_entry(at));
+        }
+        // Most have entries only, and wait since the first.
+        let mut entries = times.iter().zip(words).filter(|(at, word)| **word & 1 == 1 && self.is_open_entry(**at));
+        let first = entries.next().map(|(at, _)| Reached { entry: *at, at: *at, trail: () });
+        Walk { reached: first.into_iter().collect(), ..Walk::default() }
     }
 
     /// The place of the first event that may have part in a chain that can still go on.
