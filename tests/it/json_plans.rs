@@ -242,7 +242,7 @@ fn a_list_in_place_of_an_object_is_refused() {
     fn orders(values: &[Value]) -> Vec<Vec<Value>> {
         let [first, others @ ..] = values else { return vec![Vec::new()] };
         let with_first =
-            |order: &Vec<Value>, place: usize| [&order[..place], &[first.clone()], &order[place..]].concat();
+            |order: &Vec<Value>, place: usize| [&order[..place], std::slice::from_ref(first), &order[place..]].concat();
         let orders = orders(others);
         orders.iter().flat_map(|order| (0..=order.len()).map(move |place| with_first(order, place))).collect()
     }
