@@ -172,10 +172,10 @@ impl Serving {
         for place in from..young.min(to) {
             self.count_weight(place, self.age, u128::saturating_sub);
         }
-        let years = u32::try_from(i128::from(latest) - i128::from(self.age)).unwrap_or(u32::MAX);
+        let halvings = u32::try_from(i128::from(latest) - i128::from(self.age)).unwrap_or(u32::MAX);
         for number in &self.listed {
             if let Some(slot) = self.slots.get_mut(*number).filter(|_| from < to) {
-                slot.decayed = slot.decayed.checked_shr(years).unwrap_or_default();
+                slot.decayed = slot.decayed.checked_shr(halvings).unwrap_or_default();
             }
         }
         for place in young.max(to)..self.end {
