@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::buckets::{Buckets, PER_DOUBLING, bucket_start};
 use crate::model::Micros;
 
 /// Up to this many lengths are kept as they are; more go into buckets.
 const EXACT: usize = 1 << 14;
-/// A bucket's ends differ by at most this share of its value: 1,024 buckets for each doubling.
-const PER_DOUBLING: usize = 1024;
 /// How far a length counted in a bucket may lie from the true one, as a share of it.
 pub(super) const BUCKET_ERROR: f64 = 1.0 / PER_DOUBLING as f64;
 
@@ -27,8 +26,7 @@ pub struct Durations {
 enum Kept {
     /// As they are, in no order.
     All(Vec<u64>),
-    /// How many lie in each bucket: a list for each doubling, empty if all its buckets are.
-    Buckets(Vec<Vec<u64>>),
+    Buckets(Buckets),
 }
 
 impl Default for Durations {
@@ -44,11 +42,13 @@ impl Durations {
     }
 
     /// Adds the time from one moment to a later one.
+    #[inline]
     pub(crate) fn add_between(&mut self, from: Micros, to: Micros) {
         // The difference of two moments fits, taken modulo 2^64.
         self.add_micros(if to > from { to.0.wrapping_sub(from.0).cast_unsigned() } else { 0 });
     }
 
+    #[inline]
     fn add_micros(&mut self, micros: u64) {
         self.sum = self.sum.saturating_add(micros.into());
         self.max = self.max.max(micros);
@@ -59,7 +59,7 @@ impl Durations {
                     self.fold_if_many();
                 }
             }
-            Kept::Buckets(buckets) => count(buckets, micros, 1),
+            Kept::Buckets(buckets) => buckets.add(micros),
         }
     }
 
@@ -69,23 +69,12 @@ impl Durations {
         self.max = self.max.max(other.max);
         match (&mut self.kept, other.kept) {
             (Kept::All(all), Kept::All(mut more)) => all.append(&mut more),
-            (Kept::Buckets(buckets), Kept::All(more)) => more.into_iter().for_each(|micros| count(buckets, micros, 1)),
-            (kept @ Kept::All(_), Kept::Buckets(mut buckets)) => {
-                if let Kept::All(all) = std::mem::replace(kept, Kept::All(Vec::new())) {
-                    all.into_iter().for_each(|micros| count(&mut buckets, micros, 1));
-                }
-                *kept = Kept::Buckets(buckets);
+            (Kept::Buckets(buckets), Kept::All(more)) => more.into_iter().for_each(|micros| buckets.add(micros)),
+            (Kept::All(all), Kept::Buckets(mut buckets)) => {
+                all.iter().for_each(|&micros| buckets.add(micros));
+                self.kept = Kept::Buckets(buckets);
             }
-            (Kept::Buckets(buckets), Kept::Buckets(more)) => {
-                buckets.resize(buckets.len().max(more.len()), Vec::new());
-                for (here, there) in buckets.iter_mut().zip(more) {
-                    if here.is_empty() {
-                        *here = there;
-                    } else {
-                        here.iter_mut().zip(there).for_each(|(here, there)| *here = here.saturating_add(there));
-                    }
-                }
-            }
+            (Kept::Buckets(buckets), Kept::Buckets(more)) => buckets.merge(more),
         }
         self.fold_if_many();
     }
@@ -94,19 +83,18 @@ impl Durations {
         if let Kept::All(all) = &self.kept
             && all.len() > EXACT
         {
-            let mut buckets = Vec::new();
-            all.iter().for_each(|&micros| count(&mut buckets, micros, 1));
+            let mut buckets = Buckets::default();
+            all.iter().for_each(|&micros| buckets.add(micros));
             self.kept = Kept::Buckets(buckets);
         }
     }
 
     /// The bytes it takes.
     pub fn size(&self) -> usize {
-        let numbers = match &self.kept {
-            Kept::All(all) => all.len(),
-            Kept::Buckets(buckets) => buckets.iter().map(|doubling| doubling.len() + 3).sum(),
-        };
-        numbers.saturating_mul(8)
+        match &self.kept {
+            Kept::All(all) => all.len().saturating_mul(8),
+            Kept::Buckets(buckets) => buckets.size(),
+        }
     }
 
     /// Visits all lengths, each with how often it came. Those of a bucket are as long as the longest that
@@ -115,10 +103,7 @@ impl Durations {
         match &self.kept {
             Kept::All(all) => all.iter().for_each(|&micros| visit(micros, 1)),
             Kept::Buckets(buckets) => {
-                for (doubling, first) in buckets.iter().zip((0..).step_by(PER_DOUBLING)) {
-                    let here = (first..).zip(doubling).filter(|(_, times)| **times > 0);
-                    here.for_each(|(index, &times)| visit(bucket_start(index + 1).saturating_sub(1), times));
-                }
+                buckets.in_order().into_iter().for_each(|(_, longest, count)| visit(longest, count));
             }
         }
     }
@@ -140,14 +125,10 @@ impl Durations {
             Kept::All(all) => {
                 let mut all = all.clone();
                 all.sort_unstable();
-                all.into_iter()
-                    .for_each(|micros| add(if in_buckets { bucket_start(bucket(micros)) } else { micros }, 1));
+                all.into_iter().for_each(|micros| add(if in_buckets { bucket_start(micros) } else { micros }, 1));
             }
             Kept::Buckets(buckets) => {
-                for (doubling, first) in buckets.iter().zip((0..).step_by(PER_DOUBLING)) {
-                    let here = (first..).zip(doubling).filter(|(_, times)| **times > 0);
-                    here.for_each(|(index, &times)| add(bucket_start(index), times));
-                }
+                buckets.in_order().into_iter().for_each(|(shortest, _, count)| add(shortest, count));
             }
         }
         counts
@@ -166,19 +147,16 @@ impl Durations {
                 (count, Box::new(at), 0.0)
             }
             Kept::Buckets(buckets) => {
-                let count = buckets.iter().flatten().fold(0, |sum: u64, here| sum.saturating_add(*here));
+                let buckets = buckets.in_order();
+                let count = buckets.iter().fold(0, |sum: u64, (.., here)| sum.saturating_add(*here));
                 let at = move |q| {
                     let mut left = rank(q, count) as u64;
-                    let in_order = buckets
-                        .iter()
-                        .zip((0..).step_by(PER_DOUBLING))
-                        .flat_map(|(doubling, first)| (first..).zip(doubling));
-                    let mut starts = in_order.filter_map(|(index, &here)| {
+                    let mut is_here = |here: u64| {
                         let is_here = left < here;
                         left = left.saturating_sub(here);
-                        is_here.then(|| bucket_start(index))
-                    });
-                    starts.next().unwrap_or_default()
+                        is_here
+                    };
+                    buckets.iter().find(|(.., here)| is_here(*here)).map_or(0, |(shortest, ..)| *shortest)
                 };
                 (count, Box::new(at), BUCKET_ERROR)
             }
@@ -202,40 +180,6 @@ impl Durations {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank lies between 0 and count")]
 fn rank(quantile: f64, count: u64) -> usize {
     ((quantile * count as f64).ceil() as usize).saturating_sub(1)
-}
-
-fn count(buckets: &mut Vec<Vec<u64>>, micros: u64, times: u64) {
-    let index = bucket(micros);
-    let (place, within) = (index / PER_DOUBLING, index % PER_DOUBLING);
-    if let Some(here) = buckets.get_mut(place).and_then(|doubling| doubling.get_mut(within)) {
-        *here = here.saturating_add(times);
-        return;
-    }
-    if buckets.len() <= place {
-        buckets.resize(place + 1, Vec::new());
-    }
-    if let Some(doubling) = buckets.get_mut(place) {
-        doubling.resize(PER_DOUBLING, 0);
-        doubling.get_mut(within).into_iter().for_each(|here| *here = times);
-    }
-}
-
-/// Values below 1,024 have a bucket each; above, each doubling has 1,024 of equal width.
-fn bucket(micros: u64) -> usize {
-    let steps = PER_DOUBLING as u64;
-    let doublings = (micros | steps).ilog2() - steps.ilog2();
-    usize::try_from(u64::from(doublings) * steps + (micros >> doublings)).unwrap_or(usize::MAX)
-}
-
-fn bucket_start(index: usize) -> u64 {
-    let steps = PER_DOUBLING as u64;
-    let index = index as u64;
-    if index < 2 * steps {
-        return index;
-    }
-    let doublings = index / steps - 1;
-    let shift = u32::try_from(doublings).unwrap_or(u32::MAX);
-    (index - doublings * steps).checked_shl(shift).unwrap_or(u64::MAX)
 }
 
 /// Lengths of time in short, in seconds.
@@ -283,19 +227,11 @@ mod tests {
     }
 
     #[test]
-    fn buckets_hold_their_error() {
-        for micros in (0..2_000).chain([1 << 20, (1 << 40) + 12_345, u64::MAX]) {
-            let start = bucket_start(bucket(micros));
-            assert!(start <= micros && (micros - start) as f64 <= micros as f64 / 1024.0, "{micros} {start}");
-        }
-    }
-
-    #[test]
     fn odd_buckets_neither_overflow_nor_panic() {
-        let odd = Durations { sum: u128::MAX, max: 1, kept: Kept::Buckets(vec![vec![u64::MAX; 2]; 80]) };
+        let odd = Durations { sum: u128::MAX, max: 1, kept: Kept::Buckets(vec![vec![u64::MAX; 2]; 80].into()) };
         let read: Durations = serde_json::from_str(&serde_json::to_string(&odd).unwrap()).unwrap();
         assert_eq!(read.summary().unwrap().count, u64::MAX);
-        let late = Durations { kept: Kept::Buckets([vec![Vec::new(); 79], vec![vec![1]]].concat()), ..odd };
+        let late = Durations { kept: Kept::Buckets([vec![Vec::new(); 79], vec![vec![1]]].concat().into()), ..odd };
         assert!(late.summary().is_some());
     }
 

@@ -5,6 +5,7 @@ mod amounts;
 mod attribution;
 mod bind;
 mod bottleneck;
+mod buckets;
 mod by_segment;
 mod carried;
 mod churn_rate;

@@ -17,9 +17,6 @@ use crate::{
     table::{Cell, Table, Tables, write_tables},
 };
 
-/// A bit for each cell of the largest matrix: a row for each of up to 64 stages and the start.
-const CELL_WORDS: usize = 65;
-
 /// The transition matrix of a journey model.
 ///
 /// # Question
@@ -124,6 +121,9 @@ pub struct TransitionsState {
     listed: Vec<(CustomerNo, Listed)>,
     /// So many moves are listed.
     moves: usize,
+    /// So many journeys were visited.
+    #[serde(skip)]
+    visited: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -146,6 +146,9 @@ struct CellState {
     count: u64,
     customers: u64,
     dwell: Durations,
+    /// Who made this move last: the number of their journey.
+    #[serde(skip)]
+    latest: u64,
 }
 
 impl BoundTransitions {
@@ -172,12 +175,13 @@ impl Bound for BoundTransitions {
             customers: 0,
             listed: Vec::new(),
             moves: 0,
+            visited: 0,
         }
     }
 
     fn visit(&self, state: &mut TransitionsState, journey: &Journey<'_>) {
         let mut before: Option<Visit> = None;
-        let mut counted = [0_u64; CELL_WORDS];
+        state.visited += 1;
         let mut at_start: Option<usize> = None;
         let mut moves = Vec::new();
         for visit in self.reading.of(journey) {
@@ -193,10 +197,8 @@ impl Bound for BoundTransitions {
                     if let Some(left) = before {
                         cell.dwell.add_between(left.since, visit.since);
                     }
-                    if let Some(word) = counted.get_mut(place / 64) {
-                        cell.customers += u64::from(*word >> (place % 64) & 1 == 0);
-                        *word |= 1 << (place % 64);
-                    }
+                    cell.customers += u64::from(cell.latest != state.visited);
+                    cell.latest = state.visited;
                 }
                 if self.lists_customers {
                     let left = before.map(|left| (left.stage, left.since));
