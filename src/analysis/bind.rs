@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::InvalidPlan,
-    journey::{Identities, Journey, Matched, NameKind, Names, Needs, PropertyNo, ReservedNumbers},
+    journey::{EventsInPlace, Identities, Journey, Matched, NameKind, Names, Needs, PropertyNo, ReservedNumbers},
     model::{
         Comparison, Condition, JourneyModel, Micros, Segment, SegmentPart, SegmentRef, StageName, find_named, nanos,
     },
@@ -44,6 +44,12 @@ impl Matches {
     #[inline]
     pub fn of<'a>(&self, journey: &Journey<'a>) -> Matched<'a> {
         journey.matched(self.0)
+    }
+
+    /// The same in place, if the plan was let to look at them there, and they lie so; else they were picked.
+    #[inline]
+    pub(crate) fn in_place<'a>(self, journey: &Journey<'a>) -> Option<EventsInPlace<'a>> {
+        journey.in_place(self.0)
     }
 }
 
@@ -178,6 +184,13 @@ impl<'a> Binder<'a> {
         carried.note_needs(&mut self.reader.needs);
         if let Some(plan) = self.reader.masks.get_mut(matches.0) {
             plan.carried = Some(carried);
+        }
+    }
+
+    /// Lets such a list, of at most [`LIMIT_IN_PLACE`] conditions, be looked at in place, where that can be.
+    pub(crate) fn look_in_place(&mut self, matches: Matches) {
+        if let Some(plan) = self.reader.masks.get_mut(matches.0) {
+            plan.look_in_place();
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     stage_plan::Codes,
     test::Test,
 };
-use crate::journey::{Chunk, Part, Picked};
+use crate::journey::{Chunk, InPlace, LIMIT_IN_PLACE, Part, Picked, byte_in_place};
 
 /// More pairs of touchpoint and channel than this are not tried one by one.
 const LIMIT_PAIRS: usize = 1 << 16;
@@ -26,6 +26,10 @@ pub(crate) struct MaskPlan {
     bare: Option<Vec<u64>>,
     /// Whether events for which no condition holds are picked too.
     pub(crate) every_event: bool,
+    /// How many conditions there are.
+    conditions: usize,
+    /// Whether the plan can look at events in place.
+    pub(super) in_place: bool,
     /// What each picked event carries along.
     pub(crate) carried: Option<Carried>,
 }
@@ -51,8 +55,16 @@ impl MaskPlan {
     /// For a store of so many touchpoints and channels.
     pub(crate) fn new(tests: Vec<Test>, (touchpoints, channels): (usize, usize)) -> Self {
         let by_touchpoint = vec![0; touchpoints];
-        let mut plan =
-            Self { by_touchpoint, by_row: Vec::new(), by_pair: None, bare: None, every_event: false, carried: None };
+        let mut plan = Self {
+            by_touchpoint,
+            by_row: Vec::new(),
+            by_pair: None,
+            bare: None,
+            every_event: false,
+            conditions: tests.len(),
+            in_place: false,
+            carried: None,
+        };
         for (i, test) in tests.into_iter().enumerate() {
             let bit = 1_u64 << (i % 64);
             match test.by_touchpoint(touchpoints) {
@@ -68,6 +80,11 @@ impl MaskPlan {
             plan.by_pair = plan.pairs(channels);
         }
         plan
+    }
+
+    /// Lets events be looked at in place, if the conditions are not too many.
+    pub(crate) fn look_in_place(&mut self) {
+        self.in_place = self.conditions <= LIMIT_IN_PLACE;
     }
 
     fn pairs(&self, channels: usize) -> Option<Vec<u64>> {
@@ -101,6 +118,36 @@ impl MaskPlan {
             }
         }
         Words::ByRow(words)
+    }
+
+    /// Leaves the events where they stand, if the chunk is one part of whole journeys; false if not.
+    pub(super) fn leave_in_place(
+        &self,
+        chunk: &Chunk<'_>,
+        kept: &Kept,
+        (stages, numbers): (&Codes, &[Numbers<'_>]),
+        in_place: &mut InPlace,
+    ) -> bool {
+        in_place.clear();
+        let ([part], [numbers], Some(ends)) = (chunk.parts.as_slice(), numbers, chunk.ends_in_one_part()) else {
+            return false;
+        };
+        let by_table = |rows: &Keys, table: &[u64]| {
+            rows.look_up(&table.iter().map(|word| byte_in_place(*word)).collect::<Vec<_>>())
+        };
+        let mut words = if let Some(table) = &self.by_pair {
+            by_table(numbers.pairs(table.len() / self.by_touchpoint.len().max(1)), table)
+        } else {
+            match self.words(part, numbers, stages.of_part(0)) {
+                Words::ByTouchpoint(table) => by_table(numbers.touchpoints(), table),
+                Words::ByRow(words) => words.into_iter().map(byte_in_place).collect(),
+            }
+        };
+        if let Some(kept) = kept.of_part(0) {
+            words.iter_mut().zip(kept).for_each(|(word, kept)| *word *= u8::from(*kept));
+        }
+        in_place.fill(words, ends, (&part.columns.times, part.rows().start));
+        true
     }
 
     /// Picks the events for which any condition holds.

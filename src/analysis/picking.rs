@@ -1,7 +1,7 @@
 //! Picking rows out of the parts of a chunk, and putting them in the order of its journeys.
 
 use super::carried::{Carried, Carrying};
-use crate::journey::{AT_ONCE, Chunk, Picked};
+use crate::journey::{AT_ONCE, Chunk, Picked, bits_of};
 
 /// Which rows of a part were picked, so that those before any row are counted at once.
 pub(super) struct Marks {
@@ -22,7 +22,7 @@ impl Marks {
     pub(super) fn of(first: usize, rows: &[bool]) -> Self {
         let mut marks = Self::new(first, rows.len());
         for list in rows.chunks(AT_ONCE) {
-            marks.add((0..).zip(list).fold(0, |mark, (i, &taken)| mark | u64::from(taken) << i));
+            marks.add(bits_of(list, u8::from));
         }
         marks
     }

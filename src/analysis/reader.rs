@@ -118,6 +118,7 @@ impl Reader {
     ) -> Vec<(CustomerNo, usize)> {
         readings.visits.resize_with(self.stages.len(), Default::default);
         readings.matches.resize_with(self.masks.len(), Default::default);
+        readings.in_place.resize_with(self.masks.len(), Default::default);
         let mut own = Codes::default();
         for ((place, plan), picked) in self.stages.iter().enumerate().zip(&mut readings.visits) {
             let codes = plan.pick_visits(chunk, numbers, kept, picked);
@@ -126,8 +127,15 @@ impl Reader {
             }
         }
         let with_events = self.shown != Needs::default();
-        for (plan, picked) in self.masks.iter().zip(&mut readings.matches) {
-            plan.pick(chunk, kept, (&own, numbers), with_events, picked);
+        let lists = readings.matches.iter_mut().zip(&mut readings.in_place);
+        for (plan, (picked, in_place)) in self.masks.iter().zip(lists) {
+            let is_left = plan.in_place && !with_events && plan.leave_in_place(chunk, kept, (&own, numbers), in_place);
+            if is_left {
+                picked.clear();
+            } else {
+                in_place.clear();
+                plan.pick(chunk, kept, (&own, numbers), with_events, picked);
+            }
         }
         self.count_events(chunk, kept)
     }

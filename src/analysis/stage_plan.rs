@@ -9,7 +9,7 @@ use super::{
     picking::{Found, Picking, pick},
 };
 use crate::{
-    journey::{Chunk, NO_STAGE, Part, Picked},
+    journey::{AT_ONCE, Chunk, NO_STAGE, Part, Picked, bits_of},
     model::{Micros, Nth},
 };
 
@@ -119,12 +119,18 @@ impl StagePlan {
         let first = part.rows().start;
         let mut counts = vec![0; self.nth.len()];
         let mut end = 0;
-        for (place, code) in codes.iter_mut().enumerate().filter(|(_, code)| **code == COUNTED) {
-            while end <= place {
-                counts.fill(0);
-                end = ends.next().map_or(usize::MAX, |end| (end as usize).saturating_sub(first));
+        for (list, begin) in codes.chunks_mut(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
+            let mut counted = bits_of(list, |code| u8::from(code == COUNTED));
+            while counted != 0 {
+                let place = counted.trailing_zeros() as usize;
+                counted &= counted - 1;
+                while end <= begin + place {
+                    counts.fill(0);
+                    end = ends.next().map_or(usize::MAX, |end| (end as usize).saturating_sub(first));
+                }
+                let code = self.counted(words.get(numbers, begin + place), &mut counts);
+                list.get_mut(place).into_iter().for_each(|here| *here = code);
             }
-            *code = self.counted(words.get(numbers, place), &mut counts);
         }
         self.settle_own(&mut codes, part.columns.stages.get(part.rows()).unwrap_or_default(), kept);
         codes

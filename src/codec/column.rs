@@ -42,6 +42,22 @@ impl ColumnId {
 }
 
 impl ColumnId {
+    /// Whether it is among these columns, as far as that is seen: one without anything in it may be.
+    pub(crate) fn is_in(self, columns: &Columns) -> bool {
+        match self {
+            Self::Customers => !columns.customers.is_empty(),
+            Self::Starts => !columns.starts.is_empty(),
+            Self::Times => columns.times.len() > 0,
+            Self::Touchpoints => columns.touchpoints.len() > 0,
+            Self::Seqs => columns.seqs.len() > 0,
+            Self::Channels => columns.channels.len() > 0,
+            Self::Stages => !columns.stages.is_empty(),
+            Self::Values => !columns.values.is_empty(),
+            Self::Feedback => !columns.feedback.is_empty(),
+            Self::Property(property) => columns.properties.contains_key(&property),
+        }
+    }
+
     /// Whether it is nothing but packed numbers, of which some can be read without the rest.
     pub(crate) fn is_packed(self) -> bool {
         !matches!(self, Self::Values | Self::Property(_))
@@ -100,8 +116,8 @@ pub(crate) fn decode_column(id: ColumnId, bytes: Vec<u8>, rows: usize, columns: 
     // One more, since there is one more start than there are journeys.
     let most = rows.checked_add(1)?;
     match id {
-        ColumnId::Customers => columns.customers = read_small(bytes, most, CustomerNo)?,
-        ColumnId::Starts => columns.starts = read_small(bytes, most, |n| n)?,
+        ColumnId::Customers => columns.customers = read_small(bytes, most, CustomerNo)?.into(),
+        ColumnId::Starts => columns.starts = read_small(bytes, most, |n| n)?.into(),
         ColumnId::Times => columns.times = Column::Packed(Packed::new(bytes, most)?),
         ColumnId::Touchpoints => columns.touchpoints = read_names(bytes, most)?,
         ColumnId::Seqs => columns.seqs = Column::Packed(Packed::new(bytes, most)?),

@@ -78,9 +78,10 @@ fn column(id: ColumnId, bytes: &[u8], rows: usize) {
         return;
     }
     // Some columns alone are sound with any list of journeys.
-    columns.starts = vec![0];
+    columns.starts = vec![0].into();
     if rows > 0 {
-        (columns.customers, columns.starts) = (vec![crate::journey::CustomerNo(0)], vec![0, rows.try_into().unwrap()]);
+        (columns.customers, columns.starts) =
+            (vec![crate::journey::CustomerNo(0)].into(), vec![0, rows.try_into().unwrap()].into());
     }
     if columns.is_sound(rows) && rows > 0 {
         write_again(&columns, rows);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     ChannelNo, TouchpointNo,
-    packed::{AT_ONCE, Packed},
+    packed::{AT_ONCE, Packed, PackedAt},
 };
 use crate::model::Micros;
 
@@ -59,6 +59,13 @@ pub(crate) enum Column<T> {
     Packed(Packed),
 }
 
+/// A column whose rows are looked up one by one, many times.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At<'a, T> {
+    Plain(&'a [T]),
+    Packed(PackedAt<'a>),
+}
+
 impl<T> Default for Column<T> {
     fn default() -> Self {
         Self::Plain(Vec::new())
@@ -79,11 +86,28 @@ impl<T: Number> Column<T> {
         }
     }
 
+    /// The bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Plain(list) => list.len() * size_of::<T>(),
+            Self::Packed(packed) => packed.size(),
+        }
+    }
+
     /// The number of one row.
     pub(crate) fn get(&self, row: usize) -> Option<T> {
         match self {
             Self::Plain(list) => list.get(row).copied(),
             Self::Packed(packed) => packed.get(row).map(T::of_bits),
+        }
+    }
+
+    /// To look up rows by their distance from this one.
+    #[inline]
+    pub(crate) fn at(&self, first: usize) -> At<'_, T> {
+        match self {
+            Self::Plain(list) => At::Plain(list.get(first..).unwrap_or_default()),
+            Self::Packed(packed) => At::Packed(packed.at(first)),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Events of many customers, column by column, clustered by customer and in the order of their journeys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     ChannelNo, CustomerNo, Profiles, PropertyColumn, TouchpointNo,
@@ -35,8 +38,8 @@ pub(crate) struct Row {
 /// they were not asked for.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Columns {
-    pub(crate) customers: Vec<CustomerNo>,
-    pub(crate) starts: Vec<u32>,
+    pub(crate) customers: Arc<Vec<CustomerNo>>,
+    pub(crate) starts: Arc<Vec<u32>>,
     pub(crate) times: Column<Micros>,
     pub(crate) touchpoints: Column<TouchpointNo>,
     pub(crate) seqs: Column<u64>,
@@ -176,15 +179,16 @@ impl Columns {
     /// Notes that rows from `row` on belong to `customer`.
     pub(crate) fn open_journey(&mut self, customer: CustomerNo, row: usize) {
         if self.customers.last() != Some(&customer) {
-            self.customers.push(customer);
-            self.starts.push(offset(row));
+            Arc::make_mut(&mut self.customers).push(customer);
+            Arc::make_mut(&mut self.starts).push(offset(row));
         }
     }
 
     /// Ends the last journey before this row.
     pub(crate) fn close_journeys(&mut self, row: usize) {
-        self.starts.truncate(self.customers.len());
-        self.starts.push(offset(row));
+        let starts = Arc::make_mut(&mut self.starts);
+        starts.truncate(self.customers.len());
+        starts.push(offset(row));
     }
 
     /// How many events.
@@ -218,8 +222,7 @@ impl Columns {
         for (customer, rows) in self.journeys() {
             let here = keep.get(rows).unwrap_or_default().iter().filter(|keep| **keep).count();
             if here > 0 {
-                kept.customers.push(customer);
-                kept.starts.push(offset(count));
+                kept.open_journey(customer, count);
                 count += here;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ChannelNo, Columns, CustomerNo, Needs, PropertyNo, TouchpointNo};
+use super::{ChannelNo, Columns, CustomerNo, EventsInPlace, InPlace, Needs, PropertyNo, TouchpointNo};
 use crate::model::{Currency, Micros, PropertyValue, Scalar, Seq, Survey};
 
 /// Events picked out of journeys, in order; `ends[i]` is where those of journey i end.
@@ -52,6 +52,8 @@ pub(crate) struct Readings {
     pub(crate) columns: Columns,
     /// Per registered list of conditions the events for which any of them holds, with their words.
     pub(crate) matches: Vec<Picked<u64>>,
+    /// The same where a plan looks at them in place, and they can be: nothing was picked then.
+    pub(crate) in_place: Vec<InPlace>,
     /// Per registered journey model the events that begin a visit, with the stage's place counted from 0.
     pub(crate) visits: Vec<Picked<u8>>,
     /// What segments are read from.
@@ -110,6 +112,15 @@ impl Matched<'_> {
             events.extend(self.events.get(place));
         }
         Matched { times, words, carried, values: self.values, events, start: self.start }
+    }
+
+    /// Some events with their words, which carry nothing and are in no columns.
+    pub(crate) fn of_events(events: impl Iterator<Item = (Micros, u64)>, room: &mut MatchedRoom) -> Matched<'_> {
+        let MatchedRoom { times, words, carried, events: places } = room;
+        carried.clear();
+        places.clear();
+        (*times, *words) = events.unzip();
+        Matched { times, words, carried, values: &[], events: places, start: 0 }
     }
 
     /// Where a matching event stands in the journey, and so in each column that the plan asked for; `None` if it asked
@@ -223,6 +234,12 @@ impl<'a> Journey<'a> {
             events: picked.events.get(range).unwrap_or_default(),
             start: u32::try_from(self.start).unwrap_or(u32::MAX),
         }
+    }
+
+    /// Those that are looked at in place; `None` if they were picked.
+    #[inline]
+    pub(crate) fn in_place(&self, list: usize) -> Option<EventsInPlace<'a>> {
+        self.readings.in_place.get(list)?.journey(self.place)
     }
 
     pub(crate) fn is_member(&self, segment: usize) -> bool {

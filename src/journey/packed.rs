@@ -1,7 +1,7 @@
 //! Whole numbers, packed into as few bits as their spread needs (below 8: the next power of two), and read at any place
 //! without unpacking the others.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
@@ -70,9 +70,40 @@ pub(crate) struct Packed {
     step: u64,
     count: usize,
     unpacker: BitUnpacker,
-    bytes: Vec<u8>,
-    /// Where in the bytes the bits begin.
-    bits: usize,
+    /// A header, then the bits.
+    bytes: Arc<Vec<u8>>,
+}
+
+/// Packed numbers that are looked up one by one, many times.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PackedAt<'a> {
+    smallest: u64,
+    step: u64,
+    width: usize,
+    mask: u64,
+    /// From the byte in which the first number begins.
+    bits: &'a [u8],
+    /// The bit at which it does.
+    first_bit: usize,
+}
+
+impl PackedAt<'_> {
+    /// The number so far behind the first; anything if there are not so many.
+    #[inline]
+    pub(crate) fn get(&self, distance: usize) -> u64 {
+        let bit = distance.wrapping_mul(self.width).wrapping_add(self.first_bit);
+        let bytes = self.bits.get(bit / 8..).and_then(<[u8]>::first_chunk);
+        let wide = bytes.map_or_else(|| self.last_bytes(bit / 8), |bytes| u64::from_le_bytes(*bytes));
+        (wide >> (bit % 8) & self.mask).wrapping_mul(self.step).wrapping_add(self.smallest)
+    }
+
+    /// Fewer than eight are left from there.
+    #[cold]
+    fn last_bytes(&self, from: usize) -> u64 {
+        let mut wide = [0; 8];
+        wide.iter_mut().zip(self.bits.get(from..).unwrap_or_default()).for_each(|(to, from)| *to = *from);
+        u64::from_le_bytes(wide)
+    }
 }
 
 /// What stands before packed numbers.
@@ -125,23 +156,26 @@ impl Header {
 
 impl Packed {
     /// `None` if the bytes are no packed numbers, or claim to be more than `most`.
-    pub(crate) fn new(bytes: Vec<u8>, most: usize) -> Option<Self> {
+    pub(crate) fn new(bytes: impl Into<Arc<Vec<u8>>>, most: usize) -> Option<Self> {
+        let bytes = bytes.into();
         let Header { smallest, step, count, width } = Header::read(&bytes, most)?;
         if bytes.len().checked_sub(HEADER)? != (count.checked_mul(width.into())?).div_ceil(8) {
             return None;
         }
-        let mut bytes = bytes;
-        // So that eight bytes can be read at every place.
-        bytes.extend_from_slice(&[0; 8]);
-        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes, bits: HEADER })
+        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes })
     }
 
     pub(crate) fn len(&self) -> usize {
         self.count
     }
 
+    /// The bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     fn bits(&self) -> &[u8] {
-        self.bytes.get(self.bits..).unwrap_or_default()
+        self.bytes.get(HEADER..).unwrap_or_default()
     }
 
     /// The number at a position, which must be below the count.
@@ -151,6 +185,21 @@ impl Packed {
         }
         let packed = self.unpacker.get(u32::try_from(position).ok()?, self.bits());
         Some(packed.wrapping_mul(self.step).wrapping_add(self.smallest))
+    }
+
+    /// To look numbers up from this position on.
+    #[inline]
+    pub(crate) fn at(&self, first: usize) -> PackedAt<'_> {
+        let width = usize::from(self.unpacker.bit_width());
+        let bit = first.saturating_mul(width);
+        PackedAt {
+            smallest: self.smallest,
+            step: self.step,
+            width,
+            mask: u64::MAX.checked_shr(64 - u32::from(self.unpacker.bit_width())).unwrap_or_default(),
+            bits: self.bits().get(bit / 8..).unwrap_or_default(),
+            first_bit: bit % 8,
+        }
     }
 
     /// Adds the numbers at these positions, each below the count, to a list.
@@ -337,6 +386,7 @@ mod tests {
             for (i, &number) in numbers.iter().enumerate() {
                 let (place, bit) = header.place(i..i + 1);
                 assert_eq!(header.number(&bytes[HEADER..][place], bit), number, "width {width}");
+                assert_eq!(packed.at(i / 2).get(i - i / 2), number, "width {width}");
             }
         }
     }

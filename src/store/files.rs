@@ -205,9 +205,7 @@ pub(crate) fn remove_folder(dir: &Path) -> Result<()> {
 
 /// Reads bytes at an offset, from any number of threads at once.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
-    // A little more room, so that whoever needs some zeros behind the bytes need not copy them.
-    let mut bytes = Vec::with_capacity(length.saturating_add(8));
-    bytes.resize(length, 0);
+    let mut bytes = vec![0; length];
     read_into(file, offset, &mut bytes)?;
     Ok(bytes)
 }

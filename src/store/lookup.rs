@@ -30,8 +30,11 @@ impl Segment {
         if rows.is_empty() || end > info.rows.into() {
             return Err(self.damaged(&format!("block {block}"), "its columns do not fit together"));
         }
-        let mut journey =
-            Columns { customers: vec![customer], starts: vec![0, narrow(end - start)], ..Columns::default() };
+        let mut journey = Columns {
+            customers: vec![customer].into(),
+            starts: vec![0, narrow(end - start)].into(),
+            ..Columns::default()
+        };
         for place in info.columns.iter().filter(|place| place.id.is_needed(needs)) {
             let numbers = || self.numbers(place, rows.clone());
             match place.id {

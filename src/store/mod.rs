@@ -27,6 +27,7 @@ mod ids;
 mod index;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod kept_columns;
 mod locks;
 mod log;
 mod log_folder;

@@ -11,11 +11,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
+use super::{files, kept_columns::KeptColumns};
 use crate::{
     codec::{ColumnId, checksum, decode_column, unframe_current},
     error::{Error, Result},
-    journey::{Columns, CustomerNo, Header, Names, Needs, ReservedNumbers, Said, TouchpointNo, event_times},
+    journey::{
+        Columns, CustomerNo, Header, Names, Needs, Properties, ReservedNumbers, Said, TouchpointNo, event_times,
+    },
     model::Micros,
 };
 
@@ -98,6 +100,7 @@ pub(crate) struct Segment {
     obsolete: AtomicBool,
     /// What its entries say of ids, once somebody has asked.
     said: OnceLock<Arc<[Said]>>,
+    kept: KeptColumns,
 }
 
 impl Segment {
@@ -124,6 +127,7 @@ impl Segment {
         Ok(Self {
             path: path.to_owned(),
             file,
+            kept: KeptColumns::new(directory.blocks.len()),
             directory,
             rows,
             obsolete: AtomicBool::new(false),
@@ -203,7 +207,18 @@ impl Segment {
 
     /// Reads the columns of a block that are needed. Damage is noted, so that the next open mends it.
     pub(crate) fn load(&self, block: usize, needs: &Needs) -> Result<Columns> {
-        self.noting(self.read(block, needs))
+        self.noting(self.read(block, needs, Columns::default()))
+    }
+
+    /// The same, for those who come again: what is kept in memory of an earlier time is not read.
+    pub(super) fn load_again(&self, block: usize, needs: &Needs) -> Result<Columns> {
+        // Whoever reads everything reads it once.
+        if needs.properties == Properties::All {
+            return self.load(block, needs);
+        }
+        let columns = self.noting(self.read(block, needs, self.kept.of(block, needs)))?;
+        self.kept.keep(block, &columns);
+        Ok(columns)
     }
 
     /// Notes that a result shows damage.
@@ -223,12 +238,14 @@ impl Segment {
         Error::damaged(format!("{what} of {}", self.path.display()), why)
     }
 
-    fn read(&self, block: usize, needs: &Needs) -> Result<Columns> {
+    /// Adds those columns that are needed and not there.
+    fn read(&self, block: usize, needs: &Needs, mut columns: Columns) -> Result<Columns> {
         let name = || format!("block {block}");
         let info = self.blocks().get(block).ok_or_else(|| self.damaged(&name(), "it is missing"))?;
         let rows = info.rows as usize;
-        let mut columns = Columns::default();
-        for place in info.columns.iter().filter(|place| place.id.is_needed(needs)) {
+        let is_missing = |place: &&Place| place.id.is_needed(needs) && !place.id.is_in(&columns);
+        let missing: Vec<&Place> = info.columns.iter().filter(is_missing).collect();
+        for place in &missing {
             let bytes = self.read_pages(place, 0, place.sums.len())?;
             decode_column(place.id, bytes, rows, &mut columns).ok_or_else(|| {
                 self.damaged(
@@ -237,7 +254,7 @@ impl Segment {
                 )
             })?;
         }
-        let sound = columns.is_sound(rows);
+        let sound = missing.is_empty() || columns.is_sound(rows);
         if sound { Ok(columns) } else { Err(self.damaged(&name(), "its columns do not fit together")) }
     }
 
@@ -328,6 +345,26 @@ mod tests {
             let read = Segment::open(&path).and_then(|segment| segment.load(0, &Needs::everything()));
             assert!(read.is_err(), "byte {i}");
         }
+    }
+
+    #[test]
+    fn who_comes_again_is_not_sent_to_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.seg");
+        let segment = write(&path, &[columns(0..3, 5)]);
+        let times = Needs { times: true, ..Needs::default() };
+        let first = segment.load_again(0, &times).unwrap();
+        assert!(first == segment.load(0, &times).unwrap() && first.times.len() == 15 && first.channels.len() == 0);
+        let length = std::fs::read(&path).unwrap().len();
+        std::fs::write(&path, vec![7; length]).unwrap();
+        assert!(segment.load_again(0, &times).unwrap() == first);
+        // Times are kept and not shown to who does not need them.
+        assert_eq!(segment.load_again(0, &Needs::default()).unwrap().times.len(), 0);
+        // What was never read, and whoever wants the disk, comes upon the damage.
+        for needs in [Needs { seqs: true, ..times.clone() }, Needs::everything()] {
+            assert!(segment.load_again(0, &needs).unwrap_err().is_corrupt());
+        }
+        assert!(segment.load(0, &times).unwrap_err().is_corrupt());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod finish;
 mod group_by;
 mod groups;
 mod hold;
+mod in_place;
 mod optional;
 mod pending;
 mod plan;

@@ -31,7 +31,7 @@ impl Waits {
         (self.level, Reverse(self.since))
     }
 
-    fn at_last<T>(reached: &[Reached<T>]) -> Option<Self> {
+    pub(super) fn at_last<T>(reached: &[Reached<T>]) -> Option<Self> {
         reached.last().map(|last| Self { level: reached.len(), since: last.at })
     }
 }
@@ -44,8 +44,8 @@ impl BoundFunnel {
         (events, parts): (&Matched<'_>, Option<&[Part]>),
     ) -> Option<Waits> {
         self.waits_after(&walk.reached, outcome, || match parts {
-            Some(parts) => self.rules.walk_parts(events, parts, |at| self.is_open_entry(at)),
-            None => self.walk_open(events.times, events.words),
+            Some(parts) => self.waits_again(&self.rules.walk_parts(events, parts, |at| self.is_open_entry(at))),
+            None => self.waits_open(events.times, events.words),
         })
     }
 
@@ -54,47 +54,51 @@ impl BoundFunnel {
         &self,
         (reached, outcome): (&[Reached<()>], FunnelOutcome),
         (events, value): (&Matched<'_>, u32),
+        room: &mut MatchedRoom,
     ) -> Option<Waits> {
         self.waits_after(reached, outcome, || {
             let since = self.open_since(events.times);
             let places = (since..events.carried.len()).filter(|place| events.carried.get(*place) == Some(&value));
-            let mut room = MatchedRoom::default();
-            let events = events.at(places.map(|place| (place, u64::MAX)), &mut room);
-            self.walk_open(events.times, events.words)
+            let events = events.at(places.map(|place| (place, u64::MAX)), room);
+            self.waits_open(events.times, events.words)
         })
     }
 
     /// The same of one attempt, all of whose chains have one entry.
     pub(super) fn waits_of_attempt<T>(&self, walk: &Walk<T>, outcome: FunnelOutcome) -> Option<Waits> {
-        self.waits_after(&walk.reached, outcome, || Walk { waits: walk.waits, ..Walk::default() })
+        self.waits_after(&walk.reached, outcome, || walk.waits)
     }
 
-    /// `again` walks the chains whose entries are late enough for them to go on.
+    /// `again` says where the chains wait whose entries are late enough for them to go on.
     fn waits_after<T>(
         &self,
         reached: &[Reached<T>],
         outcome: FunnelOutcome,
-        again: impl FnOnce() -> Walk<()>,
+        again: impl FnOnce() -> Option<Waits>,
     ) -> Option<Waits> {
         let last = reached.last().filter(|_| outcome == FunnelOutcome::Pending)?;
-        if !self.rules.is_open_by_entry() {
-            return again().waits;
+        if self.rules.is_open_by_entry() && self.is_open_entry(last.entry) {
+            return Waits::at_last(reached);
         }
-        if self.is_open_entry(last.entry) { Waits::at_last(reached) } else { Waits::at_last(&again().reached) }
+        again()
     }
 
-    /// Walks the chains that can still go on. Events before the first that may begin one have no part in these.
-    fn walk_open(&self, times: &[Micros], words: &[u64]) -> Walk<()> {
+    /// Where the chains of a walk wait, all of which can still go on.
+    fn waits_again(&self, walk: &Walk<()>) -> Option<Waits> {
+        if self.rules.is_open_by_entry() { Waits::at_last(&walk.reached) } else { walk.waits }
+    }
+
+    /// Where the chains wait that can still go on. Events before the first that may begin one have no part in these.
+    fn waits_open(&self, times: &[Micros], words: &[u64]) -> Option<Waits> {
         let since = self.open_since(times);
         let (times, words) = (times.get(since..).unwrap_or_default(), words.get(since..).unwrap_or_default());
         let further = levels(1, self.rules.steps - 1);
         if !self.rules.is_open_by_entry() || words.iter().any(|word| word & further != 0) {
-            return self.rules.walk(times, words, |at| self.is_open_entry(at));
+            return self.waits_again(&self.rules.walk(times, words, |at| self.is_open_entry(at)));
         }
         // Most have entries only, and wait since the first.
         let mut entries = times.iter().zip(words).filter(|(at, word)| **word & 1 == 1 && self.is_open_entry(**at));
-        let first = entries.next().map(|(at, _)| Reached { entry: *at, at: *at, trail: () });
-        Walk { reached: first.into_iter().collect(), ..Walk::default() }
+        entries.next().map(|(at, _)| Waits { level: 1, since: *at })
     }
 
     /// The place of the first event that may have part in a chain that can still go on.
@@ -113,7 +117,7 @@ impl BoundFunnel {
     }
 
     /// Whether a chain that begins at a moment counts, and can still go on if nothing but its time ends it.
-    fn is_open_entry(&self, at: Micros) -> bool {
+    pub(super) fn is_open_entry(&self, at: Micros) -> bool {
         self.scope.counts(at) && self.is_in_time(at)
     }
 }

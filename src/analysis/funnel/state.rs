@@ -61,6 +61,9 @@ impl Analysis for Funnel {
         };
         let matches = register()?;
         let held = self.hold.iter().map(|_| register()).collect::<Result<Vec<_>, _>>()?;
+        if self.is_walked_in_place() && binder.scope().counts_all() {
+            binder.look_in_place(matches);
+        }
         for (property, held) in self.hold.iter().zip(&held) {
             let number = binder.names().find_property(property).map(|number| number.0);
             binder.carry(*held, Carried::Property(number));
@@ -112,6 +115,8 @@ pub struct FunnelState {
     #[serde(skip)]
     walks: Box<Walks>,
     #[serde(skip)]
+    room: MatchedRoom,
+    #[serde(skip)]
     periods: Periods,
 }
 
@@ -142,7 +147,7 @@ impl BoundFunnel {
     }
 
     /// How it ended, after so many levels, where some chain can go on until this moment.
-    fn outcome_of(&self, level: usize, open_until: Option<Micros>, stopped: bool) -> FunnelOutcome {
+    pub(super) fn outcome_of(&self, level: usize, open_until: Option<Micros>, stopped: bool) -> FunnelOutcome {
         if level == self.rules.steps {
             FunnelOutcome::Converted
         } else if self.rules.is_open(open_until) {
@@ -158,7 +163,7 @@ impl BoundFunnel {
 
     /// Counts a customer who reached these levels. Their first entry ever is given if it is not the first of these.
     #[inline]
-    fn count<T>(
+    pub(super) fn count<T>(
         &self,
         counts: &mut Counts,
         reached: &[Reached<T>],
@@ -230,7 +235,7 @@ impl BoundFunnel {
 
     /// Takes in a journey that is one funnel of one group.
     #[inline]
-    fn visit_whole(&self, state: &mut FunnelState, events: &Matched<'_>) {
+    pub(super) fn visit_whole(&self, state: &mut FunnelState, events: &Matched<'_>) {
         let mut walk = Walk::<()>::default();
         self.walk(events, &mut walk);
         if !walk.reached.is_empty() {
@@ -399,7 +404,7 @@ impl BoundFunnel {
         if events.times.len() == 1 {
             return self.visit_listed(state, journey, events);
         }
-        let walks = &mut *state.walks;
+        let (walks, room) = (&mut *state.walks, &mut state.room);
         let is_done = !self.plan.customers
             && self.optional.is_empty()
             && self.plan.trend.is_none()
@@ -415,7 +420,7 @@ impl BoundFunnel {
                 let counts = state.groups.of(groups.key(value, events.values));
                 let open_until = latest.and_then(|entry| self.rules.until(1, entry, entry));
                 let outcome = self.outcome_of(reached.len(), open_until, false);
-                let waits = self.waits_of_value((reached, outcome), (events, value));
+                let waits = self.waits_of_value((reached, outcome), (events, value), room);
                 self.count(counts, reached, (outcome, waits), self.first_ever_of_value(events, value));
             }
             return;
@@ -441,6 +446,9 @@ impl Bound for BoundFunnel {
     }
 
     fn visit(&self, state: &mut FunnelState, journey: &Journey<'_>) {
+        if let Some(events) = self.matches.in_place(journey) {
+            return self.visit_in_place(state, &events);
+        }
         let events = self.matches.of(journey);
         if events.times.is_empty() {
             return;

@@ -1,0 +1,97 @@
+//! Columns that stay in memory once they were read and checked, up to a limit: questions read the same few again and again.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::journey::{Columns, Needs};
+
+/// So many bytes of columns stay in memory, of all open stores of the process together. What does not fit is read each time, as
+/// are columns that few questions ask for.
+pub(super) const LIMIT_KEPT: usize = 48 << 20;
+
+/// The bytes that are taken.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Those of the blocks of one segment. They go with it.
+#[derive(Debug, Default)]
+pub(super) struct KeptColumns {
+    blocks: Vec<Mutex<Columns>>,
+    taken: AtomicUsize,
+}
+
+impl KeptColumns {
+    /// Of so many blocks.
+    pub(super) fn new(blocks: usize) -> Self {
+        Self { blocks: (0..blocks).map(|_| Mutex::default()).collect(), taken: AtomicUsize::new(0) }
+    }
+
+    /// Those columns of a block that are kept and needed; customers and where their journeys start always.
+    pub(super) fn of(&self, block: usize, needs: &Needs) -> Columns {
+        let Some(kept) = self.blocks.get(block) else { return Columns::default() };
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut columns =
+            Columns { customers: kept.customers.clone(), starts: kept.starts.clone(), ..Columns::default() };
+        if needs.times {
+            columns.times = kept.times.clone();
+        }
+        if needs.touchpoints {
+            columns.touchpoints = kept.touchpoints.clone();
+        }
+        if needs.channels {
+            columns.channels = kept.channels.clone();
+        }
+        columns
+    }
+
+    /// Keeps those columns of a block that are not there yet, as long as there is room.
+    pub(super) fn keep(&self, block: usize, columns: &Columns) {
+        let Some(kept) = self.blocks.get(block) else { return };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.customers.is_empty() && self.takes((columns.customers.len() + columns.starts.len()) * 4) {
+            (kept.customers, kept.starts) = (columns.customers.clone(), columns.starts.clone());
+        }
+        if kept.touchpoints.len() == 0 && self.takes(columns.touchpoints.size()) {
+            kept.touchpoints = columns.touchpoints.clone();
+        }
+        if kept.times.len() == 0 && self.takes(columns.times.size()) {
+            kept.times = columns.times.clone();
+        }
+        if kept.channels.len() == 0 && self.takes(columns.channels.size()) {
+            kept.channels = columns.channels.clone();
+        }
+    }
+
+    /// Takes room for so many bytes, if there is.
+    fn takes(&self, bytes: usize) -> bool {
+        let more = |taken: usize| taken.checked_add(bytes).filter(|taken| *taken <= LIMIT_KEPT);
+        let is_taken = bytes > 0 && TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        if is_taken {
+            self.taken.fetch_add(bytes, Ordering::Relaxed);
+        }
+        is_taken
+    }
+}
+
+impl Drop for KeptColumns {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(*self.taken.get_mut(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_kept_than_there_is_room_for() {
+        let kept = KeptColumns::new(1);
+        assert!(!kept.takes(LIMIT_KEPT + 1) && !kept.takes(usize::MAX) && !kept.takes(0));
+        // Other tests may hold a little.
+        assert!(kept.takes(LIMIT_KEPT / 2) && !kept.takes(LIMIT_KEPT / 2 + 1));
+        drop(kept);
+        let again = KeptColumns::new(0);
+        assert!(again.takes(LIMIT_KEPT / 2) && again.taken.load(Ordering::Relaxed) == LIMIT_KEPT / 2);
+    }
+}
