@@ -59,7 +59,7 @@ pub struct StageReading(usize);
 
 impl StageReading {
     /// How a journey passes through the model's stages: its visits, in order.
-    pub fn of<'a>(&self, journey: &Journey<'a>) -> impl Iterator<Item = Visit> + use<'a> {
+    pub fn of<'a>(&self, journey: &Journey<'a>) -> impl DoubleEndedIterator<Item = Visit> + use<'a> {
         let visited = journey.visited(self.0);
         let visit = |(&since, &stage)| Visit { stage: usize::from(stage), since };
         visited.times.iter().zip(visited.stages).map(visit)

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Analysis, Binder, Bound, BoundScope, Rate, StageReading,
+    Analysis, Binder, Bound, BoundScope, Rate, StageReading, Visit,
     listed::{by_id, when},
     over_time::over_time,
     rate::INTERVAL,
@@ -163,18 +163,20 @@ impl Bound for BoundStages {
     }
 
     fn visit(&self, state: &mut StagesState, journey: &Journey<'_>) {
-        let (mut last, mut visits) = (None, Vec::new());
-        for visit in self.reading.of(journey) {
-            if self.customers && self.every.is_some() {
-                visits.push((visit.stage, visit.since));
-            }
-            if let Some(period) = self.every {
-                if let Some((left, _)) = last {
-                    self.change(state, period, visit.since, left, -1);
+        let last = self.reading.of(journey).next_back().map(|visit| (visit.stage, visit.since));
+        let mut visits = Vec::new();
+        if let Some(period) = self.every {
+            let mut left = None;
+            for Visit { stage, since } in self.reading.of(journey) {
+                if self.customers {
+                    visits.push((stage, since));
                 }
-                self.change(state, period, visit.since, visit.stage, 1);
+                if let Some(left) = left {
+                    self.change(state, period, since, left, -1);
+                }
+                self.change(state, period, since, stage, 1);
+                left = Some(stage);
             }
-            last = Some((visit.stage, visit.since));
         }
         match last.and_then(|(stage, _)| state.now.get_mut(stage)) {
             Some(count) => *count += 1,
