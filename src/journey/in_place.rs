@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{
     column::{At, Column},
+    columns::offset,
     journey::{Matched, MatchedRoom},
 };
 use crate::model::Micros;
@@ -20,7 +21,7 @@ pub(crate) struct InPlace {
     words: Vec<u8>,
     /// For each 64 rows, the first of them in the lowest bit.
     by_64: Vec<Marks>,
-    /// Where each journey ends.
+    /// Where each journey ends, counted from the first of these rows.
     ends: Vec<u32>,
     times: Column<Micros>,
     /// The row of the times that is the first of these.
@@ -93,15 +94,21 @@ impl InPlace {
         self.by_64.extend(words.chunks(64).zip((0..).step_by(64)).map(|(rows, base)| Marks::of(base, rows)));
         self.words = words;
         self.ends.clear();
-        self.ends.extend(ends);
-        self.times = times.clone();
-        self.first = first;
+        self.ends.extend(ends.map(|end| end.saturating_sub(offset(first))));
+        (self.times, self.first) = match times {
+            // Shared, however long it is.
+            Column::Packed(_) => (times.clone(), first),
+            Column::Plain(list) => {
+                let here = list.get(first..).and_then(|list| list.get(..self.words.len()));
+                (Column::Plain(here.unwrap_or_default().to_vec()), 0)
+            }
+        };
     }
 
     /// The events of a journey, by its place; `None` if they are not left in place.
     #[inline]
     pub(crate) fn journey(&self, place: usize) -> Option<EventsInPlace<'_>> {
-        let end = |place: usize| self.ends.get(place).map(|end| (*end as usize).saturating_sub(self.first));
+        let end = |place: usize| self.ends.get(place).map(|end| *end as usize);
         let start = place.checked_sub(1).map_or(Some(0), end)?;
         Some(EventsInPlace { all: self, rows: start..end(place)? })
     }
