@@ -81,6 +81,7 @@ impl InPlace {
     /// Nothing is left in place.
     pub(crate) fn clear(&mut self) {
         self.ends.clear();
+        self.times = Column::default();
     }
 
     /// Takes in the bytes of rows, from this one of the times on, and where journeys end by the same count.

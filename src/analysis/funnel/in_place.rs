@@ -120,7 +120,8 @@ impl Rules {
     /// Walks a journey without ties among the events that matter; false if it has one, and takes the general way.
     ///
     /// Only events of later steps are visited. Each finds its chain at the level of the first step by the entry right before it, for
-    /// of all earlier ones that one is the latest. Each looks whether the event right before or after it is of the same instant.
+    /// of all earlier ones that one is the latest. Each looks whether that entry, or whatever event comes right after, is of the
+    /// same instant.
     #[inline]
     fn walk_in_place(&self, events: &EventsInPlace<'_>, time: impl Fn(usize) -> Micros, levels: &mut Levels) -> bool {
         // Later moments are never before entries, so the difference fits, taken modulo 2^64.
@@ -229,7 +230,7 @@ fn highest(word: u64) -> usize {
 mod tests {
     use super::*;
     use crate::{
-        journey::{Column, InPlace, byte_in_place},
+        journey::{Column, InPlace, Packed, byte_in_place, pack},
         model::Window,
     };
 
@@ -244,7 +245,7 @@ mod tests {
             let rules = Rules {
                 steps,
                 order: Order::Ordered,
-                ties: Ties::default(),
+                ties: if random.bool() { Ties::Either } else { Ties::LaterOnly },
                 window,
                 longest: window,
                 gaps: Vec::new(),
@@ -269,16 +270,24 @@ mod tests {
             let mut in_place = InPlace::default();
             let start = random.usize(0..rows);
             let ends = [start, rows].map(|end| end as u32 + 3).into_iter();
-            let all_times = [Micros(0); 3].into_iter().chain(times.iter().copied()).collect();
+            let all_times: Vec<Micros> = [Micros(0); 3].into_iter().chain(times.iter().copied()).collect();
+            let packed = pack(&all_times.iter().map(|at| at.0.cast_unsigned()).collect::<Vec<_>>(), true);
+            let packed = Column::Packed(Packed::new(packed, all_times.len()).unwrap());
+            let all_times = if random.bool() { packed } else { Column::Plain(all_times) };
             let bytes = words.iter().map(|word| byte_in_place(*word)).collect();
-            in_place.fill(bytes, ends, (&Column::Plain(all_times), 3));
+            in_place.fill(bytes, ends, (&all_times, 3));
             let matched: Vec<_> = times.into_iter().zip(words).skip(start).filter(|(_, word)| *word != 0).collect();
             let (times, words): (Vec<_>, Vec<_>) = matched.into_iter().unzip();
             let wanted = rules.walk::<()>(&times, &words, |_| true);
             let mut levels = Levels::new();
             let events = in_place.journey(1).unwrap();
-            let At::Plain(at) = events.times() else { unreachable!() };
-            if !rules.walk_in_place(&events, |row| at.get(row).copied().unwrap_or(Micros::MAX), &mut levels) {
+            let is_walked = match events.times() {
+                At::Plain(at) => {
+                    rules.walk_in_place(&events, |row| at.get(row).copied().unwrap_or(Micros::MAX), &mut levels)
+                }
+                At::Packed(at) => rules.walk_in_place(&events, |row| Micros(at.get(row).cast_signed()), &mut levels),
+            };
+            if !is_walked {
                 assert!(!times.is_sorted_by(|a, b| a < b));
                 tied += 1;
                 continue;
