@@ -190,7 +190,7 @@ impl<'a> Binder<'a> {
     /// Lets such a list, of at most seven conditions, be looked at in place, where that can be.
     pub(crate) fn look_in_place(&mut self, matches: Matches) {
         if let Some(plan) = self.reader.masks.get_mut(matches.0) {
-            plan.look_in_place();
+            plan.in_place = true;
         }
     }
 

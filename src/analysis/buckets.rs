@@ -138,11 +138,28 @@ mod tests {
             (0..count).for_each(|_| buckets.add(u64::MAX));
             buckets.add(5);
         }
-        let five = buckets.in_order().into_iter().map(|(.., count)| count).collect::<Vec<_>>();
-        assert_eq!(five, [5, 4 * AT_ONCE as u64]);
+        let counts = buckets.in_order().into_iter().map(|(.., count)| count).collect::<Vec<_>>();
+        assert_eq!(counts, [5, 4 * AT_ONCE as u64]);
         let written: Buckets = serde_json::from_str(&serde_json::to_string(&buckets).unwrap()).unwrap();
         assert_eq!(written, buckets);
         buckets.add(6);
         assert_ne!(written, buckets);
+    }
+    #[test]
+    fn merged_in_any_way_they_are_those_of_all_lengths() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for count in [3, AT_ONCE - 1, AT_ONCE, AT_ONCE * 5 / 2] {
+            let (mut whole, mut parts) = (Buckets::default(), [Buckets::default(), Buckets::default()]);
+            for _ in 0..count {
+                let micros = random.u64(..) >> random.u32(0..64);
+                whole.add(micros);
+                parts[usize::from(random.u8(0..5) == 0)].add(micros);
+            }
+            let [mut more, few] = parts;
+            let mut other = few.clone();
+            other.merge(more.clone());
+            more.merge(few);
+            assert!(more == whole && other == whole);
+        }
     }
 }

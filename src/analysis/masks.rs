@@ -8,7 +8,7 @@ use super::{
     stage_plan::Codes,
     test::Test,
 };
-use crate::journey::{Chunk, InPlace, LIMIT_IN_PLACE, Part, Picked, byte_in_place};
+use crate::journey::{Chunk, InPlace, Part, Picked, byte_in_place};
 
 /// More pairs of touchpoint and channel than this are not tried one by one.
 const LIMIT_PAIRS: usize = 1 << 16;
@@ -26,10 +26,8 @@ pub(crate) struct MaskPlan {
     bare: Option<Vec<u64>>,
     /// Whether events for which no condition holds are picked too.
     pub(crate) every_event: bool,
-    /// How many conditions there are.
-    conditions: usize,
     /// Whether the plan can look at events in place.
-    pub(super) in_place: bool,
+    pub(crate) in_place: bool,
     /// What each picked event carries along.
     pub(crate) carried: Option<Carried>,
 }
@@ -61,7 +59,6 @@ impl MaskPlan {
             by_pair: None,
             bare: None,
             every_event: false,
-            conditions: tests.len(),
             in_place: false,
             carried: None,
         };
@@ -80,11 +77,6 @@ impl MaskPlan {
             plan.by_pair = plan.pairs(channels);
         }
         plan
-    }
-
-    /// Lets events be looked at in place, if the conditions are not too many.
-    pub(crate) fn look_in_place(&mut self) {
-        self.in_place = self.conditions <= LIMIT_IN_PLACE;
     }
 
     fn pairs(&self, channels: usize) -> Option<Vec<u64>> {

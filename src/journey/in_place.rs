@@ -73,6 +73,7 @@ pub(crate) fn bits_of<T: Copy>(list: &[T], bit: impl Fn(T) -> u8) -> u64 {
 
 /// The byte of a row, by the word of its conditions.
 pub(crate) fn byte_in_place(word: u64) -> u8 {
+    debug_assert!(word < ANY_OTHER.into(), "there are more conditions than fit");
     let [byte, ..] = (word & u64::from(ANY_OTHER - 1)).to_le_bytes();
     if byte > 1 { byte | ANY_OTHER } else { byte }
 }

@@ -117,9 +117,14 @@ impl Matched<'_> {
     /// Some events with their words, which carry nothing and are in no columns.
     pub(crate) fn of_events(events: impl Iterator<Item = (Micros, u64)>, room: &mut MatchedRoom) -> Matched<'_> {
         let MatchedRoom { times, words, carried, events: places } = room;
+        times.clear();
+        words.clear();
         carried.clear();
         places.clear();
-        (*times, *words) = events.unzip();
+        for (at, word) in events {
+            times.push(at);
+            words.push(word);
+        }
         Matched { times, words, carried, values: &[], events: places, start: 0 }
     }
 

@@ -11,7 +11,7 @@ use super::{
     untied::FEW,
 };
 use crate::{
-    journey::{At, EventsInPlace, LIMIT_IN_PLACE, MatchedRoom},
+    journey::{At, EventsInPlace, LIMIT_IN_PLACE},
     model::Micros,
 };
 
@@ -60,7 +60,9 @@ impl BoundFunnel {
             At::Packed(times) => self.count_in_place(state, events, |row| Micros(times.get(row).cast_signed())),
         };
         if !is_done {
-            self.visit_whole(state, &events.picked(&mut MatchedRoom::default()));
+            let mut room = std::mem::take(&mut state.room);
+            self.visit_whole(state, &events.picked(&mut room));
+            state.room = room;
         }
     }
 

@@ -114,8 +114,9 @@ pub struct FunnelState {
     /// Room for the walks of one journey.
     #[serde(skip)]
     walks: Box<Walks>,
+    /// The same for some of its events.
     #[serde(skip)]
-    room: MatchedRoom,
+    pub(super) room: MatchedRoom,
     #[serde(skip)]
     periods: Periods,
 }
