@@ -1,9 +1,6 @@
 //! Backups: the log as of one moment, copied into a folder of its own, which is a store.
 
-use std::{
-    fs::File,
-    path::{self, Path, PathBuf},
-};
+use std::path::{self, Path, PathBuf};
 
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
@@ -13,7 +10,9 @@ use super::{
     copying::{Copying, Made},
     cut,
     erasures::Erasures,
-    files, index,
+    files,
+    folder_lock::FolderLock,
+    index,
     log::Log,
     mark::{self, Mark},
     named_segments,
@@ -237,7 +236,7 @@ struct Target {
     /// The folders whose names are to survive a power cut: this one, and those above it that were made.
     named: Vec<PathBuf>,
     made: Made,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Target {

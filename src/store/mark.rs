@@ -1,7 +1,7 @@
 //! The mark that makes a folder a store, and the lock that makes it ours.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     files::{self, Output},
+    folder_lock::FolderLock,
     witness::Head,
 };
 use crate::{
@@ -164,7 +165,7 @@ fn generation(name: &str, of: &str) -> Option<u64> {
 /// Locks a folder for this process, making it if it is missing, and reads its mark.
 ///
 /// Anything else in the folder means that it is not a store: nothing is written then.
-pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
+pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(FolderLock, Mark)> {
     if dir.is_file() {
         return Err(ErrorKind::NotAStore { path: dir.to_owned(), reason: "it is a file".to_owned() }.into());
     }
@@ -183,7 +184,7 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
         Some(_) => open_lock(&path)?,
         None => Output::create(&path)?.into_file(),
     };
-    try_lock(&lock, dir)?;
+    let lock = FolderLock::take(lock, dir)?;
     // Read again, now that nobody else can change it.
     let mark = Mark::read(dir)?;
     mark.map_or(Ok(()), |mark| mark.check_log(dir))?;
@@ -202,51 +203,17 @@ pub(crate) fn claim(dir: &Path, must_exist: bool) -> Result<(File, Mark)> {
     Ok((lock, mark))
 }
 
-/// Fails if a folder is not the one any more that was locked: it was moved, or another stands in its place.
-pub(crate) fn check_place(dir: &Path, lock: &File) -> Result<()> {
-    let is_same = match (std::fs::metadata(dir.join(LOCK)), lock.metadata()) {
-        (Ok(there), Ok(ours)) => is_same_file(&there, &ours),
-        (Err(error), _) => error.kind() != std::io::ErrorKind::NotFound,
-        // If the system cannot say, what is to be done there will fail or not.
-        _ => true,
-    };
-    if is_same {
-        return Ok(());
-    }
-    let reason = "it is not the folder any more that was opened: it was moved, or another stands in its place; \
-                  close the store, and open it where it is now";
-    Err(ErrorKind::NotAStore { path: dir.to_owned(), reason: reason.to_owned() }.into())
-}
-
-#[cfg(unix)]
-fn is_same_file(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same_file(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
-    true
-}
-
 /// Locks a folder that is missing or empty, making it if it is missing, for a store that counts when its mark is
 /// written; `None` if there is anything in it.
-pub(crate) fn claim_empty(dir: &Path) -> Result<Option<File>> {
+pub(crate) fn claim_empty(dir: &Path) -> Result<Option<FolderLock>> {
     if !is_empty_enough(dir)? {
         return Ok(None);
     }
     files::make_folder(dir)?;
     let lock = Output::create(&dir.join(LOCK))?.into_file();
-    try_lock(&lock, dir)?;
+    let lock = FolderLock::take(lock, dir)?;
     // Looked at again, now that nobody else can change it.
     Ok(is_empty_enough(dir)?.then_some(lock))
-}
-
-fn try_lock(lock: &File, dir: &Path) -> Result<()> {
-    lock.try_lock().map_err(|refusal| match refusal {
-        TryLockError::WouldBlock => ErrorKind::Locked { path: dir.to_owned() }.into(),
-        TryLockError::Error(error) => Error::io("locking", dir, error),
-    })
 }
 
 fn open_lock(path: &Path) -> Result<File> {

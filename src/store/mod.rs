@@ -16,6 +16,7 @@ mod failing;
 mod faults;
 mod files;
 mod filter;
+mod folder_lock;
 #[cfg(test)]
 mod formats;
 mod fresh;

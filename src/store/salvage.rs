@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    fs::{self, File, TryLockError},
+    fmt, fs,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,7 +15,9 @@ use super::{
     cut,
     engine::Engine,
     erasures::Erasures,
-    files, from_index,
+    files,
+    folder_lock::FolderLock,
+    from_index,
     index::{self, Index},
     log::Log,
     mark::{self, Mark},
@@ -121,14 +122,9 @@ fn salvage(damaged: &Path, new: &Path, open_engine: OpenEngine<'_>) -> Result<Sa
 }
 
 /// Keeps others from opening a store meanwhile, and fails if it is open.
-fn lock(dir: &Path) -> Result<Option<File>> {
-    let path = dir.join(mark::LOCK);
-    let Ok(file) = files::open(&path) else { return Ok(None) };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(ErrorKind::Locked { path: dir.to_owned() }.into()),
-        Err(TryLockError::Error(e)) => Err(Error::io("locking", path, e)),
-    }
+fn lock(dir: &Path) -> Result<Option<FolderLock>> {
+    let file = files::open(&dir.join(mark::LOCK)).ok();
+    file.map(|file| FolderLock::take(file, dir)).transpose()
 }
 
 fn make_empty_folder(dir: &Path) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -16,11 +15,12 @@ use super::{
     coming::Coming,
     engine::Engine,
     erasures::Erasures,
+    folder_lock::FolderLock,
     ids::Ids,
     index::Index,
     locks::{Held, Ordered, Place, lock},
     log::Log,
-    mark::{self, Mark},
+    mark::Mark,
     named_segments::NamedSegments,
     queue::Queue,
     reopening::Reopening,
@@ -42,7 +42,7 @@ use crate::{
 pub(super) struct Folder {
     pub(super) dir: PathBuf,
     pub(super) mark: Mark,
-    pub(super) lock: File,
+    pub(super) lock: FolderLock,
     pub(super) named: NamedSegments,
     pub(super) open_engine: OpenEngine,
 }
@@ -85,7 +85,7 @@ pub(super) struct Shared {
     /// Rung when a seal has made room. Goes with `tail`.
     room: Condvar,
     /// Held as long as the store is open.
-    folder_lock: Mutex<Option<File>>,
+    folder_lock: Mutex<Option<FolderLock>>,
 }
 
 /// What appending changes.
@@ -285,7 +285,7 @@ impl Shared {
 
     /// Fails if the folder is not the one any more that was opened, so that nothing is written into another's.
     pub(super) fn check_place(&self) -> Result<()> {
-        lock(&self.folder_lock).as_ref().map_or(Ok(()), |held| mark::check_place(&self.dir, held))
+        lock(&self.folder_lock).as_ref().map_or(Ok(()), |held| held.check_place(&self.dir))
     }
 
     /// Lets others open the folder.

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
@@ -12,6 +11,7 @@ use super::{
     Customer, Snapshot, StoreOptions, cut,
     erasures::Erasures,
     files,
+    folder_lock::FolderLock,
     index::{self, Index},
     locks::lock,
     log::Log,
@@ -137,7 +137,7 @@ impl Store {
     fn open_claimed(
         dir: &Path,
         options: &StoreOptions,
-        (lock, mark): (File, Mark),
+        (lock, mark): (FolderLock, Mark),
         open_engine: impl Fn(&Path) -> Result<OpenedEngine> + Send + Sync + 'static,
     ) -> Result<Self> {
         let (engine, mended) = open_engine(&mark.log(dir))?;
