@@ -124,7 +124,7 @@ pub use analysis::{
     TransitionsReport, ValueBands, ValueFit, Visit,
 };
 pub use error::{Error, ErrorKind, InvalidPlan, InvalidValue, Result};
-pub use journey::{ChannelNo, CustomerNo, Journey, Matched, Names, PropertyNo, TouchpointNo};
+pub use journey::{ChannelNo, CustomerNo, Journey, JourneyBatch, Matched, Names, PropertyNo, TouchpointNo};
 pub use model::{
     CalendarUnit, Channel, Comparison, Condition, Currency, CustomChannel, CustomerId, Entry, Event, EventBuilder,
     EventId, Feedback, JourneyModel, JourneyModelBuilder, LIMIT_EVENT_BYTES, LIMIT_PATTERN_EVENTS, LIMIT_PATTERN_STEPS,

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     error::InvalidPlan,
-    journey::{EventsInPlace, Identities, Journey, Matched, NameKind, Names, Needs, PropertyNo, ReservedNumbers},
+    journey::{
+        Bitmaps, Identities, Journey, JourneyBatch, Matched, NameKind, Names, Needs, Picked, PropertyNo,
+        ReservedNumbers,
+    },
     model::{
         Comparison, Condition, JourneyModel, Micros, Segment, SegmentPart, SegmentRef, StageName, find_named, nanos,
     },
@@ -46,10 +49,15 @@ impl Matches {
         journey.matched(self.0)
     }
 
-    /// The same in place, if the plan was let to look at them there, and they lie so; else they were picked.
-    #[inline]
-    pub(crate) fn in_place<'a>(self, journey: &Journey<'a>) -> Option<EventsInPlace<'a>> {
-        journey.in_place(self.0)
+    /// The bits that stand for them, and the place of the journey in these, if the plan goes through many at once, and can; else
+    /// they were picked.
+    pub(crate) fn bitmaps_at<'a>(self, journey: &Journey<'a>) -> Option<(&'a Bitmaps, usize)> {
+        journey.bitmaps(self.0)
+    }
+
+    /// The bits that stand for all such events of some journeys.
+    pub(crate) fn bitmaps<'a>(self, journeys: &JourneyBatch<'a>) -> Option<&'a Bitmaps> {
+        journeys.bitmaps(self.0)
     }
 }
 
@@ -63,6 +71,11 @@ impl StageReading {
         let visited = journey.visited(self.0);
         let visit = |(&since, &stage)| Visit { stage: usize::from(stage), since };
         visited.times.iter().zip(visited.stages).map(visit)
+    }
+
+    /// The visits of all journeys of a batch, one journey after the other; `None` if they are read one by one.
+    pub(crate) fn of_all<'a>(self, journeys: &JourneyBatch<'a>) -> Option<&'a Picked<u8>> {
+        journeys.visits(self.0)
     }
 }
 
@@ -187,10 +200,11 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Lets such a list, of at most seven conditions, be looked at in place, where that can be.
-    pub(crate) fn look_in_place(&mut self, matches: Matches) {
-        if let Some(plan) = self.reader.masks.get_mut(matches.0) {
-            plan.in_place = true;
+    /// Lets such a list, of few conditions, be looked at as bits of many journeys at once, where that can be.
+    pub(crate) fn as_bits(&mut self, matches: Matches) {
+        // Those of each segment are visited one by one.
+        if let Some(plan) = self.reader.masks.get_mut(matches.0).filter(|_| !self.is_by_segment) {
+            plan.as_bits = true;
         }
     }
 

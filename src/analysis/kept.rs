@@ -34,6 +34,11 @@ impl Kept {
         Some(&self.0.get(place)?.as_ref()?.each)
     }
 
+    /// The same as bits.
+    pub(super) fn bits_of_part(&self, place: usize) -> Option<impl Iterator<Item = u64>> {
+        Some(self.0.get(place)?.as_ref()?.marks.bits())
+    }
+
     /// How many rows of a span are seen.
     pub(super) fn count(&self, span: &Span) -> usize {
         match self.0.get(span.part as usize) {

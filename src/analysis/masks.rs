@@ -8,7 +8,7 @@ use super::{
     stage_plan::Codes,
     test::Test,
 };
-use crate::journey::{Chunk, InPlace, Part, Picked, byte_in_place};
+use crate::journey::{Bitmaps, ByEight, Chunk, Part, Picked};
 
 /// More pairs of touchpoint and channel than this are not tried one by one.
 const LIMIT_PAIRS: usize = 1 << 16;
@@ -26,8 +26,10 @@ pub(crate) struct MaskPlan {
     bare: Option<Vec<u64>>,
     /// Whether events for which no condition holds are picked too.
     pub(crate) every_event: bool,
-    /// Whether the plan can look at events in place.
-    pub(crate) in_place: bool,
+    /// How many conditions there are.
+    conditions: usize,
+    /// Whether the plan goes through many journeys at once, if it can.
+    pub(crate) as_bits: bool,
     /// What each picked event carries along.
     pub(crate) carried: Option<Carried>,
 }
@@ -59,7 +61,8 @@ impl MaskPlan {
             by_pair: None,
             bare: None,
             every_event: false,
-            in_place: false,
+            conditions: tests.len(),
+            as_bits: false,
             carried: None,
         };
         for (i, test) in tests.into_iter().enumerate() {
@@ -112,33 +115,34 @@ impl MaskPlan {
         Words::ByRow(words)
     }
 
-    /// Leaves the events where they stand, if the chunk is one part of whole journeys; false if not.
-    pub(super) fn leave_in_place(
+    /// Makes bits of where the conditions hold, if the chunk is one part of whole journeys; false if not.
+    pub(super) fn fill_bitmaps(
         &self,
         chunk: &Chunk<'_>,
         kept: &Kept,
         (stages, numbers): (&Codes, &[Numbers<'_>]),
-        in_place: &mut InPlace,
+        bitmaps: &mut Bitmaps,
     ) -> bool {
-        in_place.clear();
         let ([part], [numbers], Some(ends)) = (chunk.parts.as_slice(), numbers, chunk.ends_in_one_part()) else {
             return false;
         };
-        let by_table = |rows: &Keys, table: &[u64]| {
-            rows.look_up(&table.iter().map(|word| byte_in_place(*word)).collect::<Vec<_>>())
-        };
-        let mut words = if let Some(table) = &self.by_pair {
-            by_table(numbers.pairs(table.len() / self.by_touchpoint.len().max(1)), table)
+        let rows = part.rows();
+        let begin = Bitmaps::begin(rows.start);
+        let by_rows = |words: &[u8]| ByEight::of_rows(rows.start - begin, words, self.conditions);
+        let by_table = |keys: &Keys, table: &[u8]| by_rows(&keys.look_up(table));
+        let by_eight = if let Some(table) = &self.by_pair {
+            by_table(numbers.pairs(table.len() / self.by_touchpoint.len().max(1)), &lowest(table))
         } else {
             match self.words(part, numbers, stages.of_part(0)) {
-                Words::ByTouchpoint(table) => by_table(numbers.touchpoints(), table),
-                Words::ByRow(words) => words.into_iter().map(byte_in_place).collect(),
+                Words::ByTouchpoint(table) => {
+                    let table = lowest(table);
+                    let at_once = part.columns.touchpoints.by_eight(begin..rows.end, &table);
+                    at_once.unwrap_or_else(|| by_table(numbers.touchpoints(), &table))
+                }
+                Words::ByRow(words) => by_rows(&lowest(&words)),
             }
         };
-        if let Some(kept) = kept.of_part(0) {
-            words.iter_mut().zip(kept).for_each(|(word, kept)| *word *= u8::from(*kept));
-        }
-        in_place.fill(words, ends, (&part.columns.times, part.rows().start));
+        bitmaps.fill((&by_eight, self.conditions), (rows, ends), &part.columns.times, kept.bits_of_part(0));
         true
     }
 
@@ -176,6 +180,11 @@ impl MaskPlan {
         }
         picking.finish(chunk, self.carried.as_ref());
     }
+}
+
+/// The bytes of words of few conditions.
+fn lowest(words: &[u64]) -> Vec<u8> {
+    words.iter().map(|word| word.to_le_bytes()).map(|[byte, ..]| byte).collect()
 }
 
 fn set(words: &mut [u64], bit: u64, holds: &[bool]) {

@@ -33,6 +33,11 @@ impl Marks {
         self.count = self.count.saturating_add(mark.count_ones());
     }
 
+    /// Which were picked of each 64 rows that were tried.
+    pub(super) fn bits(&self) -> impl Iterator<Item = u64> {
+        self.by_64.iter().map(|(mark, _)| *mark)
+    }
+
     /// How many rows before this one were picked.
     pub(super) fn before(&self, row: u32) -> u32 {
         let tried = row.saturating_sub(self.first) as usize;
@@ -78,6 +83,33 @@ pub(super) fn pick<N: Copy, T: Copy + Default>(
         what.extend_from_slice(some_what.get(..picked).unwrap_or_default());
     }
     Found { rows, what, marks }
+}
+
+/// Picks the rows, from a first one on, that are marked with a 1 and not a 0, with what becomes of the number of each.
+pub(super) fn pick_marked<N: Copy, T: Copy + Default>(
+    marked: &[u8],
+    first: usize,
+    numbers: &[N],
+    what: impl Fn(N) -> T,
+) -> Found<T> {
+    let mut marks = Marks::new(first, marked.len());
+    let (mut rows, mut all) = (Vec::with_capacity(marked.len()), Vec::with_capacity(marked.len()));
+    let (mut some_rows, mut some) = ([0_u32; AT_ONCE], [T::default(); AT_ONCE]);
+    for ((marked, numbers), row) in marked.chunks(AT_ONCE).zip(numbers.chunks(AT_ONCE)).zip((first..).step_by(AT_ONCE))
+    {
+        let mut left = bits_of(marked, |mark| mark);
+        marks.add(left);
+        let picked = left.count_ones() as usize;
+        for (to_row, to) in some_rows.iter_mut().zip(&mut some).take(picked) {
+            let place = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            *to_row = count(row + place);
+            *to = numbers.get(place).map_or_else(T::default, |number| what(*number));
+        }
+        rows.extend_from_slice(some_rows.get(..picked).unwrap_or_default());
+        all.extend_from_slice(some.get(..picked).unwrap_or_default());
+    }
+    Found { rows, what: all, marks }
 }
 
 /// Rows on their way into a list of picked events.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{InvalidPlan, Result},
-    journey::{Journey, Names},
+    journey::{Journey, JourneyBatch, Names},
     table::{Table, Tables},
 };
 
@@ -82,6 +82,13 @@ macro_rules! any_plan {
             fn visit(&self, state: &mut PlanState, journey: &Journey<'_>) {
                 match (self, state) {
                     $((Self::$variant(bound), PlanState::$variant(state)) => bound.visit(state, journey),)+
+                    _ => {}
+                }
+            }
+
+            fn visit_batch(&self, state: &mut PlanState, journeys: &JourneyBatch<'_>) {
+                match (self, state) {
+                    $((Self::$variant(bound), PlanState::$variant(state)) => bound.visit_batch(state, journeys),)+
                     _ => {}
                 }
             }

@@ -14,7 +14,8 @@ use super::{
     test::Test,
 };
 use crate::journey::{
-    Chunk, Columns, CustomerNo, Identities, Journey, Needs, Part, Picked, Readings, ReservedNumbers, Source, Span,
+    Chunk, Columns, CustomerNo, Identities, JourneyBatch, JourneyPlace, Needs, Part, Picked, Readings, ReservedNumbers,
+    Source, Span,
 };
 
 /// Everything a question reads from columns.
@@ -48,8 +49,13 @@ impl Reader {
         needs
     }
 
-    /// Visits each journey in scope. The readings of the chunk before are only room to be used again.
-    pub(crate) fn journeys(&self, sources: &[Source], readings: &mut Readings, mut visit: impl FnMut(&Journey<'_>)) {
+    /// Visits the journeys in scope, some at a time. The readings of the chunk before are only room to be used again.
+    pub(crate) fn journeys(
+        &self,
+        sources: &[Source],
+        readings: &mut Readings,
+        mut visit: impl FnMut(&JourneyBatch<'_>),
+    ) {
         for parts in pieces(sources, ROWS_AT_ONCE) {
             let mut chunk = Chunk::new(parts);
             // The events of other ids stand under that of their customer too.
@@ -60,7 +66,7 @@ impl Reader {
         }
     }
 
-    fn read_piece(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&Journey<'_>)) {
+    fn read_piece(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&JourneyBatch<'_>)) {
         if self.needs.profiles.is_empty() {
             return self.read_laid_out(chunk, readings, visit);
         }
@@ -74,7 +80,7 @@ impl Reader {
         self.read_laid_out(&Chunk::new(vec![Part::whole(&columns)]), readings, visit);
     }
 
-    fn read_laid_out(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&Journey<'_>)) {
+    fn read_laid_out(&self, chunk: &Chunk<'_>, readings: &mut Readings, visit: &mut impl FnMut(&JourneyBatch<'_>)) {
         let filters_stages = self.filter.as_ref().is_some_and(Test::asks_stage);
         let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
         // Segments look at all that observation leaves, whatever a filter says.
@@ -83,42 +89,53 @@ impl Reader {
             self.memberships.read(chunk, &numbers, &kept, readings, self.scope.end);
             kept
         });
-        let journeys = if self.shown == Needs::default() && !filters_stages {
+        if self.shown == Needs::default() && !filters_stages {
             let kept = unfiltered.filter(|_| self.filter.is_none()).unwrap_or_else(|| self.kept(chunk));
-            self.read(chunk, &numbers, &kept, readings)
-        } else {
-            // Plans look at columns, so these are copied together; so are they if a row's place in its journey decides
-            // whether it is seen.
-            let columns = self.in_scope(chunk.gather(0..chunk.len(), &self.loads()));
-            if !self.memberships.is_empty() {
-                follow(&mut readings.members, chunk, &columns);
-            }
-            let whole = Chunk::new(vec![Part::whole(&columns)]);
-            let numbers: Vec<_> = whole.parts.iter().map(Numbers::new).collect();
-            let journeys = self.read(&whole, &numbers, &Kept::all(), readings);
-            readings.shown = self.shown.clone();
-            readings.columns = columns;
-            journeys
-        };
-        for (place, (customer, events)) in journeys.into_iter().enumerate().filter(|(_, (_, events))| *events > 0) {
-            let journey = Journey::new(readings, customer, place, events);
-            if self.memberships.asked.is_none_or(|segment| journey.is_member(segment)) {
-                visit(&journey);
-            }
+            self.read(chunk, &numbers, &kept, readings);
+            return self.visit_asked(readings, || self.count_events(chunk, &kept), visit);
         }
+        // Plans look at columns, so these are copied together; so are they if a row's place in its journey decides
+        // whether it is seen.
+        let columns = self.in_scope(chunk.gather(0..chunk.len(), &self.loads()));
+        if !self.memberships.is_empty() {
+            follow(&mut readings.members, chunk, &columns);
+        }
+        let whole = Chunk::new(vec![Part::whole(&columns)]);
+        let numbers: Vec<_> = whole.parts.iter().map(Numbers::new).collect();
+        self.read(&whole, &numbers, &Kept::all(), readings);
+        let journeys = self.count_events(&whole, &Kept::all());
+        readings.shown = self.shown.clone();
+        readings.columns = columns;
+        self.visit_asked(readings, || journeys, visit);
     }
 
-    /// Picks what plans ask for, and says whose journeys there are, with how many events in scope.
-    fn read(
+    /// Visits those of some journeys that are asked for.
+    fn visit_asked(
         &self,
-        chunk: &Chunk<'_>,
-        numbers: &[Numbers<'_>],
-        kept: &Kept,
         readings: &mut Readings,
-    ) -> Vec<(CustomerNo, usize)> {
+        journeys: impl FnOnce() -> Vec<JourneyPlace>,
+        visit: &mut impl FnMut(&JourneyBatch<'_>),
+    ) {
+        if self.scope.customers.is_none() && self.memberships.asked.is_none() {
+            let seen = || journeys().into_iter().filter(|journey| journey.events > 0).collect();
+            return visit(&JourneyBatch::all(readings, seen));
+        }
+        let is_asked = |journey: &JourneyPlace| {
+            journey.events > 0
+                && self.memberships.asked.is_none_or(|segment| readings.is_member(segment, journey.place))
+        };
+        let (asked, others): (Vec<_>, Vec<_>) = journeys().into_iter().partition(is_asked);
+        for bitmaps in &mut readings.bitmaps {
+            others.iter().for_each(|journey| bitmaps.leave_out(journey.place));
+        }
+        visit(&JourneyBatch::some(readings, asked));
+    }
+
+    /// Picks what plans ask for.
+    fn read(&self, chunk: &Chunk<'_>, numbers: &[Numbers<'_>], kept: &Kept, readings: &mut Readings) {
         readings.visits.resize_with(self.stages.len(), Default::default);
         readings.matches.resize_with(self.masks.len(), Default::default);
-        readings.in_place.resize_with(self.masks.len(), Default::default);
+        readings.bitmaps.resize_with(self.masks.len(), Default::default);
         let mut own = Codes::default();
         for ((place, plan), picked) in self.stages.iter().enumerate().zip(&mut readings.visits) {
             let codes = plan.pick_visits(chunk, numbers, kept, picked);
@@ -127,27 +144,26 @@ impl Reader {
             }
         }
         let with_events = self.shown != Needs::default();
-        let lists = readings.matches.iter_mut().zip(&mut readings.in_place);
-        for (plan, (picked, in_place)) in self.masks.iter().zip(lists) {
-            let is_left = plan.in_place && !with_events && plan.leave_in_place(chunk, kept, (&own, numbers), in_place);
-            if is_left {
+        let lists = readings.matches.iter_mut().zip(&mut readings.bitmaps);
+        for (plan, (picked, bitmaps)) in self.masks.iter().zip(lists) {
+            if plan.as_bits && !with_events && plan.fill_bitmaps(chunk, kept, (&own, numbers), bitmaps) {
                 picked.clear();
             } else {
-                in_place.clear();
+                bitmaps.clear();
                 plan.pick(chunk, kept, (&own, numbers), with_events, picked);
             }
         }
-        self.count_events(chunk, kept)
     }
 
-    /// Each customer with how many events the scope sees.
-    fn count_events(&self, chunk: &Chunk<'_>, kept: &Kept) -> Vec<(CustomerNo, usize)> {
+    /// Each journey with how many of its events the scope sees.
+    fn count_events(&self, chunk: &Chunk<'_>, kept: &Kept) -> Vec<JourneyPlace> {
         let customers = self.scope.customers.as_ref();
         let asked = |customer| customers.is_none_or(|customers| customers.binary_search(&customer).is_ok());
-        let count = |(customer, spans): (CustomerNo, &[Span])| {
-            (customer, if asked(customer) { spans.iter().map(|span| kept.count(span)).sum() } else { 0 })
+        let count = |(place, (customer, spans)): (usize, (CustomerNo, &[Span]))| {
+            let events = if asked(customer) { spans.iter().map(|span| kept.count(span)).sum() } else { 0 };
+            JourneyPlace { customer, place, events }
         };
-        chunk.journeys().map(count).collect()
+        chunk.journeys().enumerate().map(count).collect()
     }
 
     /// Which rows the scope sees, by what stands in the row alone.

@@ -55,7 +55,7 @@ pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result
         let mut state = bound.start();
         for chunk in chunks {
             let sources = (job.load)(chunk, &needs)?;
-            reader.journeys(&sources, readings, |journey| bound.visit(&mut state, journey));
+            reader.journeys(&sources, readings, |journeys| bound.visit_batch(&mut state, journeys));
             check_memory(bound.size(&state), job.memory)?;
         }
         Ok(state)

@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::Binder;
 use crate::{
     error::{InvalidPlan, Result},
-    journey::{Journey, Names},
+    journey::{Journey, JourneyBatch, Names},
 };
 
 /// A question: a plan that holds what is asked, and can be bound to the names of one store.
@@ -50,6 +50,12 @@ pub trait Bound: Send + Sync {
     /// Takes in one journey.
     fn visit(&self, state: &mut Self::State, journey: &Journey<'_>);
 
+    /// Takes in some journeys that were read together: the same as to visit each. Questions that can go through many journeys at
+    /// once do so here.
+    fn visit_batch(&self, state: &mut Self::State, journeys: &JourneyBatch<'_>) {
+        journeys.iter().for_each(|journey| self.visit(state, &journey));
+    }
+
     /// Takes in what another state knows of other customers.
     fn merge(&self, state: &mut Self::State, other: Self::State);
 
@@ -93,6 +99,10 @@ impl<B: Bound> Bound for Vec<B> {
         self.iter().zip(state).for_each(|(bound, state)| bound.visit(state, journey));
     }
 
+    fn visit_batch(&self, state: &mut Self::State, journeys: &JourneyBatch<'_>) {
+        self.iter().zip(state).for_each(|(bound, state)| bound.visit_batch(state, journeys));
+    }
+
     fn merge(&self, state: &mut Self::State, other: Self::State) {
         self.iter().zip(state).zip(other).for_each(|((bound, state), other)| bound.merge(state, other));
     }
@@ -126,6 +136,10 @@ macro_rules! tuple_is_a_plan {
 
             fn visit(&self, state: &mut Self::State, journey: &Journey<'_>) {
                 $(self.$i.visit(&mut state.$i, journey);)+
+            }
+
+            fn visit_batch(&self, state: &mut Self::State, journeys: &JourneyBatch<'_>) {
+                $(self.$i.visit_batch(&mut state.$i, journeys);)+
             }
 
             fn merge(&self, state: &mut Self::State, other: Self::State) {

@@ -6,7 +6,7 @@ use super::{
     kept::Kept,
     masks::{MaskPlan, Words},
     numbers::Numbers,
-    picking::{Found, Picking, pick},
+    picking::{Found, Picking, pick_marked},
 };
 use crate::{
     journey::{AT_ONCE, Chunk, NO_STAGE, Part, Picked, bits_of},
@@ -197,19 +197,20 @@ impl StagePlan {
 
 /// Picks the rows of one part at which visits begin; `ends` says where its journeys end.
 fn begins(codes: &[u8], first: usize, ends: impl Iterator<Item = u32>) -> Found<u8> {
-    let mut is_first = vec![false; codes.len()];
+    let mut marks = vec![0_u8; codes.len()];
     for end in ends {
-        if let Some(is_first) = is_first.get_mut((end as usize).saturating_sub(first)) {
-            *is_first = true;
+        if let Some(mark) = marks.get_mut((end as usize).saturating_sub(first)) {
+            *mark = 1;
         }
     }
+    // The marks of the journeys' first rows become those of the visits' first rows.
     let mut before = 0;
-    pick(codes, first, |place, code| {
-        let first = is_first.get(place).copied().unwrap_or_default();
-        let known = select_unpredictable(first, 0, before);
+    for (mark, &code) in marks.iter_mut().zip(codes) {
+        let known = select_unpredictable(*mark == 1, 0, before);
         before = select_unpredictable(code == 0, known, code);
-        (code.wrapping_sub(1), before != known)
-    })
+        *mark = u8::from(before != known);
+    }
+    pick_marked(&marks, first, codes, |code| code.wrapping_sub(1))
 }
 
 /// Rows at which visits begin, journey by journey.

@@ -263,9 +263,10 @@ fn property_rows(
 ) -> Vec<bool> {
     let Some(column) = column else { return vec![test.holds_for_missing(); rows.len()] };
     let holds = |value: &PropertyValue| test.holds(value);
-    let mut found = vec![test.holds_for_missing(); rows.len()];
     let first = rows.start;
+    let all_missing = || vec![test.holds_for_missing(); rows.len()];
     if column.values.len() > rows.len() {
+        let mut found = all_missing();
         for (row, code) in column.within(rows) {
             if let (Some(found), Some(value)) = (found.get_mut(row - first), column.values.get(code as usize)) {
                 *found = holds(value);
@@ -274,9 +275,10 @@ fn property_rows(
         return found;
     }
     let table: Vec<bool> = column.values.iter().map(holds).collect();
-    if let Some(codes) = column.all_within(rows.clone()) {
-        return codes.iter().map(|&code| table.get(code as usize).copied().unwrap_or_default()).collect();
+    if let Some(found) = column.look_up_all(rows.clone(), &table) {
+        return found;
     }
+    let mut found = all_missing();
     for (row, code) in column.within(rows) {
         if let (Some(found), Some(&holds)) = (found.get_mut(row - first), table.get(code as usize)) {
             *found = holds;
@@ -328,7 +330,8 @@ mod tests {
             let values: Vec<PropertyValue> = (0..random.i64(1..20)).map(Into::into).collect();
             let rows: Vec<u32> = (0..40).filter(|_| random.u8(0..8) > 0).collect();
             let codes: Vec<u32> = rows.iter().map(|_| random.u32(..) % u32::try_from(values.len()).unwrap()).collect();
-            let column = PropertyColumn::new(values.clone(), rows.clone(), codes.clone());
+            let column =
+                PropertyColumn::new(values.clone(), rows.clone(), crate::journey::Column::Plain(codes.clone()));
             let (start, end) = (random.usize(0..=40), random.usize(0..=40));
             for (wanted, comparison) in [(true, Comparison::Eq(3.into())), (false, Comparison::Ne(3.into()))] {
                 let holds = |row: usize| {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{InvalidPlan, Result},
-    journey::{CustomerNo, Journey, Names},
+    journey::{CustomerNo, Journey, JourneyBatch, Names, Picked},
     model::{CustomerId, JourneyModel, Micros, MoveKind, StageName, only_an_object},
     table::{Cell, Table, Tables, write_tables},
 };
@@ -151,10 +151,47 @@ struct CellState {
     latest: u64,
 }
 
+impl CellState {
+    /// Counts a move of the journey of this number.
+    #[inline]
+    fn add(&mut self, journey: u64) {
+        self.count += 1;
+        self.customers += u64::from(self.latest != journey);
+        self.latest = journey;
+    }
+}
+
 impl BoundTransitions {
     /// The place of a move's cell: row 0 is the start, row s + 1 stage s.
     fn cell(&self, from: Option<usize>, to: usize) -> usize {
         from.map_or(0, |stage| stage + 1) * self.model.stages().len() + to
+    }
+
+    /// Takes in the visits of many journeys, all of which count.
+    fn visit_all(&self, state: &mut TransitionsState, visits: &Picked<u8>) {
+        let TransitionsState { cells, here_now, customers, visited, .. } = state;
+        let stages = self.model.stages().len();
+        // For each visit the row of the one before: the journeys' first come from the start.
+        let mut from: Vec<u8> = std::iter::once(0).chain(visits.what.iter().map(|stage| stage + 1)).collect();
+        let starts = std::iter::once(0).chain(visits.ends.iter().map(|end| *end as usize));
+        for (start, end) in starts.zip(&visits.ends).filter(|(start, end)| **end as usize > *start) {
+            *customers += 1;
+            from.get_mut(start).into_iter().for_each(|from| *from = 0);
+            let last = visits.what.get(*end as usize - 1);
+            let count = last.and_then(|stage| here_now.get_mut(usize::from(*stage)));
+            count.into_iter().for_each(|count| *count += 1);
+        }
+        let mut since = Micros::MIN;
+        for ((&from, &to), &at) in from.iter().zip(&visits.what).zip(&visits.times) {
+            *visited += u64::from(from == 0);
+            if let Some(cell) = cells.get_mut(usize::from(from) * stages + usize::from(to)) {
+                cell.add(*visited);
+                if from > 0 {
+                    cell.dwell.add_between(since, at);
+                }
+            }
+            since = at;
+        }
     }
 
     fn after_range(&self, visit: &Visit) -> bool {
@@ -193,12 +230,10 @@ impl Bound for BoundTransitions {
             } else {
                 let place = self.cell(before.map(|b| b.stage), visit.stage);
                 if let Some(cell) = state.cells.get_mut(place) {
-                    cell.count += 1;
+                    cell.add(state.visited);
                     if let Some(left) = before {
                         cell.dwell.add_between(left.since, visit.since);
                     }
-                    cell.customers += u64::from(cell.latest != state.visited);
-                    cell.latest = state.visited;
                 }
                 if self.lists_customers {
                     let left = before.map(|left| (left.stage, left.since));
@@ -219,6 +254,13 @@ impl Bound for BoundTransitions {
             state.moves += moves.len();
             let listed = Listed { here_before: at_start, here_now: last.stage, moves };
             state.listed.push((journey.customer(), listed));
+        }
+    }
+
+    fn visit_batch(&self, state: &mut TransitionsState, journeys: &JourneyBatch<'_>) {
+        match self.reading.of_all(journeys).filter(|_| self.scope.counts_all() && !self.lists_customers) {
+            Some(visits) => self.visit_all(state, visits),
+            None => journeys.iter().for_each(|journey| self.visit(state, &journey)),
         }
     }
 

@@ -218,7 +218,7 @@ fn encode_property(column: &PropertyColumn) -> Vec<u8> {
     let values = lz4_flex::compress_prepend_size(&json);
     let no_gaps = || vec![0; column.codes().len()];
     let gaps: Vec<u64> = column.gaps().map_or_else(no_gaps, |gaps| gaps.map(u64::from).collect());
-    let codes: Vec<u64> = column.codes().iter().map(|&c| c.into()).collect();
+    let codes: Vec<u64> = column.codes().to_vec().into_iter().map(u64::from).collect();
     let form = Property { values: values.into(), gaps: pack(&gaps, false).into(), codes: pack(&codes, false).into() };
     postcard::to_stdvec(&form).unwrap_or_default()
 }
@@ -234,9 +234,9 @@ fn decode_property(bytes: &[u8], most: usize) -> Option<PropertyColumn> {
         *row = row.checked_add(next)?;
         next = row.checked_add(1)?;
     }
-    let codes = read_small(form.codes.into_owned(), most, |code| code)?;
+    let codes = Packed::new(form.codes.into_owned(), most).filter(Packed::is_small)?;
     (codes.len() == count).then_some(())?;
-    Some(PropertyColumn::new(serde_json::from_slice(&json).ok()?, rows, codes))
+    Some(PropertyColumn::new(serde_json::from_slice(&json).ok()?, rows, Column::Packed(codes)))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    ChannelNo, TouchpointNo,
-    packed::{AT_ONCE, Packed, PackedAt},
+    ByEight, ChannelNo, TouchpointNo,
+    packed::{AT_ONCE, Packed, PackedAt, repeats},
 };
 use crate::model::Micros;
 
@@ -31,6 +31,18 @@ impl Number for u64 {
 
     fn bits(self) -> u64 {
         self
+    }
+}
+
+impl Number for u32 {
+    // A column of these is checked to hold no larger numbers when it is read.
+    #[expect(clippy::cast_possible_truncation, reason = "checked when read")]
+    fn of_bits(bits: u64) -> Self {
+        bits as Self
+    }
+
+    fn bits(self) -> u64 {
+        self.into()
     }
 }
 
@@ -111,6 +123,19 @@ impl<T: Number> Column<T> {
         }
     }
 
+    /// Whether the numbers of all rows are smaller than this one.
+    pub(crate) fn are_below(&self, limit: u64) -> bool {
+        if let Self::Packed(packed) = self
+            && packed.at_most() < limit.into()
+        {
+            return true;
+        }
+        let mut largest = None;
+        // The largest is found faster than the first that is too large.
+        self.for_lists(0..self.len(), |list| largest = largest.max(list.iter().copied().max()));
+        largest.is_none_or(|largest| largest < limit)
+    }
+
     /// Adds the numbers of these rows, each of which must be there, to a list.
     pub(crate) fn gather(&self, rows: &[u32], into: &mut Vec<T>) {
         match self {
@@ -171,6 +196,35 @@ impl<T: Number> Column<T> {
             }
         }
         Some(bytes)
+    }
+
+    /// A bit for each of these rows, the first's the lowest of the first word: whether its number is that of the row before. The first row
+    /// must be a multiple of 64; of it, and of rows behind the last, anything may be said.
+    pub(crate) fn repeats(&self, rows: Range<usize>) -> Vec<u64> {
+        match self {
+            Self::Plain(list) => {
+                let mut before = None;
+                let words = list.get(rows).unwrap_or_default().chunks(AT_ONCE).map(|list| {
+                    let word = repeats(before, list);
+                    before = list.last().copied();
+                    word
+                });
+                words.collect()
+            }
+            Self::Packed(packed) => {
+                let words = rows.start / AT_ONCE..rows.end.div_ceil(AT_ONCE);
+                packed.repeats().get(words).unwrap_or_default().to_vec()
+            }
+        }
+    }
+
+    /// Which conditions hold in these rows, by a table of their numbers: bit i of a number's byte is that of condition i. `None` if
+    /// there is no short way. The first row must be a multiple of 8; of rows behind the last something may be said.
+    pub(crate) fn by_eight(&self, rows: Range<usize>, table: &[u8]) -> Option<ByEight> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Packed(packed) => packed.by_eight(rows, table).map(ByEight),
+        }
     }
 
     /// Adds the numbers of these rows to a list.

@@ -250,7 +250,7 @@ impl Columns {
                 rows.push(becomes.get(row).copied().unwrap_or_default());
                 codes.push(code);
             }
-            PropertyColumn::new(column.values.clone(), rows, codes)
+            PropertyColumn::new(column.values.clone(), rows, Column::Plain(codes))
         };
         self.properties.iter().map(|(&property, column)| (property, retained(column))).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ChannelNo, Columns, CustomerNo, EventsInPlace, InPlace, Needs, PropertyNo, TouchpointNo};
+use super::{Bitmaps, ChannelNo, Columns, CustomerNo, Needs, PropertyNo, TouchpointNo};
 use crate::model::{Currency, Micros, PropertyValue, Scalar, Seq, Survey};
 
 /// Events picked out of journeys, in order; `ends[i]` is where those of journey i end.
@@ -52,14 +52,21 @@ pub(crate) struct Readings {
     pub(crate) columns: Columns,
     /// Per registered list of conditions the events for which any of them holds, with their words.
     pub(crate) matches: Vec<Picked<u64>>,
-    /// The same where a plan looks at them in place, and they can be: nothing was picked then.
-    pub(crate) in_place: Vec<InPlace>,
+    /// The same as bits where a plan goes through many journeys at once, and can: nothing was picked then.
+    pub(crate) bitmaps: Vec<Bitmaps>,
     /// Per registered journey model the events that begin a visit, with the stage's place counted from 0.
     pub(crate) visits: Vec<Picked<u8>>,
     /// What segments are read from.
     pub(crate) history: History,
     /// Per registered segment which journeys are in it.
     pub(crate) members: Vec<Vec<bool>>,
+}
+
+impl Readings {
+    /// Whether a journey is in a segment, by its place.
+    pub(crate) fn is_member(&self, segment: usize, journey: usize) -> bool {
+        self.members.get(segment).and_then(|members| members.get(journey)).copied().unwrap_or_default()
+    }
 }
 
 /// Events picked out of whole journeys, which no filter narrows.
@@ -241,14 +248,15 @@ impl<'a> Journey<'a> {
         }
     }
 
-    /// Those that are looked at in place; `None` if they were picked.
+    /// The bits that stand for them, and the journey's place in these; `None` if they were picked.
     #[inline]
-    pub(crate) fn in_place(&self, list: usize) -> Option<EventsInPlace<'a>> {
-        self.readings.in_place.get(list)?.journey(self.place)
+    pub(crate) fn bitmaps(&self, list: usize) -> Option<(&'a Bitmaps, usize)> {
+        let bitmaps = self.readings.bitmaps.get(list).filter(|bitmaps| !bitmaps.is_empty())?;
+        Some((bitmaps, self.place))
     }
 
     pub(crate) fn is_member(&self, segment: usize) -> bool {
-        self.readings.members.get(segment).and_then(|members| members.get(self.place)).copied().unwrap_or_default()
+        self.readings.is_member(segment, self.place)
     }
 
     #[inline]

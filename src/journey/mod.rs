@@ -1,11 +1,12 @@
 //! Customers' events in order, as columns of numbers: what questions run on, wherever the events come from.
 
+mod batch;
+mod bitmaps;
 mod chunk;
 mod code;
 mod column;
 mod columns;
 mod identity;
-mod in_place;
 mod journey;
 mod name_table;
 mod names;
@@ -17,12 +18,14 @@ mod property_column;
 mod rows;
 mod step;
 
+pub use batch::JourneyBatch;
+pub(crate) use batch::JourneyPlace;
+pub(crate) use bitmaps::{Bitmaps, ByEight, Flood, LIMIT_BITMAPS, bits_of, first_within, highest, last_within, places};
 pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
 pub(crate) use column::{At, Column, Number};
 pub(crate) use columns::{Columns, NO_STAGE, Needs, Properties, Row};
 pub(crate) use identity::{Identities, ReservedNumbers, Said, event_times};
-pub(crate) use in_place::{EventsInPlace, InPlace, LIMIT_IN_PLACE, bits_of, byte_in_place};
 pub(crate) use journey::{History, MatchedRoom, NO_VALUE, Picked, Readings};
 pub use journey::{Journey, Matched};
 pub(crate) use name_table::{NameTable, hash_name};

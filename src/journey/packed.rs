@@ -1,7 +1,10 @@
 //! Whole numbers, packed into as few bits as their spread needs (below 8: the next power of two), and read at any place
 //! without unpacking the others.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Serialize};
 use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
@@ -59,6 +62,38 @@ fn unpack_bytes<const EACH: usize>(bytes: &[u8], positions: &Range<usize>, into:
     true
 }
 
+/// A bit for each of up to 64 numbers: whether it is the same as the one before.
+pub(crate) fn repeats<T: PartialEq>(before: Option<T>, list: &[T]) -> u64 {
+    let first = u64::from(list.first().is_some_and(|first| before.is_some_and(|before| before == *first)));
+    let pairs = list.iter().zip(list.iter().skip(1)).zip(1..64);
+    pairs.fold(first, |bits, ((one, other), place)| bits | u64::from(one == other) << place)
+}
+
+/// For so many times eight numbers of so many bits a byte for each condition, by what a number says of these.
+fn by_eight<const WIDTH: usize>(bytes: &[u8], count: usize, holds: &dyn Fn(u8) -> u8) -> Vec<u64> {
+    let each = 8 / WIDTH;
+    // The bit of each condition goes to the byte of its own.
+    let spread = |word: u8| (0..8).fold(0, |all, bit| all | u64::from(word >> bit & 1) << (8 * bit));
+    let of_number: Vec<u64> = (0..=u8::MAX >> (8 - WIDTH)).map(|number| spread(holds(number))).collect();
+    let number = |byte: usize, place: usize| byte >> (place * WIDTH) & (of_number.len() - 1);
+    let of_place = |byte, place| of_number.get(number(byte, place)).map_or(0, |bits| bits << place);
+    let table: [u64; 256] = std::array::from_fn(|byte| (0..each).fold(0, |all, place| all | of_place(byte, place)));
+    let eight = |bytes: &[u8; WIDTH]| bytes.iter().rev().fold(0, |all, byte| all << each | at_byte(&table, *byte));
+    let (eights, rest) = bytes.as_chunks();
+    let mut all: Vec<u64> = eights.iter().take(count).map(eight).collect();
+    if all.len() < count {
+        let mut last = [0; WIDTH];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        all.push(eight(&last));
+    }
+    all
+}
+
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+fn at_byte(table: &[u64; 256], byte: u8) -> u64 {
+    table[usize::from(byte)]
+}
+
 fn unpack_none(_: &[u8], _: &Range<usize>, _: &mut Vec<u8>) -> bool {
     false
 }
@@ -72,6 +107,8 @@ pub(crate) struct Packed {
     unpacker: BitUnpacker,
     /// A header, then the bits.
     bytes: Arc<Vec<u8>>,
+    /// Which numbers are those before them: worked out when that is first asked for.
+    repeats: Arc<OnceLock<Vec<u64>>>,
 }
 
 /// Packed numbers that are looked up one by one, many times.
@@ -162,7 +199,7 @@ impl Packed {
         if bytes.len().checked_sub(HEADER)? != (count.checked_mul(width.into())?).div_ceil(8) {
             return None;
         }
-        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes })
+        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes, repeats: Arc::default() })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -229,6 +266,37 @@ impl Packed {
         Some(numbers)
     }
 
+    /// A bit for each number, the first's the lowest of the first word: whether it is the same as the one before.
+    pub(crate) fn repeats(&self) -> &[u64] {
+        self.repeats.get_or_init(|| {
+            let mut words = Vec::with_capacity(self.count.div_ceil(AT_ONCE));
+            let mut before = None;
+            self.for_lists(0..self.count, |list| {
+                words.push(repeats(before, list));
+                before = list.last().copied();
+            });
+            words
+        })
+    }
+
+    /// For each eight numbers at these positions, of which the first is a multiple of 8: a byte for each of up to eight conditions, and in it
+    /// a bit for each number, the first's the lowest. A table says by the number which conditions hold. `None` if numbers are not
+    /// packed within bytes. Behind the last position other numbers may be told too.
+    pub(crate) fn by_eight(&self, positions: Range<usize>, table: &[u8]) -> Option<Vec<u64>> {
+        let by_byte = match self.unpacker.bit_width() {
+            1 => by_eight::<1>,
+            2 => by_eight::<2>,
+            4 => by_eight::<4>,
+            8 => by_eight::<8>,
+            _ => return None,
+        };
+        let bytes = positions.start * usize::from(self.unpacker.bit_width()) / 8;
+        let bytes = self.bits().get(bytes..).unwrap_or_default();
+        let number = |packed: u8| u64::from(packed).wrapping_mul(self.step).wrapping_add(self.smallest);
+        let holds = |packed| usize::try_from(number(packed)).ok().and_then(|number| table.get(number)).copied();
+        Some(by_byte(bytes, positions.len().div_ceil(8), &|packed| holds(packed).unwrap_or_default()))
+    }
+
     /// Visits the numbers at consecutive positions, some at a time; false if there are not so many.
     pub(crate) fn for_lists(&self, positions: Range<usize>, mut visit: impl FnMut(&[u64])) -> bool {
         if positions.end > self.count || positions.start > positions.end {
@@ -256,9 +324,7 @@ impl Packed {
     /// Adds the numbers at consecutive positions to a list of bytes; false, and nothing is added, if there are not so many
     /// or one might not fit.
     pub(crate) fn append_bytes(&self, positions: Range<usize>, into: &mut Vec<u8>) -> bool {
-        let widest = (1_u128 << self.unpacker.bit_width()) - 1;
-        let most = widest.saturating_mul(self.step.into()).saturating_add(self.smallest.into());
-        if most > u8::MAX.into() {
+        if self.at_most() > u8::MAX.into() {
             return self.append_fitting(positions, into);
         }
         let before = into.len();
@@ -317,9 +383,13 @@ impl Packed {
 
     /// Whether all numbers surely fit in 32 bits.
     pub(crate) fn is_small(&self) -> bool {
+        self.at_most() <= u32::MAX.into() || self.all().iter().all(|&n| u32::try_from(n).is_ok())
+    }
+
+    /// No number is larger than this one, as is seen without looking at each.
+    pub(crate) fn at_most(&self) -> u128 {
         let widest = (1_u128 << self.unpacker.bit_width()) - 1;
-        let largest = widest.saturating_mul(self.step.into()).saturating_add(self.smallest.into());
-        largest <= u32::MAX.into() || self.all().iter().all(|&n| u32::try_from(n).is_ok())
+        widest.saturating_mul(self.step.into()).saturating_add(self.smallest.into())
     }
 
     /// All numbers.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{Columns, PropertyColumn};
+use super::{Column, Columns, PropertyColumn};
 use crate::model::{Micros, ProfileWhen};
 
 /// Columns of latest values have the number of the property with this bit; those of values that held then the number itself.
@@ -81,7 +81,7 @@ fn laid_out(column: &PropertyColumn, columns: &Columns, latest: bool) -> Propert
             as_it_was(&set, columns, journey, add);
         }
     }
-    PropertyColumn::new(column.values.clone(), rows, codes)
+    PropertyColumn::new(column.values.clone(), rows, Column::Plain(codes))
 }
 
 /// For each row of a journey the last value that was set up to its moment, whatever the order within that.

@@ -4,6 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use foldhash::fast::RandomState;
 
+use super::column::Column;
 use crate::model::PropertyValue;
 
 /// Distinct values, and which rows have which. Only rows with a value take memory, so that a thousand properties of a
@@ -14,7 +15,7 @@ pub(crate) struct PropertyColumn {
     /// The rows that have a value, ascending; empty if these are the first rows without a gap.
     rows: Vec<u32>,
     /// For each row that has a value its place.
-    codes: Vec<u32>,
+    codes: Column<u32>,
 }
 
 impl PropertyColumn {
@@ -25,7 +26,7 @@ impl PropertyColumn {
     }
 
     /// Of values, and rows that have one, with its place: in ascending order, which is not checked here.
-    pub(crate) fn new(values: Vec<PropertyValue>, mut rows: Vec<u32>, codes: Vec<u32>) -> Self {
+    pub(crate) fn new(values: Vec<PropertyValue>, mut rows: Vec<u32>, codes: Column<u32>) -> Self {
         if rows.last().is_some_and(|&last| last as usize + 1 == rows.len()) {
             rows = Vec::new();
         }
@@ -34,11 +35,11 @@ impl PropertyColumn {
 
     /// Whether no row has a value.
     pub(crate) fn is_empty(&self) -> bool {
-        self.codes.is_empty()
+        self.codes.len() == 0
     }
 
     /// For each row that has a value its place.
-    pub(crate) fn codes(&self) -> &[u32] {
+    pub(crate) fn codes(&self) -> &Column<u32> {
         &self.codes
     }
 
@@ -58,24 +59,35 @@ impl PropertyColumn {
         at(rows.start)..at(rows.end)
     }
 
-    /// The places of the values of these rows, if all of them have one.
-    pub(crate) fn all_within(&self, rows: Range<usize>) -> Option<&[u32]> {
+    /// What a table says of the places of the values of these rows, if all of them have one.
+    pub(crate) fn look_up_all(&self, rows: Range<usize>, table: &[bool]) -> Option<Vec<bool>> {
         let places = self.places(rows.clone());
-        if places.len() == rows.len() { self.codes.get(places) } else { None }
+        if places.len() != rows.len() {
+            return None;
+        }
+        let mut said = Vec::with_capacity(rows.len());
+        if let Some(bytes) = self.codes.bytes(places.clone()) {
+            let mut by_byte = [false; 256];
+            by_byte.iter_mut().zip(table).for_each(|(to, from)| *to = *from);
+            #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+            said.extend(bytes.iter().map(|byte| by_byte[usize::from(*byte)]));
+        } else {
+            let look_up = |code: &u64| usize::try_from(*code).ok().and_then(|code| table.get(code)).copied();
+            self.codes.for_lists(places, |list| said.extend(list.iter().map(|code| look_up(code).unwrap_or_default())));
+        }
+        Some(said)
     }
 
     /// The rows from `rows.start` up to `rows.end` that have a value, with its place.
     pub(crate) fn within(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, u32)> {
-        let places = self.places(rows);
-        let codes = self.codes.get(places.clone()).unwrap_or_default();
         let row = |place: usize| self.rows.get(place).map_or(place, |&row| row as usize);
-        places.zip(codes).map(move |(place, &code)| (row(place), code))
+        self.places(rows).filter_map(move |place| Some((row(place), self.codes.get(place)?)))
     }
 
     /// Visits the places of the values of these rows, which ascend; `None` for a row that has none.
     pub(crate) fn for_each_of(&self, rows: &[u32], mut visit: impl FnMut(Option<u32>)) {
         if self.rows.is_empty() {
-            rows.iter().for_each(|&row| visit(self.codes.get(row as usize).copied()));
+            rows.iter().for_each(|&row| visit(self.codes.get(row as usize)));
             return;
         }
         let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return };
@@ -92,16 +104,16 @@ impl PropertyColumn {
             || self.rows.len() == self.codes.len()
                 && self.rows.is_sorted_by(|a, b| a < b)
                 && self.rows.last().is_some_and(|&last| (last as usize) < rows);
-        // The largest is found faster than the first that is too large.
-        let largest = self.codes.iter().copied().fold(0, u32::max) as usize;
-        ascend && self.codes.len() <= rows && (self.codes.is_empty() || largest < self.values.len())
+        ascend && self.codes.len() <= rows && self.codes.are_below(self.values.len() as u64)
     }
 }
 
 /// Makes a column row by row.
 #[derive(Debug, Default)]
 pub(crate) struct PropertyColumnBuilder {
-    column: PropertyColumn,
+    values: Vec<PropertyValue>,
+    rows: Vec<u32>,
+    codes: Vec<u32>,
     /// The places of texts, and of other values by their JSON text, so that 1 and 1.0 stay two values.
     texts: HashMap<String, u32, RandomState>,
     others: HashMap<String, u32, RandomState>,
@@ -121,20 +133,19 @@ impl PropertyColumnBuilder {
         if let Some(&place) = known.get(key) {
             return place;
         }
-        let place = u32::try_from(self.column.values.len()).unwrap_or(u32::MAX);
-        self.column.values.push(value.clone());
+        let place = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value.clone());
         known.insert(key.to_owned(), place);
         place
     }
 
     /// Gives a row after all those before a value, by its place.
     pub(crate) fn set(&mut self, row: usize, code: u32) {
-        self.column.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
-        self.column.codes.push(code);
+        self.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+        self.codes.push(code);
     }
 
     pub(crate) fn finish(self) -> PropertyColumn {
-        let PropertyColumn { values, rows, codes } = self.column;
-        PropertyColumn::new(values, rows, codes)
+        PropertyColumn::new(self.values, self.rows, Column::Plain(self.codes))
     }
 }

@@ -9,7 +9,7 @@ use crate::journey::{Columns, Needs};
 
 /// So many bytes of columns stay in memory, of all open stores of the process together. What does not fit is read each time, as
 /// are columns that few questions ask for.
-pub(super) const LIMIT_KEPT: usize = 44 << 20;
+pub(super) const LIMIT_KEPT: usize = 50 << 20;
 
 /// The bytes that are taken.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -55,7 +55,8 @@ impl KeptColumns {
         if kept.touchpoints.len() == 0 && self.takes(columns.touchpoints.size()) {
             kept.touchpoints = columns.touchpoints.clone();
         }
-        if kept.times.len() == 0 && self.takes(columns.times.size()) {
+        // With a bit for each row that shares its instant with the one before, which some questions work out.
+        if kept.times.len() == 0 && self.takes(columns.times.size() + columns.times.len() / 8) {
             kept.times = columns.times.clone();
         }
         if kept.channels.len() == 0 && self.takes(columns.channels.size()) {

@@ -12,10 +12,10 @@ use journeylog::{
     Analysis, Attribution, AttributionBy, AttributionModel, Binder, Bound, Breakdown, BySegment, Channel, ChurnRate,
     CohortRetention, Comparison, Condition, Conformance, Consistency, ConversionRate, CustomerId, DriverBy, Drivers,
     DriversOutcome, Dwell, Error, Event, EventBuilder, EventBy, EventId, Experience, Feedback, Funnel, InvalidPlan,
-    InvalidValue, Journey, JourneyModel, Journeys, Lifecycle, LifetimeValue, Members, Money, Names, Nth, Paths,
-    Pattern, PatternConformance, PatternMatches, Plan, PropertyValue, Purchases, Question, Retention, Scope, Segment,
-    Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions, Verify,
-    Window, export,
+    InvalidValue, Journey, JourneyBatch, JourneyModel, Journeys, Lifecycle, LifetimeValue, Members, Money, Names, Nth,
+    Paths, Pattern, PatternConformance, PatternMatches, Plan, PropertyValue, Purchases, Question, Retention, Scope,
+    Segment, Segments, Seq, Sessions, StageCounts, StageName, Stickiness, Store, Tables, Touchpoint, Transitions,
+    Verify, Window, export,
     import::{CsvMapping, NdjsonReader, Source},
 };
 
@@ -145,6 +145,11 @@ impl Bound for WatchingBound<<Plan as Analysis>::Bound> {
         for visit in self.3.of(journey) {
             shown.value("Visit", &visit);
         }
+    }
+
+    fn visit_batch(&self, state: &mut Self::State, journeys: &JourneyBatch<'_>) {
+        self.1.lock().unwrap().value("JourneyBatch", journeys);
+        journeys.iter().for_each(|journey| self.visit(state, &journey));
     }
 
     fn merge(&self, state: &mut Self::State, other: Self::State) {

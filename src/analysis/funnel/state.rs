@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Breakdown, Count, ExclusionEffect, Funnel, FunnelOutcome, FunnelReport, Order,
     answer::{Answer, Price, Served},
+    by_level::Level,
     chain::{Reached, Rules, Trail, Walk},
     each::Walks,
     group_by::GroupBy,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
     error::{InvalidPlan, Result},
-    journey::{CustomerNo, Journey, Matched, MatchedRoom, Names},
+    journey::{CustomerNo, Journey, JourneyBatch, Matched, MatchedRoom, Names},
     model::{Micros, Periods, Seq},
 };
 
@@ -61,8 +62,8 @@ impl Analysis for Funnel {
         };
         let matches = register()?;
         let held = self.hold.iter().map(|_| register()).collect::<Result<Vec<_>, _>>()?;
-        if self.is_walked_in_place() && binder.scope().counts_all() {
-            binder.look_in_place(matches);
+        if self.is_counted_by_level() && binder.scope().counts_all() {
+            binder.as_bits(matches);
         }
         for (property, held) in self.hold.iter().zip(&held) {
             let number = binder.names().find_property(property).map(|number| number.0);
@@ -117,6 +118,9 @@ pub struct FunnelState {
     /// The same for some of its events.
     #[serde(skip)]
     pub(super) room: MatchedRoom,
+    /// The same for the levels of many journeys.
+    #[serde(skip)]
+    pub(super) levels: Vec<Level>,
     #[serde(skip)]
     periods: Periods,
 }
@@ -447,8 +451,8 @@ impl Bound for BoundFunnel {
     }
 
     fn visit(&self, state: &mut FunnelState, journey: &Journey<'_>) {
-        if let Some(events) = self.matches.in_place(journey) {
-            return self.visit_in_place(state, &events);
+        if let Some((bitmaps, place)) = self.matches.bitmaps_at(journey) {
+            return self.visit_bits_of(state, bitmaps, place);
         }
         let events = self.matches.of(journey);
         if events.times.is_empty() {
@@ -467,6 +471,13 @@ impl Bound for BoundFunnel {
             None if is_simple => self.visit_whole(state, &events),
             Some(groups) if groups.is_each() => self.visit_each(state, journey, &events, groups),
             _ => self.visit_listed(state, journey, &events),
+        }
+    }
+
+    fn visit_batch(&self, state: &mut FunnelState, journeys: &JourneyBatch<'_>) {
+        match self.matches.bitmaps(journeys) {
+            Some(bitmaps) => self.visit_bitmaps(state, bitmaps),
+            None => journeys.iter().for_each(|journey| self.visit(state, &journey)),
         }
     }
 

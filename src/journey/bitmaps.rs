@@ -1,0 +1,502 @@
+//! Rows as bits: for plans that go through many journeys at once, and not one by one.
+
+use std::ops::Range;
+
+use super::{
+    column::{At, Column},
+    columns::offset,
+    journey::{Matched, MatchedRoom},
+};
+use crate::model::Micros;
+
+/// Up to so many conditions: a byte tells which hold.
+pub(crate) const LIMIT_BITMAPS: usize = 8;
+
+/// A bit for each row, the first row's the lowest of the first word.
+type Bits = Vec<u64>;
+
+/// Of the rows of one part of a chunk: where conditions hold, and where journeys begin.
+///
+/// A journey in which events of the same instant matter is left out of the bits, for these say nothing of another order of the two:
+/// its events are picked.
+#[derive(Debug, Default)]
+pub(crate) struct Bitmaps {
+    conditions: Vec<Bits>,
+    starts: Bits,
+    /// How many rows before the first journey the bits begin.
+    before: usize,
+    /// Where each journey ends.
+    ends: Vec<u32>,
+    /// Those with ties, in order.
+    tied: Vec<Tied>,
+    times: Column<Micros>,
+    /// The row of the times that is the first of these.
+    first: usize,
+}
+
+/// A journey by its place, and its events, each with its word.
+#[derive(Debug)]
+struct Tied {
+    journey: usize,
+    events: Vec<(Micros, u64)>,
+}
+
+/// For each eight rows a byte for each of up to eight conditions, the first's the lowest; a bit of it for each row, likewise.
+pub(crate) struct ByEight(pub(crate) Vec<u64>);
+
+impl ByEight {
+    /// Of bytes that say for each row which conditions hold. Before them come so many rows with none.
+    pub(crate) fn of_rows(before: usize, rows: &[u8], conditions: usize) -> Self {
+        let lowest = u64::from_le_bytes([1; 8]);
+        let eight = |rows: u64| {
+            let bits = |condition: usize| gathered(rows >> condition & lowest) << (8 * condition);
+            (0..conditions.min(8)).fold(0, |all, condition| all | bits(condition))
+        };
+        let (empty, room) = (before / 8, 8 - before % 8);
+        let mut all = Vec::with_capacity(empty + rows.len() / 8 + 2);
+        all.resize(empty, 0);
+        let (begin, rest) = rows.split_at(room.min(rows.len()));
+        let padded = |rows: &[u8], skipped: usize| {
+            let mut eight = [0; 8];
+            eight.iter_mut().skip(skipped).zip(rows).for_each(|(to, from)| *to = *from);
+            u64::from_le_bytes(eight)
+        };
+        all.push(eight(padded(begin, before % 8)));
+        let (whole, last) = rest.as_chunks();
+        all.extend(whole.iter().map(|rows| eight(u64::from_le_bytes(*rows))));
+        if !last.is_empty() {
+            all.push(eight(padded(last, 0)));
+        }
+        Self(all)
+    }
+
+    /// The bits of each condition.
+    fn fill(&self, conditions: &mut [Bits]) {
+        conditions.iter_mut().for_each(Vec::clear);
+        let (words, rest) = self.0.as_chunks::<8>();
+        let mut push = |eights: [u64; 8]| {
+            conditions.iter_mut().zip(turned(eights)).for_each(|(bits, word)| bits.push(word));
+        };
+        words.iter().for_each(|eights| push(*eights));
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            push(last);
+        }
+    }
+}
+
+/// Eight numbers of eight bytes each, of which the first get the first bytes of all, and so on. Twice, nothing is changed.
+fn turned([mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h]: [u64; 8]) -> [u64; 8] {
+    // The upper part of one changes places with the lower of the other: half of a number, half of each half, every other byte.
+    let swap = |one: &mut u64, other: &mut u64, places: u32, lower: u64| {
+        let differing = (*one >> places ^ *other) & lower;
+        *other ^= differing;
+        *one ^= differing << places;
+    };
+    for (one, other) in [(&mut a, &mut e), (&mut b, &mut f), (&mut c, &mut g), (&mut d, &mut h)] {
+        swap(one, other, 32, 0x0000_0000_FFFF_FFFF);
+    }
+    for (one, other) in [(&mut a, &mut c), (&mut b, &mut d), (&mut e, &mut g), (&mut f, &mut h)] {
+        swap(one, other, 16, 0x0000_FFFF_0000_FFFF);
+    }
+    for (one, other) in [(&mut a, &mut b), (&mut c, &mut d), (&mut e, &mut f), (&mut g, &mut h)] {
+        swap(one, other, 8, 0x00FF_00FF_00FF_00FF);
+    }
+    [a, b, c, d, e, f, g, h]
+}
+
+/// A bit for each of up to 64, the first's the lowest; each is told as 0 or 1.
+#[inline]
+pub(crate) fn bits_of<T: Copy>(list: &[T], bit: impl Fn(T) -> u8) -> u64 {
+    let (eights, rest) = list.as_chunks::<8>();
+    let eight = |eight: &[T; 8]| gathered(u64::from_le_bytes(eight.map(&bit)));
+    let bits = eights.iter().zip((0..64).step_by(8)).fold(0, |bits, (list, at)| bits | eight(list) << at);
+    let rest = rest.iter().zip(eights.len() * 8..64);
+    rest.fold(bits, |bits, (one, at)| bits | u64::from(bit(*one)) << at)
+}
+
+/// The lowest bits of eight bytes, whose others are 0, as one byte.
+#[inline]
+fn gathered(eight: u64) -> u64 {
+    // Multiplied so, the bit of each byte comes to its own place in the uppermost.
+    eight.wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+/// The place of the highest bit of a word that is not 0.
+#[inline]
+pub(crate) fn highest(word: u64) -> usize {
+    63 - word.leading_zeros().min(63) as usize
+}
+
+/// The places of the bits of a word, from the lowest on.
+#[inline]
+pub(crate) fn places(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (word != 0).then(|| word.trailing_zeros() as usize);
+        word &= word.wrapping_sub(1);
+        place
+    })
+}
+
+/// Goes on from each of some bits towards the higher ones, up to one that stops it; over words, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Flood {
+    /// Whether it goes on into the next word.
+    carry: u64,
+}
+
+/// Where a flood came in one word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flooded {
+    /// All bits behind one that it went on from, before the next that stops it.
+    pub(crate) passed: u64,
+    /// Those that stopped it.
+    pub(crate) stopped: u64,
+}
+
+impl Flood {
+    /// The next word.
+    #[inline]
+    pub(crate) fn over(&mut self, from: u64, stops: u64) -> Flooded {
+        let open = !stops;
+        let next = from << 1 | self.carry;
+        let seeds = next & open;
+        // Added to a run of ones, a bit turns all from its own on to zeros, and the zero behind the run to a one.
+        let turned = open.wrapping_add(seeds) ^ open;
+        let passed = (turned | seeds) & open;
+        self.carry = (passed | from) >> 63;
+        Flooded { passed, stopped: (turned | next) & stops }
+    }
+}
+
+impl Bitmaps {
+    /// There are none.
+    pub(crate) fn clear(&mut self) {
+        self.ends.clear();
+        self.times = Column::default();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Takes in where conditions hold in the rows of the times of journeys that end there. The bits begin with the row that is the next
+    /// multiple of 64 at or before the first of these: see [`begin`](Self::begin). Of the rows, from the first on, only those count
+    /// that are kept.
+    pub(crate) fn fill(
+        &mut self,
+        (by_eight, conditions): (&ByEight, usize),
+        (rows, ends): (Range<usize>, impl Iterator<Item = u32>),
+        times: &Column<Micros>,
+        kept: Option<impl Iterator<Item = u64>>,
+    ) {
+        let begin = Self::begin(rows.start);
+        self.before = rows.start - begin;
+        self.ends.clear();
+        self.ends.extend(ends.map(|end| end.saturating_sub(offset(begin))));
+        let here = self.before..rows.end - begin;
+        self.starts.clear();
+        self.starts.resize(here.end / 64 + 1, 0);
+        for start in std::iter::once(self.before).chain(self.ends.iter().map(|end| *end as usize)) {
+            self.starts.get_mut(start / 64).into_iter().for_each(|word| *word |= 1 << (start % 64));
+        }
+        self.conditions.resize_with(conditions, Vec::new);
+        by_eight.fill(&mut self.conditions);
+        for bits in &mut self.conditions {
+            let last = here.end / 64;
+            for word in [0, last] {
+                bits.get_mut(word).into_iter().for_each(|bits| *bits &= within(word, &here));
+            }
+        }
+        if let Some(kept) = kept {
+            for (word, kept) in moved_up(self.before, kept).enumerate() {
+                self.conditions.iter_mut().filter_map(|bits| bits.get_mut(word)).for_each(|bits| *bits &= kept);
+            }
+        }
+        (self.times, self.first) = match times {
+            // Shared, however long it is.
+            Column::Packed(_) => (times.clone(), begin),
+            Column::Plain(list) => (Column::Plain(list.get(begin..rows.end).unwrap_or_default().to_vec()), 0),
+        };
+        self.leave_tied_out(&times.repeats(begin..rows.end));
+    }
+
+    /// Where bits begin for rows from this one on.
+    pub(crate) fn begin(row: usize) -> usize {
+        row - row % 64
+    }
+
+    /// Picks the events of the journeys in which an event that matters shares its instant with another one that may, and leaves them
+    /// out of the bits; `repeats` are the rows of the same instant as the one before.
+    fn leave_tied_out(&mut self, repeats: &[u64]) {
+        self.tied.clear();
+        let mut before = 0;
+        for (word, (repeats, starts)) in repeats.iter().zip(&self.starts).enumerate() {
+            let matter = self.conditions.iter().filter_map(|bits| bits.get(word)).fold(0, |all, bits| all | bits);
+            let same = repeats & !starts;
+            // Of a run of rows at one instant only neighbours are compared.
+            let may = matter | same;
+            for place in places(matter & same & (may << 1 | before)) {
+                let row = word * 64 + place;
+                let journey = self.ends.partition_point(|end| *end as usize <= row);
+                if self.tied.last().is_none_or(|tied| tied.journey != journey) {
+                    let events = events(&self.conditions, self.rows(journey), &self.times, self.first).collect();
+                    self.tied.push(Tied { journey, events });
+                }
+            }
+            before = may >> 63;
+        }
+        for place in 0..self.tied.len() {
+            let journey = self.tied.get(place).map_or(usize::MAX, |tied| tied.journey);
+            self.clear_bits(journey);
+        }
+    }
+
+    /// Leaves a journey out, by its place.
+    pub(crate) fn leave_out(&mut self, journey: usize) {
+        self.tied.retain(|tied| tied.journey != journey);
+        self.clear_bits(journey);
+    }
+
+    fn clear_bits(&mut self, journey: usize) {
+        let rows = self.rows(journey);
+        for word in rows.start / 64..rows.end.div_ceil(64) {
+            let here = within(word, &rows);
+            self.conditions.iter_mut().filter_map(|bits| bits.get_mut(word)).for_each(|bits| *bits &= !here);
+        }
+    }
+
+    /// The rows of a journey, by its place.
+    fn rows(&self, journey: usize) -> Range<usize> {
+        let end = |journey: usize| self.ends.get(journey).copied().unwrap_or_default() as usize;
+        journey.checked_sub(1).map_or(self.before, end)..end(journey)
+    }
+
+    /// The rows of the journey to which a row belongs.
+    #[inline]
+    pub(crate) fn journey_of(&self, row: usize) -> Range<usize> {
+        let starts = |word: usize| self.starts.get(word).copied().unwrap_or_default();
+        let mut word = row / 64;
+        let mut bits = starts(word) & u64::MAX >> (63 - row % 64);
+        while bits == 0 && word > 0 {
+            word -= 1;
+            bits = starts(word);
+        }
+        let start = word * 64 + highest(bits);
+        word = row / 64;
+        bits = starts(word) & u64::MAX << (row % 64) << 1;
+        while bits == 0 && word < self.starts.len() {
+            word += 1;
+            bits = starts(word);
+        }
+        start..word * 64 + bits.trailing_zeros() as usize
+    }
+
+    /// Where a condition holds.
+    pub(crate) fn condition(&self, condition: usize) -> &[u64] {
+        self.conditions.get(condition).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where journeys begin; also behind the last row.
+    pub(crate) fn starts(&self) -> &[u64] {
+        &self.starts
+    }
+
+    /// When the events of rows happened.
+    #[inline]
+    pub(crate) fn times(&self) -> At<'_, Micros> {
+        self.times.at(self.first)
+    }
+
+    /// The places of the journeys with ties.
+    pub(crate) fn tied(&self) -> impl Iterator<Item = usize> {
+        self.tied.iter().map(|tied| tied.journey)
+    }
+
+    /// The events of a journey for which any condition holds, picked out.
+    pub(crate) fn picked<'a>(&self, journey: usize, room: &'a mut MatchedRoom) -> Matched<'a> {
+        match self.tied.binary_search_by_key(&journey, |tied| tied.journey) {
+            Ok(tied) => Matched::of_events(self.tied.get(tied).iter().flat_map(|tied| &tied.events).copied(), room),
+            Err(_) => Matched::of_events(events(&self.conditions, self.rows(journey), &self.times, self.first), room),
+        }
+    }
+}
+
+/// The events of some rows for which any condition holds, each with its word.
+fn events(
+    conditions: &[Bits],
+    rows: Range<usize>,
+    times: &Column<Micros>,
+    first: usize,
+) -> impl Iterator<Item = (Micros, u64)> {
+    let holds = |bits: &Bits, row: usize| bits.get(row / 64).is_some_and(|bits| bits >> (row % 64) & 1 == 1);
+    let word = move |row| (0..).zip(conditions).fold(0, |word, (bit, bits)| word | u64::from(holds(bits, row)) << bit);
+    let event = move |row| (times.get(first + row).unwrap_or(Micros::MAX), word(row));
+    rows.map(event).filter(|(_, word)| *word != 0)
+}
+
+/// Bits moved up by fewer than 64 places, over words.
+fn moved_up(places: usize, words: impl Iterator<Item = u64>) -> impl Iterator<Item = u64> {
+    let mut below = 0;
+    words.chain(std::iter::once(0)).map(move |word| {
+        let moved = word << places | below;
+        below = word >> 1 >> (63 - places);
+        moved
+    })
+}
+
+/// The bits of a word that are those of these rows.
+#[inline]
+fn within(word: usize, rows: &Range<usize>) -> u64 {
+    let (from, to) = (rows.start.saturating_sub(word * 64), rows.end.saturating_sub(word * 64));
+    if from >= 64 || to == 0 {
+        return 0;
+    }
+    u64::MAX << from & u64::MAX >> 64_usize.saturating_sub(to)
+}
+
+/// The last of these rows whose bit is set.
+#[inline]
+pub(crate) fn last_within(bits: &[u64], rows: &Range<usize>) -> Option<usize> {
+    let mut words = (rows.start / 64..rows.end.div_ceil(64)).rev();
+    words.find_map(|word| match bits.get(word)? & within(word, rows) {
+        0 => None,
+        bits => Some(word * 64 + highest(bits)),
+    })
+}
+
+/// The first of these rows whose bit is set.
+#[inline]
+pub(crate) fn first_within(bits: &[u64], rows: &Range<usize>) -> Option<usize> {
+    let mut words = rows.start / 64..rows.end.div_ceil(64);
+    words.find_map(|word| match bits.get(word)? & within(word, rows) {
+        0 => None,
+        bits => Some(word * 64 + bits.trailing_zeros() as usize),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::packed::pack, *};
+    use crate::journey::{Packed, TouchpointNo};
+
+    fn bits(list: impl Iterator<Item = bool>) -> Bits {
+        let mut bits = Vec::new();
+        for (place, bit) in list.enumerate() {
+            bits.resize(place / 64 + 1, 0);
+            bits[place / 64] |= u64::from(bit) << (place % 64);
+        }
+        bits
+    }
+
+    fn packed<T: crate::journey::Number>(numbers: &[u64], signed: bool) -> Column<T> {
+        Column::Packed(Packed::new(pack(numbers, signed), numbers.len()).unwrap())
+    }
+
+    #[test]
+    fn a_flood_goes_up_to_what_stops_it() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..2_000 {
+            let (some, many) = (random.u64(1..9), random.u64(1..90));
+            let rows: Vec<(bool, bool)> =
+                (0..192).map(|_| (random.u64(0..some) == 0, random.u64(0..many) == 0)).collect();
+            let (from, stops) = (bits(rows.iter().map(|row| row.0)), bits(rows.iter().map(|row| row.1)));
+            let (mut passed, mut stopped) = (Vec::new(), Vec::new());
+            let mut is_on = false;
+            for (from, stops) in rows {
+                passed.push(is_on && !stops);
+                stopped.push(is_on && stops);
+                is_on = from || is_on && !stops;
+            }
+            let mut flood = Flood::default();
+            let flooded: Vec<_> = from.iter().zip(&stops).map(|(from, stops)| flood.over(*from, *stops)).collect();
+            assert_eq!(flooded.iter().map(|word| word.passed).collect::<Vec<_>>(), bits(passed.into_iter()));
+            assert_eq!(flooded.iter().map(|word| word.stopped).collect::<Vec<_>>(), bits(stopped.into_iter()));
+        }
+    }
+
+    #[test]
+    fn bits_are_those_of_the_rows() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut tied_in_all = 0;
+        for round in 0..1_500 {
+            let (first, rows) = (random.usize(0..150), random.usize(1..300));
+            let codes = [1, 2, 3, 9, 40, 300, 70_000][round % 7];
+            let conditions = random.usize(1..=LIMIT_BITMAPS);
+            let steps = if random.bool() { 0..2 } else { 1..9 };
+            let mut now = -50;
+            let all = first + rows + random.usize(0..20);
+            let times: Vec<i64> = (0..all)
+                .map(|_| {
+                    now += random.i64(steps.clone());
+                    now
+                })
+                .collect();
+            let numbers: Vec<u64> = (0..all).map(|_| random.u64(0..codes) * 3 + 1).collect();
+            let table: Vec<u8> = (0..codes * 3 + 2)
+                .map(|_| if random.bool() { 0 } else { (random.u16(..) & ((1 << conditions) - 1)) as u8 })
+                .collect();
+            let word = |row: usize| table[numbers[row] as usize];
+            let mut ends: Vec<usize> = (0..random.usize(0..9)).map(|_| first + random.usize(1..=rows)).collect();
+            ends.push(first + rows);
+            ends.sort_unstable();
+            ends.dedup();
+            let kept: Option<Vec<bool>> = random.bool().then(|| (0..rows).map(|_| random.u8(0..4) > 0).collect());
+
+            let touchpoints: Column<TouchpointNo> = packed(&numbers, false);
+            let begin = Bitmaps::begin(first);
+            let by_rows: Vec<u8> = (first..first + rows).map(word).collect();
+            let by_rows = ByEight::of_rows(first - begin, &by_rows, conditions);
+            let at_once = touchpoints.by_eight(begin..first + rows, &table);
+            assert!(at_once.is_some() || codes == 1 || codes > 9 * 3);
+            let by_eight = if random.bool() { by_rows } else { at_once.unwrap_or(by_rows) };
+            let unsigned: Vec<u64> = times.iter().map(|at| at.cast_unsigned()).collect();
+            let plain = Column::Plain(times.iter().copied().map(Micros).collect());
+            let column = if random.bool() { plain } else { packed(&unsigned, true) };
+            let mut bitmaps = Bitmaps::default();
+            let kept_bits = kept.clone().map(|kept| bits(kept.into_iter()).into_iter());
+            let offsets = ends.iter().map(|end| *end as u32);
+            bitmaps.fill((&by_eight, conditions), (first..first + rows, offsets), &column, kept_bits);
+
+            let is_kept = |row: usize| kept.as_ref().is_none_or(|kept| kept[row - first]);
+            let mut wanted_bits = vec![vec![false; first - begin]; conditions];
+            let (mut start, mut tied) = (first, Vec::new());
+            for (place, end) in ends.iter().enumerate() {
+                let events: Vec<(Micros, u64)> = (start..*end)
+                    .filter(|row| is_kept(*row) && word(*row) != 0)
+                    .map(|row| (Micros(times[row]), word(row).into()))
+                    .collect();
+                let has_ties = !events.is_sorted_by(|a, b| a.0 < b.0);
+                let is_tied = bitmaps.tied().any(|tied| tied == place);
+                assert!(is_tied || !has_ties);
+                tied_in_all += usize::from(is_tied);
+                tied.extend(is_tied.then_some(place));
+                let mut room = MatchedRoom::default();
+                let picked = bitmaps.picked(place, &mut room);
+                assert_eq!(picked.times.iter().copied().zip(picked.words.iter().copied()).collect::<Vec<_>>(), events);
+                assert_eq!(bitmaps.journey_of(random.usize(start..*end) - begin), start - begin..end - begin);
+                for row in start..*end {
+                    for (condition, wanted) in wanted_bits.iter_mut().enumerate() {
+                        wanted.push(!is_tied && is_kept(row) && word(row) >> condition & 1 == 1);
+                    }
+                }
+                start = *end;
+            }
+            assert!(bitmaps.tied().eq(tied.iter().copied()));
+            for (condition, wanted) in wanted_bits.into_iter().enumerate() {
+                let wanted = bits(wanted.into_iter());
+                assert_eq!(bitmaps.condition(condition), wanted);
+                let part = random.usize(0..rows) + first - begin..rows + first - begin;
+                let set = |row: &usize| wanted[row / 64] >> (row % 64) & 1 == 1;
+                assert_eq!(first_within(&wanted, &part), part.clone().find(set));
+                assert_eq!(last_within(&wanted, &part), part.clone().rev().find(set));
+            }
+            let left_out = random.usize(0..ends.len());
+            bitmaps.leave_out(left_out);
+            assert!(bitmaps.tied().eq(tied.into_iter().filter(|tied| *tied != left_out)));
+            assert!(bitmaps.picked(left_out, &mut MatchedRoom::default()).times.is_empty());
+        }
+        assert!(tied_in_all > 500, "{tied_in_all}");
+    }
+}
