@@ -95,17 +95,18 @@ pub(super) fn pick_marked<N: Copy, T: Copy + Default>(
     let mut marks = Marks::new(first, marked.len());
     let (mut rows, mut all) = (Vec::with_capacity(marked.len()), Vec::with_capacity(marked.len()));
     let (mut some_rows, mut some) = ([0_u32; AT_ONCE], [T::default(); AT_ONCE]);
-    for ((marked, numbers), row) in marked.chunks(AT_ONCE).zip(numbers.chunks(AT_ONCE)).zip((first..).step_by(AT_ONCE))
-    {
+    let mut row = count(first);
+    for (marked, numbers) in marked.chunks(AT_ONCE).zip(numbers.chunks(AT_ONCE)) {
         let mut left = bits_of(marked, |mark| mark);
         marks.add(left);
         let picked = left.count_ones() as usize;
         for (to_row, to) in some_rows.iter_mut().zip(&mut some).take(picked) {
-            let place = left.trailing_zeros() as usize;
+            let place = left.trailing_zeros();
             left &= left.wrapping_sub(1);
-            *to_row = count(row + place);
-            *to = numbers.get(place).map_or_else(T::default, |number| what(*number));
+            *to_row = row.wrapping_add(place);
+            *to = numbers.get(place as usize).map_or_else(T::default, |number| what(*number));
         }
+        row = row.saturating_add(count(AT_ONCE));
         rows.extend_from_slice(some_rows.get(..picked).unwrap_or_default());
         all.extend_from_slice(some.get(..picked).unwrap_or_default());
     }

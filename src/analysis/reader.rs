@@ -124,10 +124,9 @@ impl Reader {
             journey.events > 0
                 && self.memberships.asked.is_none_or(|segment| readings.is_member(segment, journey.place))
         };
-        let (asked, others): (Vec<_>, Vec<_>) = journeys().into_iter().partition(is_asked);
-        for bitmaps in &mut readings.bitmaps {
-            others.iter().for_each(|journey| bitmaps.leave_out(journey.place));
-        }
+        let (asked, others): (_, Vec<JourneyPlace>) = journeys().into_iter().partition(is_asked);
+        let others: Vec<usize> = others.iter().map(|journey| journey.place).collect();
+        readings.bitmaps.iter_mut().for_each(|bitmaps| bitmaps.leave_out(&others));
         visit(&JourneyBatch::some(readings, asked));
     }
 

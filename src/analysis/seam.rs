@@ -31,7 +31,8 @@ pub trait Analysis {
 /// A bound plan: it makes states from journeys, merges them, and finishes them into a report.
 ///
 /// # Laws
-/// 1. The unit is a whole journey: [`visit`](Self::visit) sees each customer's journey once, in any order of customers.
+/// 1. The unit is a whole journey: each customer's is taken in once, in any order of customers, by [`visit`](Self::visit) or, with
+///    others, by [`visit_batch`](Self::visit_batch). Both say the same; either may be called.
 /// 2. [`start`](Self::start) is the identity of [`merge`](Self::merge), and merging is associative: however journeys are
 ///    cut into chunks, the report is the same.
 /// 3. A state holds data only; whatever configures the question stays in `self`.
@@ -50,8 +51,9 @@ pub trait Bound: Send + Sync {
     /// Takes in one journey.
     fn visit(&self, state: &mut Self::State, journey: &Journey<'_>);
 
-    /// Takes in some journeys that were read together: the same as to visit each. Questions that can go through many journeys at
-    /// once do so here.
+    /// Takes in some journeys that were read together: the same as to visit each, which it does unless it is written otherwise. Questions
+    /// that can go through many journeys at once do so here; one that wraps another and lets it see all journeys hands them on
+    /// together.
     fn visit_batch(&self, state: &mut Self::State, journeys: &JourneyBatch<'_>) {
         journeys.iter().for_each(|journey| self.visit(state, &journey));
     }

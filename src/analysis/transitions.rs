@@ -181,17 +181,21 @@ impl BoundTransitions {
             let count = last.and_then(|stage| here_now.get_mut(usize::from(*stage)));
             count.into_iter().for_each(|count| *count += 1);
         }
-        let mut since = Micros::MIN;
-        for ((&from, &to), &at) in from.iter().zip(&visits.what).zip(&visits.times) {
-            *visited += u64::from(from == 0);
-            if let Some(cell) = cells.get_mut(usize::from(from) * stages + usize::from(to)) {
-                cell.add(*visited);
-                if from > 0 {
+        let places: Vec<usize> =
+            from.iter().zip(&visits.what).map(|(from, to)| usize::from(*from) * stages + usize::from(*to)).collect();
+        let (mut journey, mut since) = (*visited, Micros::MIN);
+        for (&place, &at) in places.iter().zip(&visits.times) {
+            let is_first = place < stages;
+            journey += u64::from(is_first);
+            if let Some(cell) = cells.get_mut(place) {
+                cell.add(journey);
+                if !is_first {
                     cell.dwell.add_between(since, at);
                 }
             }
             since = at;
         }
+        *visited = journey;
     }
 
     fn after_range(&self, visit: &Visit) -> bool {

@@ -4,7 +4,7 @@ use std::{cell::LazyCell, fmt};
 
 use super::{Bitmaps, CustomerNo, Journey, Picked, Readings};
 
-/// Some journeys that were read together, in the order of their customers' numbers.
+/// Some journeys that were read together, in the order of their customers' numbers. They stay on the thread that read them.
 pub struct JourneyBatch<'a> {
     readings: &'a Readings,
     /// Whether it is all journeys of the readings that have events.

@@ -86,24 +86,21 @@ impl ByEight {
     }
 }
 
-/// Eight numbers of eight bytes each, of which the first get the first bytes of all, and so on. Twice, nothing is changed.
-fn turned([mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h]: [u64; 8]) -> [u64; 8] {
+/// Eight numbers of eight bytes each: the first gets the first bytes of all, and so on. Done twice, nothing is changed.
+fn turned(mut rows: [u64; 8]) -> [u64; 8] {
     // The upper part of one changes places with the lower of the other: half of a number, half of each half, every other byte.
-    let swap = |one: &mut u64, other: &mut u64, places: u32, lower: u64| {
+    let swap = |(one, other): (&mut u64, &mut u64), places: u32, lower: u64| {
         let differing = (*one >> places ^ *other) & lower;
         *other ^= differing;
         *one ^= differing << places;
     };
-    for (one, other) in [(&mut a, &mut e), (&mut b, &mut f), (&mut c, &mut g), (&mut d, &mut h)] {
-        swap(one, other, 32, 0x0000_0000_FFFF_FFFF);
+    for (apart, lower) in [(4_u32, 0x0000_0000_FFFF_FFFF), (2, 0x0000_FFFF_0000_FFFF), (1, 0x00FF_00FF_00FF_00FF)] {
+        for group in rows.chunks_mut(2 * apart as usize) {
+            let (ones, others) = group.split_at_mut(apart as usize);
+            ones.iter_mut().zip(others).for_each(|pair| swap(pair, 8 * apart, lower));
+        }
     }
-    for (one, other) in [(&mut a, &mut c), (&mut b, &mut d), (&mut e, &mut g), (&mut f, &mut h)] {
-        swap(one, other, 16, 0x0000_FFFF_0000_FFFF);
-    }
-    for (one, other) in [(&mut a, &mut b), (&mut c, &mut d), (&mut e, &mut f), (&mut g, &mut h)] {
-        swap(one, other, 8, 0x00FF_00FF_00FF_00FF);
-    }
-    [a, b, c, d, e, f, g, h]
+    rows
 }
 
 /// A bit for each of up to 64, the first's the lowest; each is told as 0 or 1.
@@ -231,7 +228,7 @@ impl Bitmaps {
     /// out of the bits; `repeats` are the rows of the same instant as the one before.
     fn leave_tied_out(&mut self, repeats: &[u64]) {
         self.tied.clear();
-        let mut before = 0;
+        let (mut before, mut known) = (0, 0);
         for (word, (repeats, starts)) in repeats.iter().zip(&self.starts).enumerate() {
             let matter = self.conditions.iter().filter_map(|bits| bits.get(word)).fold(0, |all, bits| all | bits);
             let same = repeats & !starts;
@@ -239,11 +236,14 @@ impl Bitmaps {
             let may = matter | same;
             for place in places(matter & same & (may << 1 | before)) {
                 let row = word * 64 + place;
-                let journey = self.ends.partition_point(|end| *end as usize <= row);
-                if self.tied.last().is_none_or(|tied| tied.journey != journey) {
-                    let events = events(&self.conditions, self.rows(journey), &self.times, self.first).collect();
-                    self.tied.push(Tied { journey, events });
+                if row < known {
+                    continue;
                 }
+                let journey = self.ends.partition_point(|end| *end as usize <= row);
+                let rows = self.rows(journey);
+                known = rows.end;
+                let events = events(&self.conditions, rows, &self.times, self.first).collect();
+                self.tied.push(Tied { journey, events });
             }
             before = may >> 63;
         }
@@ -253,10 +253,10 @@ impl Bitmaps {
         }
     }
 
-    /// Leaves a journey out, by its place.
-    pub(crate) fn leave_out(&mut self, journey: usize) {
-        self.tied.retain(|tied| tied.journey != journey);
-        self.clear_bits(journey);
+    /// Leaves journeys out, by their places in order.
+    pub(crate) fn leave_out(&mut self, journeys: &[usize]) {
+        self.tied.retain(|tied| journeys.binary_search(&tied.journey).is_err());
+        journeys.iter().for_each(|journey| self.clear_bits(*journey));
     }
 
     fn clear_bits(&mut self, journey: usize) {
@@ -330,10 +330,16 @@ fn events(
     times: &Column<Micros>,
     first: usize,
 ) -> impl Iterator<Item = (Micros, u64)> {
-    let holds = |bits: &Bits, row: usize| bits.get(row / 64).is_some_and(|bits| bits >> (row % 64) & 1 == 1);
-    let word = move |row| (0..).zip(conditions).fold(0, |word, (bit, bits)| word | u64::from(holds(bits, row)) << bit);
-    let event = move |row| (times.get(first + row).unwrap_or(Micros::MAX), word(row));
-    rows.map(event).filter(|(_, word)| *word != 0)
+    let words = rows.start / 64..rows.end.div_ceil(64);
+    let bits = |bits: &Bits, word: usize| bits.get(word).copied().unwrap_or_default();
+    let any = move |word| conditions.iter().fold(0, |any, condition| any | bits(condition, word));
+    let holding = move |word: usize| places(any(word) & within(word, &rows)).map(move |place| (word, place));
+    let event = move |(word, place): (usize, usize)| {
+        let holds = |condition| bits(condition, word) >> place & 1;
+        let holding = (0..).zip(conditions).fold(0, |all, (bit, condition)| all | holds(condition) << bit);
+        (times.get(first + word * 64 + place).unwrap_or(Micros::MAX), holding)
+    };
+    words.flat_map(holding).map(event)
 }
 
 /// Bits moved up by fewer than 64 places, over words.
@@ -493,7 +499,7 @@ mod tests {
                 assert_eq!(last_within(&wanted, &part), part.clone().rev().find(set));
             }
             let left_out = random.usize(0..ends.len());
-            bitmaps.leave_out(left_out);
+            bitmaps.leave_out(&[left_out]);
             assert!(bitmaps.tied().eq(tied.into_iter().filter(|tied| *tied != left_out)));
             assert!(bitmaps.picked(left_out, &mut MatchedRoom::default()).times.is_empty());
         }

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
 
-use super::step::Step;
+use super::{bitmaps::bits_of, step::Step};
 
 /// Smallest value (8), common step (8), count (4), bits (1), then the packed bits.
 const HEADER: usize = 21;
@@ -64,9 +64,11 @@ fn unpack_bytes<const EACH: usize>(bytes: &[u8], positions: &Range<usize>, into:
 
 /// A bit for each of up to 64 numbers: whether it is the same as the one before.
 pub(crate) fn repeats<T: PartialEq>(before: Option<T>, list: &[T]) -> u64 {
-    let first = u64::from(list.first().is_some_and(|first| before.is_some_and(|before| before == *first)));
-    let pairs = list.iter().zip(list.iter().skip(1)).zip(1..64);
-    pairs.fold(first, |bits, ((one, other), place)| bits | u64::from(one == other) << place)
+    let mut same = [0_u8; AT_ONCE];
+    let pairs = list.windows(2).map(|pair| u8::from(pair.first() == pair.last()));
+    same.iter_mut().skip(1).zip(pairs).for_each(|(to, same)| *to = same);
+    let first = list.first().is_some_and(|first| before.is_some_and(|before| before == *first));
+    bits_of(&same, |same| same) | u64::from(first)
 }
 
 /// For so many times eight numbers of so many bits a byte for each condition, by what a number says of these.
@@ -271,7 +273,11 @@ impl Packed {
         self.repeats.get_or_init(|| {
             let mut words = Vec::with_capacity(self.count.div_ceil(AT_ONCE));
             let mut before = None;
-            self.for_lists(0..self.count, |list| {
+            // As they are packed, unless steps are so wide that some are the same again: that tells as well which are the same.
+            let is_plain = self.step > 0 && self.at_most() <= u128::from(self.smallest) + u128::from(u64::MAX);
+            let step = if is_plain { 1 } else { self.step };
+            let as_packed = Self { smallest: 0, step, ..self.clone() };
+            as_packed.for_lists(0..self.count, |list| {
                 words.push(repeats(before, list));
                 before = list.last().copied();
             });

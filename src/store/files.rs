@@ -203,6 +203,17 @@ pub(crate) fn remove_folder(dir: &Path) -> Result<()> {
     }
 }
 
+/// Tells the system that these bytes will be read soon, so that it fetches them while other work is done.
+pub(crate) fn announce(file: &File, offset: u64, length: u64) {
+    #[cfg(target_os = "linux")]
+    if let Some(length) = std::num::NonZeroU64::new(length) {
+        // A hint only: whoever reads finds out whether it can be read.
+        let _ = rustix::fs::fadvise(file, offset, Some(length), rustix::fs::Advice::WillNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, offset, length);
+}
+
 /// Reads bytes at an offset, from any number of threads at once.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];

@@ -98,6 +98,19 @@ impl Refusing {
         self.from.store(u64::MAX, Ordering::SeqCst);
     }
 
+    /// Refuses all but the next step, once nothing is left to be done in the background: that would be a step too.
+    fn refuse_from_the_second(&self) {
+        let steps = || self.steps.load(Ordering::SeqCst);
+        // What was appended is witnessed a second later.
+        let quiet = std::time::Duration::from_millis(1_500);
+        let mut before = None;
+        while before != Some(steps()) {
+            before = Some(steps());
+            std::thread::sleep(quiet);
+        }
+        self.from.store(steps() + 2, Ordering::SeqCst);
+    }
+
     fn open_engine(self: &Arc<Self>, folder: &Path) -> Result<OpenedEngine> {
         files::make_folder(folder)?;
         self.step().map_err(|e| Error::io("opening the log", folder, e))?;
@@ -325,7 +338,7 @@ fn what_was_refused_and_is_in_the_log_all_the_same_is_taken_in() {
         crate::model::Event::at(at, "long", "view").id(format!("long {i}")).property("text", text).build().unwrap()
     };
     let refused: Vec<_> = (0..9).map(&mut long).collect();
-    system.from.store(system.steps.load(Ordering::SeqCst) + 2, Ordering::SeqCst);
+    system.refuse_from_the_second();
     assert!(store.append_batch(refused.clone()).unwrap_err().is_full());
     assert!(store.append(event(1)).unwrap_err().is_full());
     assert_eq!(store.len(), 1);
@@ -350,21 +363,20 @@ fn orders_that_were_refused_and_are_in_the_log_all_the_same_hold() {
     let (dir, system) = (folder(), Refusing::new(How::Full(IoKind::StorageFull), u64::MAX));
     let store = open(&system, dir.path()).unwrap();
     (0..7).for_each(|i| drop(store.append(event(i)).unwrap()));
-    let refuse_the_sync = || system.from.store(system.steps.load(Ordering::SeqCst) + 2, Ordering::SeqCst);
     let make_room = || {
         system.be_good();
         std::thread::sleep(std::time::Duration::from_millis(5));
     };
 
     let rules = Retention::new().comments(chrono::TimeDelta::days(30)).unwrap();
-    refuse_the_sync();
+    system.refuse_from_the_second();
     assert!(store.set_retention(rules.clone()).unwrap_err().is_full());
     assert_eq!(store.retention(), Retention::new());
     make_room();
     store.append(event(7)).unwrap();
     assert_eq!(store.retention(), rules);
 
-    refuse_the_sync();
+    system.refuse_from_the_second();
     assert!(store.erase("c3").unwrap_err().is_full());
     assert!(store.erasure("c3").is_none() && store.customer("c3").unwrap().is_some());
     make_room();

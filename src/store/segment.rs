@@ -89,6 +89,9 @@ pub(super) struct Place {
     pub(super) header: Option<Header>,
 }
 
+/// So many blocks behind the one that is read are announced to the system.
+const AHEAD: usize = 2;
+
 /// A segment, opened. Its directory is in memory, its columns are read when asked for.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -101,6 +104,8 @@ pub(crate) struct Segment {
     /// What its entries say of ids, once somebody has asked.
     said: OnceLock<Arc<[Said]>>,
     kept: KeptColumns,
+    /// Which blocks were announced to the system.
+    announced: Vec<AtomicBool>,
 }
 
 impl Segment {
@@ -128,6 +133,7 @@ impl Segment {
             path: path.to_owned(),
             file,
             kept: KeptColumns::new(directory.blocks.len()),
+            announced: directory.blocks.iter().map(|_| AtomicBool::new(false)).collect(),
             directory,
             rows,
             obsolete: AtomicBool::new(false),
@@ -216,9 +222,30 @@ impl Segment {
         if needs.properties == Properties::All {
             return self.load(block, needs);
         }
-        let columns = self.noting(self.read(block, needs, self.kept.of(block, needs)))?;
+        let kept = self.kept.of(block, needs);
+        if self.missing(block, needs, &kept).next().is_some() {
+            // Most likely these are read next, by the same thread.
+            (block..=block + AHEAD).for_each(|block| self.announce(block, needs));
+        }
+        let columns = self.noting(self.read(block, needs, kept))?;
         self.kept.keep(block, &columns);
         Ok(columns)
+    }
+
+    /// Lets the system fetch those columns of a block that are needed and not kept; once for each block, for most stay in memory.
+    fn announce(&self, block: usize, needs: &Needs) {
+        if self.announced.get(block).is_none_or(|announced| announced.swap(true, Ordering::Relaxed)) {
+            return;
+        }
+        for place in self.missing(block, needs, &self.kept.of(block, needs)) {
+            files::announce(&self.file, place.offset, place.length.into());
+        }
+    }
+
+    /// The columns of a block that are needed and not among these.
+    fn missing<'a>(&'a self, block: usize, needs: &Needs, columns: &Columns) -> impl Iterator<Item = &'a Place> {
+        let places = self.blocks().get(block).map_or(&[][..], |info| &info.columns);
+        places.iter().filter(move |place| place.id.is_needed(needs) && !place.id.is_in(columns))
     }
 
     /// Notes that a result shows damage.
@@ -243,8 +270,7 @@ impl Segment {
         let name = || format!("block {block}");
         let info = self.blocks().get(block).ok_or_else(|| self.damaged(&name(), "it is missing"))?;
         let rows = info.rows as usize;
-        let is_missing = |place: &&Place| place.id.is_needed(needs) && !place.id.is_in(&columns);
-        let missing: Vec<&Place> = info.columns.iter().filter(is_missing).collect();
+        let missing: Vec<&Place> = self.missing(block, needs, &columns).collect();
         for place in &missing {
             let bytes = self.read_pages(place, 0, place.sums.len())?;
             decode_column(place.id, bytes, rows, &mut columns).ok_or_else(|| {

@@ -1,6 +1,8 @@
 //! The most common funnel of all, counted for many journeys at once: level by level, and of each only those events are looked at
 //! that can be the first to go on from an event of the level before.
 
+use std::sync::PoisonError;
+
 use super::{
     Count, Funnel, Order, Ties,
     chain::Rules,
@@ -78,7 +80,8 @@ impl BoundFunnel {
             return;
         }
         let open = self.rules.first_open();
-        let mut levels = std::mem::take(&mut state.levels);
+        let room = || self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut levels = room().pop().unwrap_or_default();
         levels.resize_with(self.rules.steps - 1, Level::default);
         self.rules.walk_levels_of(bitmaps, time, open.unwrap_or(Micros::MAX), &mut levels);
         let batch = Batch { bitmaps, time, levels: &levels };
@@ -87,7 +90,7 @@ impl BoundFunnel {
         if let Some(open) = open {
             self.count_open(&batch, open, counts);
         }
-        state.levels = levels;
+        room().push(levels);
     }
 
     /// Puts those journeys right whose time was not over: they were counted as dropped, and as settled. Entries are open from a
@@ -114,7 +117,7 @@ impl BoundFunnel {
             let second_open = second.open.get(word).copied().unwrap_or_default();
             let further = further.over(second_open, starts).passed | second_open;
             if is_open != 0 {
-                let waiting = self.count_pending(batch, open, (word, is_open), counts);
+                let waiting = batch.count_pending(open, (word, is_open), counts);
                 for place in places(waiting & !further) {
                     let since = batch.first_open_entry(word * 64 + place, open);
                     self.count_waiting(counts, Waits { level: 1, since });
@@ -127,39 +130,6 @@ impl BoundFunnel {
         }
     }
 
-    /// Counts open journeys as pending that did not come to the end; these are given back. All are told by their last rows in a word.
-    fn count_pending<T: Fn(usize) -> Micros>(
-        &self,
-        batch: &Batch<'_, T>,
-        open: Micros,
-        (word, is_open): (usize, u64),
-        counts: &mut Counts,
-    ) -> u64 {
-        let is_reached = |level: &Level| {
-            let bits = |bits: &[u64]| bits.get(word).copied().unwrap_or_default();
-            bits(&level.rows) | bits(&level.behind)
-        };
-        let converted = batch.levels.iter().fold(is_open, |bits, level| bits & is_reached(level));
-        let mut here = is_open;
-        for (step, next) in counts.steps.iter_mut().zip(batch.levels.iter().map(Some).chain([None])) {
-            let further = next.map_or(0, |level| here & is_reached(level));
-            step.reached_settled -= u64::from((here & !converted).count_ones());
-            let pending = u64::from((here & !further & !converted).count_ones());
-            step.pending += pending;
-            step.dropped -= pending;
-            here = further;
-        }
-        // One that came to the end is settled if its own chain's time is over.
-        for place in places(converted) {
-            let journey = batch.bitmaps.journey_of(word * 64 + place);
-            let chain = batch.levels.last().and_then(|level| level.entry_of(first_within(&level.rows, &journey)?));
-            if chain.is_none_or(|entry| entry >= open) {
-                counts.steps.iter_mut().for_each(|step| step.reached_settled -= 1);
-            }
-        }
-        is_open & !converted
-    }
-
     fn count_waiting(&self, counts: &mut Counts, waits: Waits) {
         if let Some(step) = counts.steps.get_mut(waits.level - 1) {
             step.waiting += 1;
@@ -169,6 +139,34 @@ impl BoundFunnel {
 }
 
 impl<T: Fn(usize) -> Micros> Batch<'_, T> {
+    /// Counts open journeys as pending that did not come to the end; these are given back. All are told by their last rows in a word.
+    fn count_pending(&self, open: Micros, (word, is_open): (usize, u64), counts: &mut Counts) -> u64 {
+        let is_reached = |level: &Level| {
+            let bits = |bits: &[u64]| bits.get(word).copied().unwrap_or_default();
+            bits(&level.rows) | bits(&level.behind)
+        };
+        let converted = self.levels.iter().fold(is_open, |bits, level| bits & is_reached(level));
+        let mut here = is_open;
+        for (step, next) in counts.steps.iter_mut().zip(self.levels.iter().map(Some).chain([None])) {
+            let further = next.map_or(0, |level| here & is_reached(level));
+            step.reached_settled -= u64::from((here & !converted).count_ones());
+            let pending = u64::from((here & !further & !converted).count_ones());
+            step.pending += pending;
+            step.dropped -= pending;
+            here = further;
+        }
+        // One that came to the end is settled if its own chain's time is over.
+        for place in places(converted) {
+            let journey = self.bitmaps.journey_of(word * 64 + place);
+            let chain = self.levels.last().and_then(|level| level.entry_of(first_within(&level.rows, &journey)?));
+            if chain.is_none_or(|entry| entry >= open) {
+                let steps = counts.steps.iter_mut().take(self.levels.len() + 1);
+                steps.for_each(|step| step.reached_settled -= 1);
+            }
+        }
+        is_open & !converted
+    }
+
     /// The first open entry of the journey of a row, up to that row; the last of those is open.
     fn first_open_entry(&self, row: usize, open: Micros) -> Micros {
         let bits = |bits: &[u64], word: usize| bits.get(word).copied().unwrap_or_default();
@@ -417,7 +415,11 @@ mod tests {
                 World::new(seed).customers(customers).events(events).instants(instants).span(TimeDelta::days(9));
             let events = if random.bool() { world.plain().make() } else { world.make() };
             let (plan, scope) = (plan(&mut random), scope(&mut random, &events));
-            let journeys = Journeys::of(events).unwrap();
+            let journeys = if random.bool() {
+                Journeys::of(events).unwrap()
+            } else {
+                Journeys::in_chunks(events, random.usize(1..300)).unwrap()
+            };
             let ask = || journeys.query().scope(scope.clone());
             let wanted = ask().run(&OneByOne(&plan)).unwrap();
             let found = ask().run(&plan).unwrap();

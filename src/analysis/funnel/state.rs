@@ -1,6 +1,6 @@
 //! A funnel bound to a store, and what is counted while visiting.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,8 @@ pub struct BoundFunnel {
     held: Vec<Matches>,
     pub(super) scope: BoundScope,
     pub(super) groups: Option<GroupBy>,
+    /// Room for levels, of as many threads as count by level at once.
+    pub(super) room: Mutex<Vec<Vec<Level>>>,
 }
 
 impl Analysis for Funnel {
@@ -95,6 +97,7 @@ impl Analysis for Funnel {
             held,
             scope: binder.scope().clone(),
             plan: self.clone(),
+            room: Mutex::default(),
         })
     }
 }
@@ -118,9 +121,6 @@ pub struct FunnelState {
     /// The same for some of its events.
     #[serde(skip)]
     pub(super) room: MatchedRoom,
-    /// The same for the levels of many journeys.
-    #[serde(skip)]
-    pub(super) levels: Vec<Level>,
     #[serde(skip)]
     periods: Periods,
 }
