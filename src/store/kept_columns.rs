@@ -9,7 +9,7 @@ use crate::journey::{Columns, Needs};
 
 /// So many bytes of columns stay in memory, of all open stores of the process together. What does not fit is read each time, as
 /// are columns that few questions ask for.
-pub(super) const LIMIT_KEPT: usize = 50 << 20;
+pub(super) const LIMIT_KEPT: usize = 48 << 20;
 
 /// The bytes that are taken.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
