@@ -137,7 +137,7 @@ impl MaskPlan {
                 Words::ByTouchpoint(table) => {
                     let table = lowest(table);
                     let at_once = part.columns.touchpoints.by_eight(begin..rows.end, &table);
-                    at_once.unwrap_or_else(|| by_table(numbers.touchpoints(), &table))
+                    at_once.map_or_else(|| by_table(numbers.touchpoints(), &table), ByEight)
                 }
                 Words::ByRow(words) => by_rows(&lowest(&words)),
             }

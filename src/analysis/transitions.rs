@@ -170,19 +170,21 @@ impl BoundTransitions {
     /// Takes in the visits of many journeys, all of which count.
     fn visit_all(&self, state: &mut TransitionsState, visits: &Picked<u8>) {
         let TransitionsState { cells, here_now, customers, visited, .. } = state;
-        let stages = self.model.stages().len();
-        // For each visit the row of the one before: the journeys' first come from the start.
-        let mut from: Vec<u8> = std::iter::once(0).chain(visits.what.iter().map(|stage| stage + 1)).collect();
+        let cell = |from: Option<&u8>, to: &u8| self.cell(from.map(|from| usize::from(*from)), usize::from(*to));
+        // For each visit the cell of the move to it: those of the journeys' first come from the start.
+        let moves = visits.what.iter().zip(visits.what.iter().skip(1)).map(|(from, to)| cell(Some(from), to));
+        let mut places: Vec<usize> = std::iter::once(0).chain(moves).collect();
         let starts = std::iter::once(0).chain(visits.ends.iter().map(|end| *end as usize));
         for (start, end) in starts.zip(&visits.ends).filter(|(start, end)| **end as usize > *start) {
             *customers += 1;
-            from.get_mut(start).into_iter().for_each(|from| *from = 0);
+            if let (Some(place), Some(to)) = (places.get_mut(start), visits.what.get(start)) {
+                *place = cell(None, to);
+            }
             let last = visits.what.get(*end as usize - 1);
             let count = last.and_then(|stage| here_now.get_mut(usize::from(*stage)));
             count.into_iter().for_each(|count| *count += 1);
         }
-        let places: Vec<usize> =
-            from.iter().zip(&visits.what).map(|(from, to)| usize::from(*from) * stages + usize::from(*to)).collect();
+        let stages = self.model.stages().len();
         let (mut journey, mut since) = (*visited, Micros::MIN);
         for (&place, &at) in places.iter().zip(&visits.times) {
             let is_first = place < stages;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    ByEight, ChannelNo, TouchpointNo,
+    ChannelNo, TouchpointNo,
     packed::{AT_ONCE, Packed, PackedAt, repeats},
 };
 use crate::model::Micros;
@@ -218,12 +218,12 @@ impl<T: Number> Column<T> {
         }
     }
 
-    /// Which conditions hold in these rows, by a table of their numbers: bit i of a number's byte is that of condition i. `None` if
-    /// there is no short way. The first row must be a multiple of 8; of rows behind the last something may be said.
-    pub(crate) fn by_eight(&self, rows: Range<usize>, table: &[u8]) -> Option<ByEight> {
+    /// Which conditions hold in these rows, for each eight as [`Packed::by_eight`] says it, by a table of their numbers: bit i of a
+    /// number's byte is that of condition i. `None` if there is no short way. The first row must be a multiple of 8; of rows behind the last something may be said.
+    pub(crate) fn by_eight(&self, rows: Range<usize>, table: &[u8]) -> Option<Vec<u64>> {
         match self {
             Self::Plain(_) => None,
-            Self::Packed(packed) => packed.by_eight(rows, table).map(ByEight),
+            Self::Packed(packed) => packed.by_eight(rows, table),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bitmaps;
+mod bits;
 mod chunk;
 mod code;
 mod column;
@@ -20,7 +21,8 @@ mod step;
 
 pub use batch::JourneyBatch;
 pub(crate) use batch::JourneyPlace;
-pub(crate) use bitmaps::{Bitmaps, ByEight, Flood, LIMIT_BITMAPS, bits_of, first_within, highest, last_within, places};
+pub(crate) use bitmaps::{Bitmaps, ByEight, LIMIT_BITMAPS};
+pub(crate) use bits::{Flood, bits_of, first_within, highest, last_within, places};
 pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
 pub(crate) use column::{At, Column, Number};

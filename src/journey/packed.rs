@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
 
-use super::{bitmaps::bits_of, step::Step};
+use super::{bits::bits_of, step::Step};
 
 /// Smallest value (8), common step (8), count (4), bits (1), then the packed bits.
 const HEADER: usize = 21;
