@@ -1,6 +1,6 @@
 //! The numbers of a part's rows that conditions are looked up by: made when they are first asked for, shared by all plans.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, ops::Range};
 
 use super::picking::{Found, pick};
 use crate::journey::{Column, Number, Part};
@@ -25,13 +25,13 @@ impl<'a> Numbers<'a> {
 
     /// Where each row's event happened.
     pub(super) fn touchpoints(&self) -> &Keys {
-        self.touchpoints.get_or_init(|| Keys::of(&self.part.columns.touchpoints, self.part))
+        self.touchpoints.get_or_init(|| Keys::of(&self.part.columns.touchpoints, self.part.rows()))
     }
 
     /// Touchpoint and channel as one number, where there are so many channels: as many for all plans of a question.
     pub(super) fn pairs(&self, channels: usize) -> &Keys {
         self.pairs.get_or_init(|| {
-            let through = Keys::of(&self.part.columns.channels, self.part);
+            let through = Keys::of(&self.part.columns.channels, self.part.rows());
             if let (Keys::Bytes(touchpoints), Keys::Bytes(through)) = (self.touchpoints(), &through)
                 && let Ok(channels) = u8::try_from(channels)
                 && let most = touchpoints.iter().max().copied().unwrap_or_default()
@@ -52,12 +52,13 @@ impl<'a> Numbers<'a> {
 }
 
 impl Keys {
-    fn of<T: Number>(column: &Column<T>, part: &Part<'_>) -> Self {
-        if let Some(bytes) = column.bytes(part.rows()) {
+    /// Of some rows of a column.
+    pub(super) fn of<T: Number>(column: &Column<T>, rows: Range<usize>) -> Self {
+        if let Some(bytes) = column.bytes(rows.clone()) {
             return Self::Bytes(bytes);
         }
-        let mut wide = Vec::with_capacity(part.rows().len());
-        column.for_lists(part.rows(), |list| wide.extend_from_slice(list));
+        let mut wide = Vec::with_capacity(rows.len());
+        column.for_lists(rows, |list| wide.extend_from_slice(list));
         Self::Wide(wide)
     }
 

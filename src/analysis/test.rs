@@ -4,6 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use foldhash::fast::RandomState;
 
+use super::numbers::Keys;
 use crate::{
     journey::{Column, Columns, NameKind, Names, Needs, Number},
     model::{Comparison, Condition, Currency, JourneyModel, PropertyValue, Scalar, Survey, profile_property},
@@ -275,8 +276,8 @@ fn property_rows(
         return found;
     }
     let table: Vec<bool> = column.values.iter().map(holds).collect();
-    if let Some(found) = column.look_up_all(rows.clone(), &table) {
-        return found;
+    if let Some(places) = column.all_within(rows.clone()) {
+        return Keys::of(column.codes(), places).look_up(&table);
     }
     let mut found = all_missing();
     for (row, code) in column.within(rows) {

@@ -59,23 +59,10 @@ impl PropertyColumn {
         at(rows.start)..at(rows.end)
     }
 
-    /// What a table says of the places of the values of these rows, if all of them have one.
-    pub(crate) fn look_up_all(&self, rows: Range<usize>, table: &[bool]) -> Option<Vec<bool>> {
+    /// Where these rows stand among the codes, if all of them have a value.
+    pub(crate) fn all_within(&self, rows: Range<usize>) -> Option<Range<usize>> {
         let places = self.places(rows.clone());
-        if places.len() != rows.len() {
-            return None;
-        }
-        let mut said = Vec::with_capacity(rows.len());
-        if let Some(bytes) = self.codes.bytes(places.clone()) {
-            let mut by_byte = [false; 256];
-            by_byte.iter_mut().zip(table).for_each(|(to, from)| *to = *from);
-            #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
-            said.extend(bytes.iter().map(|byte| by_byte[usize::from(*byte)]));
-        } else {
-            let look_up = |code: &u64| usize::try_from(*code).ok().and_then(|code| table.get(code)).copied();
-            self.codes.for_lists(places, |list| said.extend(list.iter().map(|code| look_up(code).unwrap_or_default())));
-        }
-        Some(said)
+        (places.len() == rows.len()).then_some(places)
     }
 
     /// The rows from `rows.start` up to `rows.end` that have a value, with its place.
