@@ -1,5 +1,7 @@
 //! Up to 64 conditions tried on all rows of a chunk at once.
 
+use std::cell::OnceCell;
+
 use super::{
     carried::Carried,
     kept::Kept,
@@ -28,6 +30,8 @@ pub(crate) struct MaskPlan {
     pub(crate) every_event: bool,
     /// How many conditions there are.
     conditions: usize,
+    /// How many channels there are.
+    channels: usize,
     /// Whether the plan goes through many journeys at once, if it can.
     pub(crate) as_bits: bool,
     /// What each picked event carries along.
@@ -62,6 +66,7 @@ impl MaskPlan {
             bare: None,
             every_event: false,
             conditions: tests.len(),
+            channels,
             as_bits: false,
             carried: None,
         };
@@ -142,7 +147,19 @@ impl MaskPlan {
                 Words::ByRow(words) => by_rows(&lowest(&words)),
             }
         };
-        bitmaps.fill((&by_eight, self.conditions), (rows, ends), &part.columns.times, kept.bits_of_part(0));
+        bitmaps.fill((&by_eight, self.conditions), (rows.clone(), ends), &part.columns.times, kept.bits_of_part(0));
+        if matches!(self.carried, Some(Carried::Channel)) {
+            let keys = OnceCell::new();
+            let keys = || keys.get_or_init(|| Keys::of(&part.columns.channels, rows.clone()));
+            bitmaps.carry(
+                self.channels,
+                (0..self.channels.div_ceil(8)).map(|list| {
+                    let table: Vec<u8> = (0..self.channels).map(|channel| eighth(channel, list)).collect();
+                    let at_once = part.columns.channels.by_eight(begin..rows.end, &table);
+                    at_once.map_or_else(|| ByEight::of_rows(rows.start - begin, &keys().look_up(&table), 8), ByEight)
+                }),
+            );
+        }
         true
     }
 
@@ -180,6 +197,11 @@ impl MaskPlan {
         }
         picking.finish(chunk, self.carried.as_ref());
     }
+}
+
+/// The bit of a number among the eight of a list.
+fn eighth(number: usize, list: usize) -> u8 {
+    u8::from(number / 8 == list) << (number % 8)
 }
 
 /// The bytes of words of few conditions.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    bits::{gathered, highest, places, within},
+    bits::{gathered, places, within},
     column::{At, Column},
     columns::offset,
     journey::{Matched, MatchedRoom},
@@ -12,6 +12,9 @@ use crate::model::Micros;
 
 /// Up to so many conditions: a byte tells which hold.
 pub(crate) const LIMIT_BITMAPS: usize = 8;
+
+/// Up to so many values that events carry.
+pub(crate) const LIMIT_VALUES: usize = 16;
 
 /// A bit for each row, the first row's the lowest of the first word.
 type Bits = Vec<u64>;
@@ -23,6 +26,8 @@ type Bits = Vec<u64>;
 #[derive(Debug, Default)]
 pub(crate) struct Bitmaps {
     conditions: Vec<Bits>,
+    /// For each value that events may carry those that do; none if they carry nothing.
+    values: Vec<Bits>,
     starts: Bits,
     /// How many rows before the first journey the bits begin.
     before: usize,
@@ -35,11 +40,11 @@ pub(crate) struct Bitmaps {
     first: usize,
 }
 
-/// A journey by its place, and its events, each with its word.
+/// A journey by its place, and its events: their rows, each with its word.
 #[derive(Debug)]
 struct Tied {
     journey: usize,
-    events: Vec<(Micros, u64)>,
+    events: Vec<(usize, u64)>,
 }
 
 /// For each eight rows a byte for each of up to eight conditions, the first's the lowest; a bit of it for each row, likewise.
@@ -156,6 +161,12 @@ impl Bitmaps {
         self.leave_tied_out(&times.repeats(begin..rows.end));
     }
 
+    /// Lets the events of the same rows carry one of so many values each: of each list up to eight in order.
+    pub(crate) fn carry(&mut self, values: usize, lists: impl Iterator<Item = ByEight>) {
+        self.values.resize_with(values, Vec::new);
+        self.values.chunks_mut(8).zip(lists).for_each(|(values, list)| list.fill(values));
+    }
+
     /// Where bits begin for rows from this one on.
     pub(crate) fn begin(row: usize) -> usize {
         row - row % 64
@@ -179,7 +190,7 @@ impl Bitmaps {
                 let journey = self.ends.partition_point(|end| *end as usize <= row);
                 let rows = self.rows(journey);
                 known = rows.end;
-                let events = events(&self.conditions, rows, &self.times, self.first).collect();
+                let events = events(&self.conditions, rows).collect();
                 self.tied.push(Tied { journey, events });
             }
             before = may >> 63;
@@ -210,29 +221,26 @@ impl Bitmaps {
         journey.checked_sub(1).map_or(self.before, end)..end(journey)
     }
 
-    /// The rows of the journey to which a row belongs.
-    #[inline]
-    pub(crate) fn journey_of(&self, row: usize) -> Range<usize> {
-        let starts = |word: usize| self.starts.get(word).copied().unwrap_or_default();
-        let mut word = row / 64;
-        let mut bits = starts(word) & u64::MAX >> (63 - row % 64);
-        while bits == 0 && word > 0 {
-            word -= 1;
-            bits = starts(word);
+    /// Where each condition holds, for events that carry a value, or for all.
+    pub(crate) fn conditions_of<'a>(&'a self, value: Option<u32>, room: &'a mut Vec<Bits>) -> &'a [Bits] {
+        let Some(value) = value else { return &self.conditions };
+        let carrying = self.carrying(value);
+        room.resize_with(self.conditions.len(), Vec::new);
+        for (bits, condition) in room.iter_mut().zip(&self.conditions) {
+            bits.clear();
+            bits.extend(condition.iter().zip(carrying).map(|(holds, carries)| holds & carries));
         }
-        let start = word * 64 + highest(bits);
-        word = row / 64;
-        bits = starts(word) & u64::MAX << (row % 64) << 1;
-        while bits == 0 && word < self.starts.len() {
-            word += 1;
-            bits = starts(word);
-        }
-        start..word * 64 + bits.trailing_zeros() as usize
+        room
     }
 
-    /// Where a condition holds.
-    pub(crate) fn condition(&self, condition: usize) -> &[u64] {
-        self.conditions.get(condition).map_or(&[], Vec::as_slice)
+    /// The numbers of the values that events may carry; that of none if they carry nothing.
+    pub(crate) fn values(&self) -> impl Iterator<Item = Option<u32>> + use<> {
+        let count = offset(self.values.len());
+        (0..count).map(Some).chain((count == 0).then_some(None))
+    }
+
+    fn carrying(&self, value: u32) -> &[u64] {
+        self.values.get(value as usize).map_or(&[], Vec::as_slice)
     }
 
     /// Where journeys begin; also behind the last row.
@@ -251,22 +259,27 @@ impl Bitmaps {
         self.tied.iter().map(|tied| tied.journey)
     }
 
-    /// The events of a journey for which any condition holds, picked out.
-    pub(crate) fn picked<'a>(&self, journey: usize, room: &'a mut MatchedRoom) -> Matched<'a> {
+    /// The events of a journey for which any condition holds, picked out; those that carry a value, or all.
+    pub(crate) fn picked<'a>(&self, journey: usize, value: Option<u32>, room: &'a mut MatchedRoom) -> Matched<'a> {
+        let carrying = value.map(|value| self.carrying(value));
+        let carries =
+            |row: usize| carrying.is_none_or(|bits| bits.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1));
+        let event = |(row, word)| (self.times.get(self.first + row).unwrap_or(Micros::MAX), word);
         match self.tied.binary_search_by_key(&journey, |tied| tied.journey) {
-            Ok(tied) => Matched::of_events(self.tied.get(tied).iter().flat_map(|tied| &tied.events).copied(), room),
-            Err(_) => Matched::of_events(events(&self.conditions, self.rows(journey), &self.times, self.first), room),
+            Ok(tied) => {
+                let events = self.tied.get(tied).map_or(&[][..], |tied| &tied.events).iter().copied();
+                Matched::of_events(events.filter(|(row, _)| carries(*row)).map(event), room)
+            }
+            Err(_) => {
+                let events = events(&self.conditions, self.rows(journey));
+                Matched::of_events(events.filter(|(row, _)| carries(*row)).map(event), room)
+            }
         }
     }
 }
 
-/// The events of some rows for which any condition holds, each with its word.
-fn events(
-    conditions: &[Bits],
-    rows: Range<usize>,
-    times: &Column<Micros>,
-    first: usize,
-) -> impl Iterator<Item = (Micros, u64)> {
+/// The events of some rows for which any condition holds: their rows, each with its word.
+fn events(conditions: &[Bits], rows: Range<usize>) -> impl Iterator<Item = (usize, u64)> {
     let words = rows.start / 64..rows.end.div_ceil(64);
     let bits = |bits: &Bits, word: usize| bits.get(word).copied().unwrap_or_default();
     let any = move |word| conditions.iter().fold(0, |any, condition| any | bits(condition, word));
@@ -274,7 +287,7 @@ fn events(
     let event = move |(word, place): (usize, usize)| {
         let holds = |condition| bits(condition, word) >> place & 1;
         let holding = (0..).zip(conditions).fold(0, |all, (bit, condition)| all | holds(condition) << bit);
-        (times.get(first + word * 64 + place).unwrap_or(Micros::MAX), holding)
+        (word * 64 + place, holding)
     };
     words.flat_map(holding).map(event)
 }
@@ -293,7 +306,7 @@ fn moved_up(places: usize, words: impl Iterator<Item = u64>) -> impl Iterator<It
 mod tests {
     use super::{
         super::{
-            bits::{first_within, last_within},
+            bits::{first_within, journey_of, last_within},
             packed::pack,
         },
         *,
@@ -351,10 +364,19 @@ mod tests {
             let unsigned: Vec<u64> = times.iter().map(|at| at.cast_unsigned()).collect();
             let plain = Column::Plain(times.iter().copied().map(Micros).collect());
             let column = if random.bool() { plain } else { packed(&unsigned, true) };
-            let mut bitmaps = Bitmaps::default();
+            let (mut bitmaps, mut no_room) = (Bitmaps::default(), Vec::new());
             let kept_bits = kept.clone().map(|kept| bits(kept.into_iter()).into_iter());
             let offsets = ends.iter().map(|end| *end as u32);
             bitmaps.fill((&by_eight, conditions), (first..first + rows, offsets), &column, kept_bits);
+
+            let values = if random.bool() { 0 } else { random.usize(1..=LIMIT_VALUES) };
+            let carried: Vec<usize> = (0..rows).map(|_| random.usize(0..values.max(1))).collect();
+            let list = |list: usize| {
+                let eighth: Vec<u8> = carried.iter().map(|value| u8::from(value / 8 == list) << (value % 8)).collect();
+                ByEight::of_rows(first - begin, &eighth, 8)
+            };
+            bitmaps.carry(values, (0..values.div_ceil(8)).map(list));
+            assert_eq!(bitmaps.values().flatten().count(), values);
 
             let is_kept = |row: usize| kept.as_ref().is_none_or(|kept| kept[row - first]);
             let mut wanted_bits = vec![vec![false; first - begin]; conditions];
@@ -370,9 +392,21 @@ mod tests {
                 tied_in_all += usize::from(is_tied);
                 tied.extend(is_tied.then_some(place));
                 let mut room = MatchedRoom::default();
-                let picked = bitmaps.picked(place, &mut room);
+                let picked = bitmaps.picked(place, None, &mut room);
                 assert_eq!(picked.times.iter().copied().zip(picked.words.iter().copied()).collect::<Vec<_>>(), events);
-                assert_eq!(bitmaps.journey_of(random.usize(start..*end) - begin), start - begin..end - begin);
+                if let Some(value) = random.usize(0..=values).checked_sub(1) {
+                    let events: Vec<(Micros, u64)> = (start..*end)
+                        .filter(|row| is_kept(*row) && word(*row) != 0 && carried[*row - first] == value)
+                        .map(|row| (Micros(times[row]), word(row).into()))
+                        .collect();
+                    let picked = bitmaps.picked(place, Some(value as u32), &mut room);
+                    assert_eq!(
+                        picked.times.iter().copied().zip(picked.words.iter().copied()).collect::<Vec<_>>(),
+                        events
+                    );
+                }
+                let row = random.usize(start..*end) - begin;
+                assert_eq!(journey_of(bitmaps.starts(), row), start - begin..end - begin);
                 for row in start..*end {
                     for (condition, wanted) in wanted_bits.iter_mut().enumerate() {
                         wanted.push(!is_tied && is_kept(row) && word(row) >> condition & 1 == 1);
@@ -381,9 +415,16 @@ mod tests {
                 start = *end;
             }
             assert!(bitmaps.tied().eq(tied.iter().copied()));
+            let conditions = bitmaps.conditions_of(None, &mut no_room).to_vec();
             for (condition, wanted) in wanted_bits.into_iter().enumerate() {
                 let wanted = bits(wanted.into_iter());
-                assert_eq!(bitmaps.condition(condition), wanted);
+                assert_eq!(conditions[condition], wanted);
+                if let Some(value) = random.usize(0..=values).checked_sub(1) {
+                    let carries = |row: usize| row + begin >= first && carried.get(row + begin - first) == Some(&value);
+                    let both =
+                        (0..wanted.len() * 64).map(|row| wanted[row / 64] >> (row % 64) & 1 == 1 && carries(row));
+                    assert_eq!(bitmaps.conditions_of(Some(value as u32), &mut no_room)[condition], bits(both));
+                }
                 let part = random.usize(0..rows) + first - begin..rows + first - begin;
                 let set = |row: &usize| wanted[row / 64] >> (row % 64) & 1 == 1;
                 assert_eq!(first_within(&wanted, &part), part.clone().find(set));
@@ -392,7 +433,7 @@ mod tests {
             let left_out = random.usize(0..ends.len());
             bitmaps.leave_out(&[left_out]);
             assert!(bitmaps.tied().eq(tied.into_iter().filter(|tied| *tied != left_out)));
-            assert!(bitmaps.picked(left_out, &mut MatchedRoom::default()).times.is_empty());
+            assert!(bitmaps.picked(left_out, None, &mut MatchedRoom::default()).times.is_empty());
         }
         assert!(tied_in_all > 500, "{tied_in_all}");
     }

@@ -96,6 +96,26 @@ pub(crate) fn first_within(bits: &[u64], rows: &Range<usize>) -> Option<usize> {
     })
 }
 
+/// The rows of the journey to which a row belongs, by the bits with which journeys begin.
+#[inline]
+pub(crate) fn journey_of(starts: &[u64], row: usize) -> Range<usize> {
+    let begins = |word: usize| starts.get(word).copied().unwrap_or_default();
+    let mut word = row / 64;
+    let mut bits = begins(word) & u64::MAX >> (63 - row % 64);
+    while bits == 0 && word > 0 {
+        word -= 1;
+        bits = begins(word);
+    }
+    let start = word * 64 + highest(bits);
+    word = row / 64;
+    bits = begins(word) & u64::MAX << (row % 64) << 1;
+    while bits == 0 && word < starts.len() {
+        word += 1;
+        bits = begins(word);
+    }
+    start..word * 64 + bits.trailing_zeros() as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

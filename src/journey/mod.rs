@@ -21,12 +21,12 @@ mod step;
 
 pub use batch::JourneyBatch;
 pub(crate) use batch::JourneyPlace;
-pub(crate) use bitmaps::{Bitmaps, ByEight, LIMIT_BITMAPS};
-pub(crate) use bits::{Flood, bits_of, first_within, highest, last_within, places};
+pub(crate) use bitmaps::{Bitmaps, ByEight, LIMIT_BITMAPS, LIMIT_VALUES};
+pub(crate) use bits::{Flood, bits_of, first_within, highest, journey_of, last_within, places};
 pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
 pub(crate) use column::{At, Column, Number};
-pub(crate) use columns::{Columns, NO_STAGE, Needs, Properties, Row};
+pub(crate) use columns::{Columns, NO_STAGE, Needs, Properties, Row, offset};
 pub(crate) use identity::{Identities, ReservedNumbers, Said, event_times};
 pub(crate) use journey::{History, MatchedRoom, NO_VALUE, Picked, Readings};
 pub use journey::{Journey, Matched};

@@ -176,6 +176,11 @@ pub enum BreakdownFrom {
 }
 
 impl Breakdown {
+    /// Whether it is one funnel for each channel.
+    pub(super) fn is_each_channel(&self) -> bool {
+        self.by == BreakdownBy::Channel && self.from == BreakdownFrom::Each
+    }
+
     /// By a value of the chain's first event.
     pub fn by(by: BreakdownBy) -> Self {
         Self { by, from: BreakdownFrom::default(), limit: GROUPS, compare: None }

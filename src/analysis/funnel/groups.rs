@@ -172,11 +172,6 @@ impl Counts {
 }
 
 impl Groups {
-    /// The group without a value.
-    pub(super) fn nothing(&mut self) -> &mut Counts {
-        &mut self.nothing
-    }
-
     /// Where the group of a value stands in the list; that without a value does not.
     fn place(&self, key: KeyRef<'_>) -> Option<usize> {
         match key {

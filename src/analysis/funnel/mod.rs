@@ -15,6 +15,7 @@ mod finish;
 mod group_by;
 mod groups;
 mod hold;
+mod levels;
 mod optional;
 mod pending;
 mod plan;

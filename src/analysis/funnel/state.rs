@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Breakdown, Count, ExclusionEffect, Funnel, FunnelOutcome, FunnelReport, Order,
     answer::{Answer, Price, Served},
-    by_level::Level,
+    by_level::Room,
     chain::{Reached, Rules, Trail, Walk},
     each::Walks,
     group_by::GroupBy,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     analysis::{Analysis, Binder, Bound, BoundScope, Matches, carried::Carried},
     error::{InvalidPlan, Result},
-    journey::{CustomerNo, Journey, JourneyBatch, Matched, MatchedRoom, Names},
+    journey::{CustomerNo, Journey, JourneyBatch, LIMIT_VALUES, Matched, MatchedRoom, Names},
     model::{Micros, Periods, Seq},
 };
 
@@ -36,8 +36,8 @@ pub struct BoundFunnel {
     held: Vec<Matches>,
     pub(super) scope: BoundScope,
     pub(super) groups: Option<GroupBy>,
-    /// Room for levels, of as many threads as count by level at once.
-    pub(super) room: Mutex<Vec<Vec<Level>>>,
+    /// Of as many threads as count by level at once.
+    pub(super) room: Mutex<Vec<Room>>,
 }
 
 impl Analysis for Funnel {
@@ -64,7 +64,8 @@ impl Analysis for Funnel {
         };
         let matches = register()?;
         let held = self.hold.iter().map(|_| register()).collect::<Result<Vec<_>, _>>()?;
-        if self.is_counted_by_level() && binder.scope().counts_all() {
+        let few_values = self.breakdown.is_none() || binder.sizes().1 <= LIMIT_VALUES;
+        if self.is_counted_by_level() && few_values && binder.scope().counts_all() {
             binder.as_bits(matches);
         }
         for (property, held) in self.hold.iter().zip(&held) {
@@ -240,13 +241,13 @@ impl BoundFunnel {
 
     /// Takes in a journey that is one funnel of one group.
     #[inline]
-    pub(super) fn visit_whole(&self, state: &mut FunnelState, events: &Matched<'_>) {
+    pub(super) fn visit_whole(&self, state: &mut FunnelState, key: KeyRef<'_>, events: &Matched<'_>) {
         let mut walk = Walk::<()>::default();
         self.walk(events, &mut walk);
         if !walk.reached.is_empty() {
             let outcome = self.outcome(&walk);
             let waits = self.waits((&walk, outcome), (events, None));
-            self.count(state.groups.nothing(), &walk.reached, (outcome, waits), self.first_ever(events, None));
+            self.count(state.groups.of(key), &walk.reached, (outcome, waits), self.first_ever(events, None));
         }
     }
 
@@ -468,7 +469,7 @@ impl Bound for BoundFunnel {
             && !self.rules.is_tolerant()
             && self.rules.order != Order::Any;
         match &self.groups {
-            None if is_simple => self.visit_whole(state, &events),
+            None if is_simple => self.visit_whole(state, KeyRef::Nothing, &events),
             Some(groups) if groups.is_each() => self.visit_each(state, journey, &events, groups),
             _ => self.visit_listed(state, journey, &events),
         }
