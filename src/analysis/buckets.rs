@@ -27,6 +27,14 @@ impl Buckets {
         }
     }
 
+    /// Adds many.
+    pub(super) fn add_all(&mut self, lengths: impl Iterator<Item = u64>) {
+        self.waiting.extend(lengths.map(bucket));
+        if self.waiting.len() >= AT_ONCE {
+            self.count_waiting();
+        }
+    }
+
     fn count_waiting(&mut self) {
         let doublings = &mut self.doublings;
         for bucket in self.waiting.drain(..) {

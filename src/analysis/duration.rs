@@ -63,6 +63,21 @@ impl Durations {
         }
     }
 
+    /// Adds many, in microseconds: the same as to add one after the other.
+    pub(super) fn add_all(&mut self, lengths: &[u64]) {
+        let (mut sum, mut max) = (0, self.max);
+        let each = lengths.iter().copied().inspect(|micros| {
+            sum += u128::from(*micros);
+            max = max.max(*micros);
+        });
+        match &mut self.kept {
+            Kept::All(all) => all.extend(each),
+            Kept::Buckets(buckets) => buckets.add_all(each),
+        }
+        (self.sum, self.max) = (self.sum.saturating_add(sum), max);
+        self.fold_if_many();
+    }
+
     /// Adds all lengths of another.
     pub fn merge(&mut self, other: Self) {
         self.sum = self.sum.saturating_add(other.sum);
@@ -240,6 +255,13 @@ mod tests {
         let lengths: Vec<i128> = (0..(EXACT as i128 + 5)).map(|i| (i * 7919) % 1_000_003).collect();
         let mut whole = Durations::default();
         lengths.iter().for_each(|&l| whole.add(l));
+        let (mut many, mut left) = (Durations::default(), &lengths[..]);
+        for count in [0, 3, 40, EXACT / 2, EXACT, 7_000] {
+            let (here, after) = left.split_at(count.min(left.len()));
+            many.add_all(&here.iter().map(|micros| *micros as u64).collect::<Vec<_>>());
+            left = after;
+        }
+        assert!(left.is_empty() && many == whole);
         let (mut a, mut b) = (Durations::default(), Durations::default());
         lengths.iter().rev().enumerate().for_each(|(i, &l)| if i % 3 == 0 { a.add(l) } else { b.add(l) });
         b.merge(a);

@@ -85,19 +85,19 @@ pub(super) fn pick<N: Copy, T: Copy + Default>(
     Found { rows, what, marks }
 }
 
-/// Picks the rows, from a first one on, that are marked with a 1 and not a 0, with what becomes of the number of each.
+/// Picks the rows, from a first one on, that are marked: a bit for each. What becomes of the number of each is picked too.
 pub(super) fn pick_marked<N: Copy, T: Copy + Default>(
-    marked: &[u8],
+    marked: impl Iterator<Item = u64>,
     first: usize,
     numbers: &[N],
     what: impl Fn(N) -> T,
 ) -> Found<T> {
-    let mut marks = Marks::new(first, marked.len());
-    let (mut rows, mut all) = (Vec::with_capacity(marked.len()), Vec::with_capacity(marked.len()));
+    let mut marks = Marks::new(first, numbers.len());
+    let (mut rows, mut all) = (Vec::with_capacity(numbers.len()), Vec::with_capacity(numbers.len()));
     let (mut some_rows, mut some) = ([0_u32; AT_ONCE], [T::default(); AT_ONCE]);
     let mut row = count(first);
-    for (marked, numbers) in marked.chunks(AT_ONCE).zip(numbers.chunks(AT_ONCE)) {
-        let mut left = bits_of(marked, |mark| mark);
+    for (numbers, marked) in numbers.chunks(AT_ONCE).zip(marked) {
+        let mut left = marked & u64::MAX >> (AT_ONCE - numbers.len());
         marks.add(left);
         let picked = left.count_ones() as usize;
         for (to_row, to) in some_rows.iter_mut().zip(&mut some).take(picked) {

@@ -28,9 +28,19 @@ pub(crate) struct Job<'a> {
     pub(crate) memory: usize,
 }
 
-/// So many states are made for each of several threads: enough that none waits long for the last, and few enough that
-/// merging them costs little.
-const STATES_PER_THREAD: usize = 8;
+/// Cuts chunks into runs of neighbours, a state for each: all in one for one thread. For several each run is half of a thread's share of
+/// what is left, so that there are few to merge, and the last are so short that no thread waits long for another.
+fn runs(chunks: usize, threads: usize) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut begin = 0;
+    while begin < chunks {
+        let left = chunks - begin;
+        let here = if threads == 1 { left } else { left.div_ceil(threads.saturating_mul(2)) };
+        runs.push(begin..begin + here);
+        begin += here;
+    }
+    runs
+}
 
 /// States as they come, merged as soon as those of all earlier chunks are there.
 struct Merging<S> {
@@ -43,11 +53,7 @@ struct Merging<S> {
 /// Runs a bound plan over all chunks: each state is made of a run of neighbouring chunks. The result does not depend on
 /// the number of threads.
 pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result<B::State> {
-    let states = match job.threads.get() {
-        1 => 1,
-        threads => threads.saturating_mul(STATES_PER_THREAD),
-    };
-    let states = states.min(job.chunks);
+    let runs = runs(job.chunks, job.threads.get());
     let next_state = AtomicUsize::new(0);
     let merging = Mutex::new(Merging { merged: bound.start(), next: 0, waiting: BTreeMap::new(), failed: None });
     let needs = reader.loads();
@@ -64,11 +70,8 @@ pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result
         let mut readings = Readings::default();
         loop {
             let place = next_state.fetch_add(1, Ordering::Relaxed);
-            if place >= states {
-                return;
-            }
-            let cut = |place: usize| job.chunks * place / states;
-            let state = make_state(cut(place)..cut(place + 1), &mut readings);
+            let Some(run) = runs.get(place) else { return };
+            let state = make_state(run.clone(), &mut readings);
             let mut merging = merging.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = state.and_then(|state| take_in(&mut merging, bound, place, state, job.memory)) {
                 merging.failed.get_or_insert(error);
@@ -78,7 +81,7 @@ pub(crate) fn run<B: Bound>(job: &Job<'_>, reader: &Reader, bound: &B) -> Result
             }
         }
     };
-    let threads = job.threads.get().min(states);
+    let threads = job.threads.get().min(runs.len());
     if threads <= 1 {
         work();
     } else {
@@ -107,4 +110,19 @@ fn take_in<B: Bound>(
     }
     let waiting: usize = merging.waiting.values().map(|state| bound.size(state)).sum();
     check_memory(bound.size(&merging.merged).saturating_add(waiting), memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn runs_hold_every_chunk_once_in_order_and_end_short() {
+        for (chunks, threads) in [(0, 1), (0, 2), (1, 4), (153, 1), (153, 2), (1_600, 7), (10, usize::MAX)] {
+            let runs = runs(chunks, threads);
+            assert!(runs.iter().cloned().flatten().eq(0..chunks), "{chunks} {threads}");
+            assert!(threads > 1 && runs.last().is_none_or(|last| last.len() == 1) || runs.len() <= 1);
+            assert!(threads > 7 || runs.len() <= 2 * threads * 12, "{}", runs.len());
+        }
+    }
 }

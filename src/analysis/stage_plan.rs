@@ -9,7 +9,7 @@ use super::{
     picking::{Found, Picking, pick_marked},
 };
 use crate::{
-    journey::{AT_ONCE, Chunk, NO_STAGE, Part, Picked, bits_of},
+    journey::{AT_ONCE, Chunk, NO_STAGE, Part, Picked, bits_of, places},
     model::{Micros, Nth},
 };
 
@@ -197,20 +197,32 @@ impl StagePlan {
 
 /// Picks the rows of one part at which visits begin; `ends` says where its journeys end.
 fn begins(codes: &[u8], first: usize, ends: impl Iterator<Item = u32>) -> Found<u8> {
-    let mut marks = vec![0_u8; codes.len()];
-    for end in ends {
-        if let Some(mark) = marks.get_mut((end as usize).saturating_sub(first)) {
-            *mark = 1;
+    let mut starts = vec![0_u64; codes.len() / AT_ONCE + 1];
+    for start in std::iter::once(0).chain(ends.map(|end| (end as usize).saturating_sub(first))) {
+        starts.get_mut(start / AT_ONCE).into_iter().for_each(|word| *word |= 1 << (start % AT_ONCE));
+    }
+    // Those that bear no stage leave the journey where it is; before the first row it is in none.
+    let none: Vec<u64> = codes.chunks(AT_ONCE).map(|list| bits_of(list, |code| u8::from(code == 0))).collect();
+    let mut known = vec![0; codes.len() + 1];
+    known.iter_mut().skip(1).zip(codes).for_each(|(known, code)| *known = *code);
+    for (word, (&none, &starts)) in none.iter().zip(&starts).enumerate() {
+        for row in places(none & !starts).map(|place| word * AT_ONCE + place) {
+            let before = known.get(row).copied().unwrap_or_default();
+            known.get_mut(row + 1).into_iter().for_each(|known| *known = before);
         }
     }
-    // The marks of the journeys' first rows become those of the visits' first rows.
-    let mut before = 0;
-    for (mark, &code) in marks.iter_mut().zip(codes) {
-        let known = select_unpredictable(*mark == 1, 0, before);
-        before = select_unpredictable(code == 0, known, code);
-        *mark = u8::from(before != known);
-    }
-    pick_marked(&marks, first, codes, |code| code.wrapping_sub(1))
+    let after = known.get(1..).unwrap_or_default();
+    let both = known.chunks(AT_ONCE).zip(after.chunks(AT_ONCE));
+    let begins = both.zip(none.iter().zip(&starts)).map(|((before, after), (none, starts))| {
+        let mut is_other = [0; AT_ONCE];
+        is_other
+            .iter_mut()
+            .zip(before)
+            .zip(after)
+            .for_each(|((other, before), after)| *other = u8::from(before != after));
+        (bits_of(&is_other, |other| other) | starts) & !none
+    });
+    pick_marked(begins, first, codes, |code| code.wrapping_sub(1))
 }
 
 /// Rows at which visits begin, journey by journey.

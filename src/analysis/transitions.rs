@@ -124,6 +124,9 @@ pub struct TransitionsState {
     /// So many journeys were visited.
     #[serde(skip)]
     visited: u64,
+    /// Room for the lengths of the visits that moves ended, by their cells.
+    #[serde(skip)]
+    lengths: Vec<Vec<u64>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -152,10 +155,9 @@ struct CellState {
 }
 
 impl CellState {
-    /// Counts a move of the journey of this number.
+    /// Notes that the journey of this number has such a move.
     #[inline]
-    fn add(&mut self, journey: u64) {
-        self.count += 1;
+    fn note(&mut self, journey: u64) {
         self.customers += u64::from(self.latest != journey);
         self.latest = journey;
     }
@@ -169,7 +171,7 @@ impl BoundTransitions {
 
     /// Takes in the visits of many journeys, all of which count.
     fn visit_all(&self, state: &mut TransitionsState, visits: &Picked<u8>) {
-        let TransitionsState { cells, here_now, customers, visited, .. } = state;
+        let TransitionsState { cells, here_now, customers, visited, lengths, .. } = state;
         let cell = |from: Option<&u8>, to: &u8| self.cell(from.map(|from| usize::from(*from)), usize::from(*to));
         // For each visit the cell of the move to it: those of the journeys' first come from the start.
         let moves = visits.what.iter().zip(visits.what.iter().skip(1)).map(|(from, to)| cell(Some(from), to));
@@ -186,18 +188,25 @@ impl BoundTransitions {
         }
         let stages = self.model.stages().len();
         let (mut journey, mut since) = (*visited, Micros::MIN);
+        lengths.resize_with(cells.len(), Vec::new);
         for (&place, &at) in places.iter().zip(&visits.times) {
-            let is_first = place < stages;
-            journey += u64::from(is_first);
-            if let Some(cell) = cells.get_mut(place) {
-                cell.add(journey);
-                if !is_first {
-                    cell.dwell.add_between(since, at);
-                }
+            journey += u64::from(place < stages);
+            if let (Some(cell), Some(lengths)) = (cells.get_mut(place), lengths.get_mut(place)) {
+                cell.note(journey);
+                // Moments of a journey do not go back, and the difference of two fits, taken modulo 2^64.
+                lengths.push(at.0.wrapping_sub(since.0).cast_unsigned());
             }
             since = at;
         }
         *visited = journey;
+        for (place, (cell, lengths)) in cells.iter_mut().zip(lengths).enumerate() {
+            cell.count += lengths.len() as u64;
+            // Nobody stays at the start.
+            if place >= stages {
+                cell.dwell.add_all(lengths);
+            }
+            lengths.clear();
+        }
     }
 
     fn after_range(&self, visit: &Visit) -> bool {
@@ -219,6 +228,7 @@ impl Bound for BoundTransitions {
             listed: Vec::new(),
             moves: 0,
             visited: 0,
+            lengths: Vec::new(),
         }
     }
 
@@ -236,7 +246,8 @@ impl Bound for BoundTransitions {
             } else {
                 let place = self.cell(before.map(|b| b.stage), visit.stage);
                 if let Some(cell) = state.cells.get_mut(place) {
-                    cell.add(state.visited);
+                    cell.count += 1;
+                    cell.note(state.visited);
                     if let Some(left) = before {
                         cell.dwell.add_between(left.since, visit.since);
                     }

@@ -52,6 +52,12 @@ pub(crate) struct Flooded {
 }
 
 impl Flood {
+    /// Whether it goes on into the next word.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.carry != 0
+    }
+
     /// The next word.
     #[inline]
     pub(crate) fn over(&mut self, from: u64, stops: u64) -> Flooded {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use super::{
     Breakdown, Count, Funnel, Order, Ties,
-    groups::{Counts, KeyRef, StepState},
+    groups::{Counts, KeyRef},
     levels::{Level, Levels, Rows},
     pending::Waits,
     state::{BoundFunnel, FunnelState},
@@ -31,6 +31,7 @@ pub(super) struct Room {
     lasts: Vec<Last>,
     /// A bit for the last row of each journey whose last entry is open.
     open: Vec<u64>,
+    lengths: Vec<u64>,
 }
 
 /// A journey by its last row, and its last entry.
@@ -104,10 +105,10 @@ impl BoundFunnel {
         }
         let open = self.rules.first_open();
         room.levels.walk(&self.rules, &rows, open.unwrap_or(Micros::MAX));
-        let Room { levels, lasts, open: is_open, .. } = room;
+        let Room { levels, lasts, open: is_open, lengths, .. } = room;
         let batch = Batch { rows, levels: &levels.list };
         let counts = state.groups.of(key);
-        batch.count_reached(entered, counts);
+        batch.count_reached(entered, counts, lengths);
         if let Some(open) = open {
             rows.find_open(open, lasts, is_open);
             self.count_open(&batch, (open, is_open), counts);
@@ -249,8 +250,8 @@ impl<T: Fn(usize) -> Micros> Batch<'_, T> {
     }
 
     /// Counts who came to each level, as if the time of all were over.
-    fn count_reached(&self, entered: u64, counts: &mut Counts) {
-        let further = self.levels.iter().map(|level| level.firsts.len() as u64);
+    fn count_reached(&self, entered: u64, counts: &mut Counts, lengths: &mut Vec<u64>) {
+        let further = self.levels.iter().map(|level| level.journeys() as u64);
         let reached: Vec<u64> = std::iter::once(entered).chain(further).take_while(|reached| *reached > 0).collect();
         let all = self.levels.len() + 1;
         let steps = counts.steps_up_to(reached.len());
@@ -261,22 +262,17 @@ impl<T: Fn(usize) -> Micros> Batch<'_, T> {
                 step.dropped += here - reached.get(place).copied().unwrap_or_default();
             }
         }
+        // Later moments are never before entries, so the difference fits, taken modulo 2^64.
+        let length = |(row, entry): (usize, Micros)| (self.rows.time)(row).0.wrapping_sub(entry.0).cast_unsigned();
         for (step, level) in steps.iter_mut().skip(1).zip(self.levels) {
-            self.add_times(level, step);
+            lengths.clear();
+            lengths.extend(level.firsts().map(length));
+            step.time.add_all(lengths);
         }
-        let converted = self.levels.last().map_or(&[][..], |level| &level.firsts);
-        for row in converted {
-            let entry = first_within(self.rows.step(0), &journey_of(self.rows.starts, *row));
+        for (row, _) in self.levels.last().into_iter().flat_map(Level::firsts) {
+            let entry = first_within(self.rows.step(0), &journey_of(self.rows.starts, row));
             let entry = entry.map_or(Micros::MAX, &self.rows.time);
-            counts.since_first_entry.add_between(entry, (self.rows.time)(*row));
-        }
-    }
-
-    /// How long it took to come to a level.
-    fn add_times(&self, level: &Level, step: &mut StepState) {
-        for row in &level.firsts {
-            let at = (self.rows.time)(*row);
-            step.time.add_between(level.entry_of(*row).unwrap_or(at), at);
+            counts.since_first_entry.add_between(entry, (self.rows.time)(row));
         }
     }
 }

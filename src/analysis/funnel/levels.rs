@@ -31,8 +31,8 @@ pub(super) struct Level {
     pub(super) behind: Vec<u64>,
     /// Those of these rows whose chain began late enough to go on still.
     pub(super) open: Vec<u64>,
-    /// The first of these rows of each journey.
-    pub(super) firsts: Vec<usize>,
+    /// Which of these are the first of their journeys, by their places.
+    firsts: Vec<u32>,
     /// All of these rows, in order.
     served: Vec<u32>,
 }
@@ -100,6 +100,9 @@ fn pair_up(came: &[u64], step: &[u64], starts: &[u64], pairs: &mut Vec<Pair>) {
     pairs.clear();
     let (mut flood, mut latest) = (Flood::default(), 0);
     for (base, ((&came, &step), &starts)) in (0..).step_by(64).zip(came.iter().zip(step).zip(starts)) {
+        if came == 0 && !flood.is_on() {
+            continue;
+        }
         let first_behind = flood.over(came, starts | step).stopped & step & !starts;
         pairs.extend(places(first_behind).map(|place| {
             let before = came & ((1 << place) - 1);
@@ -119,6 +122,18 @@ impl Level {
         let (before, rows) = self.before.get(row / 64).zip(self.rows.get(row / 64))?;
         let here = rows & ((1 << (row % 64)) - 1);
         self.entries.get((before + here.count_ones()) as usize).copied()
+    }
+
+    /// How many journeys came here.
+    pub(super) fn journeys(&self) -> usize {
+        self.firsts.len()
+    }
+
+    /// For each of these journeys the row with which it came here first, and when the latest chain began that did so.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (usize, Micros)> {
+        let first =
+            |place: &u32| Some((*self.served.get(*place as usize)? as usize, *self.entries.get(*place as usize)?));
+        self.firsts.iter().filter_map(first)
     }
 
     /// Notes which of some events come soon enough after the entry of the chain from which they go on, in so many words of rows.
@@ -156,20 +171,29 @@ impl Level {
         }
     }
 
-    /// Notes how many of these rows there are up to each word, and which are the first of their journeys.
+    /// Notes how many of these rows there are up to each word, what is behind them, and which are the first of their journeys.
     fn note_firsts(&mut self, starts: &[u64]) {
-        let Self { rows, before, behind, firsts, .. } = self;
+        let Self { rows, before, behind, firsts, served, .. } = self;
         before.clear();
         behind.clear();
-        firsts.clear();
         let (mut again, mut count) = (Flood::default(), 0);
-        for (base, (&rows, &starts)) in (0..).step_by(64).zip(rows.iter().zip(starts)) {
+        for (&rows, &starts) in rows.iter().zip(starts) {
             before.push(count);
+            if rows == 0 && !again.is_on() {
+                behind.push(0);
+                continue;
+            }
+            behind.push(again.over(rows, starts).passed);
             count += rows.count_ones();
-            let passed = again.over(rows, starts).passed;
-            behind.push(passed);
-            firsts.extend(places(rows & !passed).map(|place| base + place));
         }
+        firsts.resize(served.len(), 0);
+        let mut count = 0;
+        for (place, row) in (0..).zip(served.iter()) {
+            firsts.get_mut(count).into_iter().for_each(|first| *first = place);
+            let behind = behind.get(*row as usize / 64).map_or(0, |word| word >> (row % 64) & 1);
+            count += usize::from(behind == 0);
+        }
+        firsts.truncate(count);
     }
 }
 
