@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::journey::{Part, Source, positions};
 
 /// About so many rows are read at a time, so that what is picked of them stays in the nearest caches.
-pub(super) const ROWS_AT_ONCE: usize = 16 * 1024;
+pub(super) const ROWS_AT_ONCE: usize = 32 * 1024;
 
 /// Cuts sources into pieces of whole journeys and about so many rows, along the largest of them; customers before and after
 /// its own are not cut.

@@ -265,15 +265,13 @@ impl Bitmaps {
         let carries =
             |row: usize| carrying.is_none_or(|bits| bits.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1));
         let event = |(row, word)| (self.times.get(self.first + row).unwrap_or(Micros::MAX), word);
-        match self.tied.binary_search_by_key(&journey, |tied| tied.journey) {
-            Ok(tied) => {
-                let events = self.tied.get(tied).map_or(&[][..], |tied| &tied.events).iter().copied();
-                Matched::of_events(events.filter(|(row, _)| carries(*row)).map(event), room)
-            }
-            Err(_) => {
-                let events = events(&self.conditions, self.rows(journey));
-                Matched::of_events(events.filter(|(row, _)| carries(*row)).map(event), room)
-            }
+        let kept = |(row, _): &(usize, u64)| carries(*row);
+        if let Ok(place) = self.tied.binary_search_by_key(&journey, |tied| tied.journey) {
+            let events = self.tied.get(place).map_or(&[][..], |tied| &tied.events);
+            Matched::of_events(events.iter().copied().filter(kept).map(event), room)
+        } else {
+            let events = events(&self.conditions, self.rows(journey));
+            Matched::of_events(events.filter(kept).map(event), room)
         }
     }
 }
@@ -320,6 +318,10 @@ mod tests {
             bits[place / 64] |= u64::from(bit) << (place % 64);
         }
         bits
+    }
+
+    fn listed(picked: &Matched<'_>) -> Vec<(Micros, u64)> {
+        picked.times.iter().copied().zip(picked.words.iter().copied()).collect()
     }
 
     fn packed<T: crate::journey::Number>(numbers: &[u64], signed: bool) -> Column<T> {
@@ -393,17 +395,14 @@ mod tests {
                 tied.extend(is_tied.then_some(place));
                 let mut room = MatchedRoom::default();
                 let picked = bitmaps.picked(place, None, &mut room);
-                assert_eq!(picked.times.iter().copied().zip(picked.words.iter().copied()).collect::<Vec<_>>(), events);
+                assert_eq!(listed(&picked), events);
                 if let Some(value) = random.usize(0..=values).checked_sub(1) {
                     let events: Vec<(Micros, u64)> = (start..*end)
                         .filter(|row| is_kept(*row) && word(*row) != 0 && carried[*row - first] == value)
                         .map(|row| (Micros(times[row]), word(row).into()))
                         .collect();
                     let picked = bitmaps.picked(place, Some(value as u32), &mut room);
-                    assert_eq!(
-                        picked.times.iter().copied().zip(picked.words.iter().copied()).collect::<Vec<_>>(),
-                        events
-                    );
+                    assert_eq!(listed(&picked), events);
                 }
                 let row = random.usize(start..*end) - begin;
                 assert_eq!(journey_of(bitmaps.starts(), row), start - begin..end - begin);

@@ -1,6 +1,9 @@
 //! A column of numbers: as they are, or packed as they were read, and unpacked only where they are asked for.
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use super::{
     ChannelNo, TouchpointNo,
@@ -198,8 +201,15 @@ impl<T: Number> Column<T> {
         Some(bytes)
     }
 
+    /// Shares with others who read the same column whether it is known that no row has the number of the row before.
+    pub(crate) fn share(&mut self, none_repeat: &Arc<AtomicBool>) {
+        if let Self::Packed(packed) = self {
+            packed.share(none_repeat);
+        }
+    }
+
     /// A bit for each of these rows, the first's the lowest of the first word: whether its number is that of the row before. The first row
-    /// must be a multiple of 64; of it, and of rows behind the last, anything may be said.
+    /// must be a multiple of 64; of it, and of rows behind the last, anything may be said. Words may be missing at the end: they are 0.
     pub(crate) fn repeats(&self, rows: Range<usize>) -> Vec<u64> {
         match self {
             Self::Plain(list) => {

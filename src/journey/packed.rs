@@ -3,7 +3,10 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -109,8 +112,10 @@ pub(crate) struct Packed {
     unpacker: BitUnpacker,
     /// A header, then the bits.
     bytes: Arc<Vec<u8>>,
-    /// Which numbers are those before them: worked out when that is first asked for.
+    /// Which numbers are those before them, if any are: worked out when that is first asked for.
     repeats: Arc<OnceLock<Vec<u64>>>,
+    /// Whether it is known that none are, to all who read these numbers.
+    none_repeat: Arc<AtomicBool>,
 }
 
 /// Packed numbers that are looked up one by one, many times.
@@ -201,7 +206,8 @@ impl Packed {
         if bytes.len().checked_sub(HEADER)? != (count.checked_mul(width.into())?).div_ceil(8) {
             return None;
         }
-        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes, repeats: Arc::default() })
+        let (repeats, none_repeat) = Default::default();
+        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes, repeats, none_repeat })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -268,8 +274,16 @@ impl Packed {
         Some(numbers)
     }
 
-    /// A bit for each number, the first's the lowest of the first word: whether it is the same as the one before.
+    /// Shares with others who read the same numbers whether it is known that none is the same as the one before.
+    pub(crate) fn share(&mut self, none_repeat: &Arc<AtomicBool>) {
+        self.none_repeat = Arc::clone(none_repeat);
+    }
+
+    /// A bit for each number, the first's the lowest of the first word: whether it is the same as the one before. Nothing if none is.
     pub(crate) fn repeats(&self) -> &[u64] {
+        if self.none_repeat.load(Ordering::Relaxed) {
+            return &[];
+        }
         self.repeats.get_or_init(|| {
             let mut words = Vec::with_capacity(self.count.div_ceil(AT_ONCE));
             let mut before = None;
@@ -281,6 +295,10 @@ impl Packed {
                 words.push(repeats(before, list));
                 before = list.last().copied();
             });
+            if words.iter().all(|word| *word == 0) {
+                self.none_repeat.store(true, Ordering::Relaxed);
+                words = Vec::new();
+            }
             words
         })
     }

@@ -1,15 +1,15 @@
 //! Columns that stay in memory once they were read and checked, up to a limit: questions read the same few again and again.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::journey::{Columns, Needs};
+use crate::journey::{Column, Columns, Needs};
 
 /// So many bytes of columns stay in memory, of all open stores of the process together. What does not fit is read each time, as
 /// are columns that few questions ask for.
-pub(super) const LIMIT_KEPT: usize = 48 << 20;
+pub(super) const LIMIT_KEPT: usize = 50 << 20;
 
 /// The bytes that are taken.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -17,7 +17,7 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// Those of the blocks of one segment. They go with it.
 #[derive(Debug, Default)]
 pub(super) struct KeptColumns {
-    blocks: Vec<Mutex<Columns>>,
+    blocks: Vec<Mutex<Arc<Columns>>>,
     taken: AtomicUsize,
 }
 
@@ -28,27 +28,31 @@ impl KeptColumns {
     }
 
     /// Those columns of a block that are kept and needed; customers and where their journeys start always.
-    pub(super) fn of(&self, block: usize, needs: &Needs) -> Columns {
-        let Some(kept) = self.blocks.get(block) else { return Columns::default() };
+    pub(super) fn of(&self, block: usize, needs: &Needs) -> Arc<Columns> {
+        let Some(kept) = self.blocks.get(block) else { return Arc::default() };
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut columns =
-            Columns { customers: kept.customers.clone(), starts: kept.starts.clone(), ..Columns::default() };
-        if needs.times {
-            columns.times = kept.times.clone();
+        let (times, touchpoints, channels) = (&kept.times, &kept.touchpoints, &kept.channels);
+        if (needs.times || times.len() == 0)
+            && (needs.touchpoints || touchpoints.len() == 0)
+            && (needs.channels || channels.len() == 0)
+        {
+            return Arc::clone(&kept);
         }
-        if needs.touchpoints {
-            columns.touchpoints = kept.touchpoints.clone();
-        }
-        if needs.channels {
-            columns.channels = kept.channels.clone();
-        }
-        columns
+        Arc::new(Columns {
+            customers: kept.customers.clone(),
+            starts: kept.starts.clone(),
+            times: if needs.times { times.clone() } else { Column::default() },
+            touchpoints: if needs.touchpoints { touchpoints.clone() } else { Column::default() },
+            channels: if needs.channels { channels.clone() } else { Column::default() },
+            ..Columns::default()
+        })
     }
 
     /// Keeps those columns of a block that are not there yet, as long as there is room.
     pub(super) fn keep(&self, block: usize, columns: &Columns) {
         let Some(kept) = self.blocks.get(block) else { return };
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = Arc::make_mut(&mut kept);
         if kept.customers.is_empty() && self.takes((columns.customers.len() + columns.starts.len()) * 4) {
             (kept.customers, kept.starts) = (columns.customers.clone(), columns.starts.clone());
         }

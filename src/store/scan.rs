@@ -118,7 +118,7 @@ impl Scan {
                 let whole = customers.contains(&info.first.0.into()) && customers.contains(&info.last.0.into());
                 let keep = u64::from(info.last.0) >= customers.end;
                 add(if whole {
-                    Arc::new(segment.load_again(block, needs)?)
+                    segment.load_again(block, needs)?
                 } else {
                     load_kept(segment, kept, block, needs, keep)?
                 });
@@ -164,7 +164,7 @@ fn load_kept(segment: &Segment, kept: &Mutex<Kept>, block: usize, needs: &Needs,
             };
         }
     }
-    let columns = Arc::new(segment.load_again(block, needs)?);
+    let columns = segment.load_again(block, needs)?;
     let mut kept = lock();
     if keep && find(&kept).is_none() && kept.len() < KEPT_BLOCKS {
         kept.push((block, Arc::clone(&columns)));

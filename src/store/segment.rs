@@ -106,6 +106,8 @@ pub(crate) struct Segment {
     kept: KeptColumns,
     /// Which blocks were announced to the system.
     announced: Vec<AtomicBool>,
+    /// In which blocks it is known that no event shares its instant with the one before.
+    untied: Vec<Arc<AtomicBool>>,
 }
 
 impl Segment {
@@ -134,6 +136,7 @@ impl Segment {
             file,
             kept: KeptColumns::new(directory.blocks.len()),
             announced: directory.blocks.iter().map(|_| AtomicBool::new(false)).collect(),
+            untied: directory.blocks.iter().map(|_| Arc::default()).collect(),
             directory,
             rows,
             obsolete: AtomicBool::new(false),
@@ -217,19 +220,20 @@ impl Segment {
     }
 
     /// The same, for those who come again: what is kept in memory of an earlier time is not read.
-    pub(super) fn load_again(&self, block: usize, needs: &Needs) -> Result<Columns> {
+    pub(super) fn load_again(&self, block: usize, needs: &Needs) -> Result<Arc<Columns>> {
         // Whoever reads everything reads it once.
         if needs.properties == Properties::All {
-            return self.load(block, needs);
+            return self.load(block, needs).map(Arc::new);
         }
         let kept = self.kept.of(block, needs);
-        if self.missing(block, needs, &kept).next().is_some() {
-            // Most likely these are read next, by the same thread.
-            (block..=block + AHEAD).for_each(|block| self.announce(block, needs));
+        if block < self.blocks().len() && self.missing(block, needs, &kept).next().is_none() {
+            return Ok(kept);
         }
-        let columns = self.noting(self.read(block, needs, kept))?;
+        // Most likely these are read next, by the same thread.
+        (block..=block + AHEAD).for_each(|block| self.announce(block, needs));
+        let columns = self.noting(self.read(block, needs, Arc::unwrap_or_clone(kept)))?;
         self.kept.keep(block, &columns);
-        Ok(columns)
+        Ok(Arc::new(columns))
     }
 
     /// Lets the system fetch those columns of a block that are needed and not kept; once for each block, for most stay in memory.
@@ -280,6 +284,7 @@ impl Segment {
                 )
             })?;
         }
+        self.untied.get(block).into_iter().for_each(|untied| columns.times.share(untied));
         let sound = missing.is_empty() || columns.is_sound(rows);
         if sound { Ok(columns) } else { Err(self.damaged(&name(), "its columns do not fit together")) }
     }
@@ -380,7 +385,7 @@ mod tests {
         let segment = write(&path, &[columns(0..3, 5)]);
         let times = Needs { times: true, ..Needs::default() };
         let first = segment.load_again(0, &times).unwrap();
-        assert!(first == segment.load(0, &times).unwrap() && first.times.len() == 15 && first.channels.len() == 0);
+        assert!(*first == segment.load(0, &times).unwrap() && first.times.len() == 15 && first.channels.len() == 0);
         let length = std::fs::read(&path).unwrap().len();
         std::fs::write(&path, vec![7; length]).unwrap();
         assert!(segment.load_again(0, &times).unwrap() == first);

@@ -20,17 +20,20 @@ QUESTIONS = {
     "funnel": ["journeylog", "chdb", "duckdb"],
     "funnel_plain": ["chdb"],
     "funnel_windows": ["duckdb", "sqlite"],
+    "funnel_windows_all": ["duckdb"],
     "transitions": ["journeylog", "chdb", "duckdb", "sqlite"],
     "stages": ["journeylog", "chdb", "duckdb", "sqlite"],
     "three": ["journeylog"],
     "filtered": ["journeylog", "chdb", "duckdb", "sqlite"],
     "by_channel": ["journeylog", "chdb", "duckdb"],
 }
-SAME_ANSWER = {"funnel_plain": "funnel", "funnel_windows": "funnel"}
+SAME_ANSWER = {"funnel_plain": "funnel", "funnel_windows": "funnel", "funnel_windows_all": "funnel"}
 # SQLite scans so slowly that it is asked up to this size only.
 SQLITE_ASKS_UP_TO = 1_000_000
-# Runs of a question: at least seven after one to warm up, more if they are short, three if they are long.
-RUNS, LONG_RUNS, MOST_RUNS = 7, 3, 25
+# Runs of a question in a round, after one to warm up: at least three, more if they are short, one if they are long. In each round
+# all engines have their turn, so that a machine whose speed changes changes it for all.
+ROUNDS = 3
+RUNS, LONG_RUNS, MOST_RUNS = 3, 1, 9
 LONG, SHORT = 5.0, 0.05
 COLD_RUNS = 3
 # Runs after a cold one that say what is warm, after one that is neither.
@@ -178,14 +181,16 @@ class Run:
         engines = {name: self.open(name)[0] for name in self.engines}
         figures, answers = {}, {}
         for question in QUESTIONS:
-            figures[question] = {}
-            for name in self.engines:
-                if not self.asks(name, question):
-                    continue
-                self.say("asking", name, question)
-                runs, answer = self.ask(engines[name], question)
-                figures[question][name] = {"median": statistics.median(runs), "runs": runs}
-                self.check(answers, SAME_ANSWER.get(question, question), name, answer)
+            asked = {name: [] for name in self.engines if self.asks(name, question)}
+            for _ in range(ROUNDS):
+                for name, seconds in asked.items():
+                    self.say("asking", name, question)
+                    runs, answer = self.ask(engines[name], question)
+                    seconds += runs
+                    self.check(answers, SAME_ANSWER.get(question, question), name, answer)
+            figures[question] = {
+                name: {"median": statistics.median(runs), "runs": runs} for name, runs in asked.items()
+            }
         for name in self.engines:
             self.stop(engines[name])
         figures["answers"] = {question: answer for question, (_, answer) in answers.items()}

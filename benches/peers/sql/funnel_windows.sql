@@ -4,7 +4,7 @@ WITH one AS (
     SELECT {keys}, time, touchpoint,
         max(CASE WHEN touchpoint = 'product_view' THEN time END) OVER journey AS since1
     FROM events
-    WHERE touchpoint IN ('product_view', 'add_to_cart', 'checkout', 'purchase') {and}
+    WHERE {rows} {and}
     WINDOW journey AS (PARTITION BY {keys} ORDER BY time ROWS UNBOUNDED PRECEDING)
 ),
 two AS (

@@ -144,7 +144,8 @@ fn appends(world: &Path, folder: &Path, threads: usize, each: usize) -> Result<V
 }
 
 fn funnel(only: &str) -> String {
-    let parts = [("{and}", only), ("{keys}", "customer"), ("{by}", ""), ("{group}", "")];
+    let rows = "touchpoint IN ('product_view', 'add_to_cart', 'checkout', 'purchase')";
+    let parts = [("{rows}", rows), ("{and}", only), ("{keys}", "customer"), ("{by}", ""), ("{group}", "")];
     let text = include_str!("../sql/funnel_windows.sql").to_owned();
     parts.iter().fold(text, |text, (part, becomes)| text.replace(part, becomes))
 }

@@ -99,16 +99,16 @@ impl BoundFunnel {
         rows: Rows<'_, impl Fn(usize) -> Micros + Copy>,
         room: &mut Room,
     ) {
-        let entered = count_journeys(rows.step(0), rows.starts);
-        if entered == 0 {
+        let Room { levels, lasts, open: is_open, lengths, .. } = room;
+        rows.find_lasts(lasts);
+        if lasts.is_empty() {
             return;
         }
         let open = self.rules.first_open();
-        room.levels.walk(&self.rules, &rows, open.unwrap_or(Micros::MAX));
-        let Room { levels, lasts, open: is_open, lengths, .. } = room;
+        levels.walk(&self.rules, &rows, open.unwrap_or(Micros::MAX));
         let batch = Batch { rows, levels: &levels.list };
         let counts = state.groups.of(key);
-        batch.count_reached(entered, counts, lengths);
+        batch.count_reached(lasts.len(), counts, lengths);
         if let Some(open) = open {
             rows.find_open(open, lasts, is_open);
             self.count_open(&batch, (open, is_open), counts);
@@ -157,8 +157,8 @@ fn key(value: Option<u32>) -> KeyRef<'static> {
 }
 
 impl<T: Fn(usize) -> Micros> Rows<'_, T> {
-    /// Finds the journeys whose last entry is open, by their last rows.
-    fn find_open(&self, open: Micros, lasts: &mut Vec<Last>, is_open: &mut Vec<u64>) {
+    /// Finds the journeys that have an entry.
+    fn find_lasts(&self, lasts: &mut Vec<Last>) {
         lasts.clear();
         let (mut entered, mut latest) = (Flood::default(), 0);
         let next = self.starts.iter().skip(1).chain(std::iter::once(&0));
@@ -175,6 +175,10 @@ impl<T: Fn(usize) -> Micros> Rows<'_, T> {
                 latest = base + offset(highest(entries));
             }
         }
+    }
+
+    /// Finds those of some journeys whose last entry is open, by their last rows.
+    fn find_open(&self, open: Micros, lasts: &[Last], is_open: &mut Vec<u64>) {
         is_open.clear();
         is_open.resize(self.starts.len(), 0);
         for Last { row, entry } in lasts {
@@ -250,9 +254,10 @@ impl<T: Fn(usize) -> Micros> Batch<'_, T> {
     }
 
     /// Counts who came to each level, as if the time of all were over.
-    fn count_reached(&self, entered: u64, counts: &mut Counts, lengths: &mut Vec<u64>) {
-        let further = self.levels.iter().map(|level| level.journeys() as u64);
-        let reached: Vec<u64> = std::iter::once(entered).chain(further).take_while(|reached| *reached > 0).collect();
+    fn count_reached(&self, entered: usize, counts: &mut Counts, lengths: &mut Vec<u64>) {
+        let further = self.levels.iter().map(Level::journeys);
+        let reached = std::iter::once(entered).chain(further).take_while(|reached| *reached > 0);
+        let reached: Vec<u64> = reached.map(|reached| reached as u64).collect();
         let all = self.levels.len() + 1;
         let steps = counts.steps_up_to(reached.len());
         for ((step, place), here) in steps.iter_mut().zip(1..).zip(&reached) {
@@ -275,13 +280,6 @@ impl<T: Fn(usize) -> Micros> Batch<'_, T> {
             counts.since_first_entry.add_between(entry, (self.rows.time)(row));
         }
     }
-}
-
-/// How many journeys have any of some rows.
-fn count_journeys(rows: &[u64], starts: &[u64]) -> u64 {
-    let mut again = Flood::default();
-    let firsts = rows.iter().zip(starts).map(|(rows, starts)| rows & !again.over(*rows, *starts).passed);
-    firsts.map(|firsts| u64::from(firsts.count_ones())).sum()
 }
 
 #[cfg(test)]

@@ -44,11 +44,14 @@ pub(super) struct Levels {
     pairs: Vec<Pair>,
 }
 
-/// An event that may go on from another one of its journey, by their rows.
+/// An event that may go on from another one of its journey.
 #[derive(Debug, Clone, Copy)]
 struct Pair {
-    from: u32,
-    to: u32,
+    /// When the chain began.
+    entry: Micros,
+    /// When the event happened, and its row.
+    at: Micros,
+    row: u32,
 }
 
 impl<T> Rows<'_, T> {
@@ -77,26 +80,31 @@ impl Levels {
             let (before, here) = list.split_at_mut(step - 1);
             let Some(level) = here.first_mut() else { return };
             let came = before.last().map_or(rows.step(0), |before| &before.rows);
-            pair_up(came, rows.step(step), rows.starts, pairs);
-            let (limits, words) = ((window, open), rows.starts.len());
-            let time = |row: u32| (rows.time)(row as usize);
+            let (step, starts, time) = (rows.step(step), rows.starts, rows.time);
             match before.last() {
-                None => level.serve(pairs, (time, time), limits, words),
+                None => pair_up((came, time), (step, time), starts, pairs),
                 Some(before) => {
-                    let entry = |row: u32| before.entry_of(row as usize).unwrap_or(Micros::MAX);
-                    level.serve(pairs, (entry, time), limits, words);
+                    let entry = |row| before.entry_of(row).unwrap_or(Micros::MAX);
+                    pair_up((came, entry), (step, time), starts, pairs);
                 }
             }
+            level.serve(pairs, (window, open), starts.len());
             level.note_firsts(rows.starts);
         }
     }
 }
 
-/// Finds the events of a step that may go on from those with which journeys came to the level before.
+/// Finds the events of a step that may go on from those with which journeys came to the level before. No branch depends on a time, so
+/// that many are on their way from memory at once, while the next are found.
 ///
 /// Entries never go back from row to row, so an event goes on from the last of those rows before it. Of several events
 /// that go on from the same row the first is the soonest, and the others bring nothing new.
-fn pair_up(came: &[u64], step: &[u64], starts: &[u64], pairs: &mut Vec<Pair>) {
+fn pair_up(
+    (came, entry_of): (&[u64], impl Fn(usize) -> Micros),
+    (step, time): (&[u64], impl Fn(usize) -> Micros),
+    starts: &[u64],
+    pairs: &mut Vec<Pair>,
+) {
     pairs.clear();
     let (mut flood, mut latest) = (Flood::default(), 0);
     for (base, ((&came, &step), &starts)) in (0..).step_by(64).zip(came.iter().zip(step).zip(starts)) {
@@ -106,11 +114,12 @@ fn pair_up(came: &[u64], step: &[u64], starts: &[u64], pairs: &mut Vec<Pair>) {
         let first_behind = flood.over(came, starts | step).stopped & step & !starts;
         pairs.extend(places(first_behind).map(|place| {
             let before = came & ((1 << place) - 1);
-            let from = if before == 0 { latest } else { base + offset(highest(before)) };
-            Pair { from, to: base + offset(place) }
+            let from = if before == 0 { latest } else { base + highest(before) };
+            let to = base + place;
+            Pair { entry: entry_of(from), at: time(to), row: offset(to) }
         }));
         if came != 0 {
-            latest = base + offset(highest(came));
+            latest = base + highest(came);
         }
     }
 }
@@ -137,13 +146,7 @@ impl Level {
     }
 
     /// Notes which of some events come soon enough after the entry of the chain from which they go on, in so many words of rows.
-    fn serve(
-        &mut self,
-        pairs: &[Pair],
-        (entry_of, time): (impl Fn(u32) -> Micros, impl Fn(u32) -> Micros),
-        (window, first_open): (u64, Micros),
-        words: usize,
-    ) {
+    fn serve(&mut self, pairs: &[Pair], (window, first_open): (u64, Micros), words: usize) {
         let Self { rows, entries, open, served, .. } = self;
         for bits in [&mut *rows, open] {
             bits.clear();
@@ -151,12 +154,11 @@ impl Level {
         }
         served.resize(pairs.len(), 0);
         entries.resize(pairs.len(), Micros::MIN);
-        // No branch depends on a time, so that many are on their way from memory at once: what is not soon enough is written over.
+        // What is not soon enough is written over.
         let mut count = 0;
-        for Pair { from, to } in pairs {
-            let (entry, at) = (entry_of(*from), time(*to));
+        for Pair { entry, at, row } in pairs {
             if let (Some(served), Some(own)) = (served.get_mut(count), entries.get_mut(count)) {
-                (*served, *own) = (*to, entry);
+                (*served, *own) = (*row, *entry);
             }
             count += usize::from(at.0.wrapping_sub(entry.0).cast_unsigned() <= window);
         }
