@@ -320,6 +320,11 @@ mod tests {
         bits
     }
 
+    fn eighths(before: usize, carried: &[usize], list: usize) -> ByEight {
+        let eighth = carried.iter().map(|value| u8::from(value / 8 == list) << (value % 8));
+        ByEight::of_rows(before, &eighth.collect::<Vec<_>>(), 8)
+    }
+
     fn listed(picked: &Matched<'_>) -> Vec<(Micros, u64)> {
         picked.times.iter().copied().zip(picked.words.iter().copied()).collect()
     }
@@ -373,11 +378,7 @@ mod tests {
 
             let values = if random.bool() { 0 } else { random.usize(1..=LIMIT_VALUES) };
             let carried: Vec<usize> = (0..rows).map(|_| random.usize(0..values.max(1))).collect();
-            let list = |list: usize| {
-                let eighth: Vec<u8> = carried.iter().map(|value| u8::from(value / 8 == list) << (value % 8)).collect();
-                ByEight::of_rows(first - begin, &eighth, 8)
-            };
-            bitmaps.carry(values, (0..values.div_ceil(8)).map(list));
+            bitmaps.carry(values, (0..values.div_ceil(8)).map(|list| eighths(first - begin, &carried, list)));
             assert_eq!(bitmaps.values().flatten().count(), values);
 
             let is_kept = |row: usize| kept.as_ref().is_none_or(|kept| kept[row - first]);
