@@ -28,16 +28,21 @@ pub(crate) struct Job<'a> {
     pub(crate) memory: usize,
 }
 
-/// Cuts chunks into runs of neighbours, a state for each: all in one for one thread. For several each run is half of a thread's share of
-/// what is left, so that there are few to merge, and the last are so short that no thread waits long for another.
+/// For several threads at least so many states are made for each, so that few wait to be merged.
+const STATES_PER_THREAD: usize = 8;
+
+/// Cuts chunks into runs of neighbours, a state for each: all in one for one thread. For several the last runs are half of a thread's
+/// share of what is left, down to a single chunk, so that no thread waits long for another.
 fn runs(chunks: usize, threads: usize) -> Vec<Range<usize>> {
+    let most = if threads == 1 { chunks } else { chunks.div_ceil(threads.saturating_mul(STATES_PER_THREAD)) };
     let mut runs = Vec::new();
     let mut begin = 0;
     while begin < chunks {
         let left = chunks - begin;
-        let here = if threads == 1 { left } else { left.div_ceil(threads.saturating_mul(2)) };
-        runs.push(begin..begin + here);
-        begin += here;
+        let half = if threads == 1 { left } else { left.div_ceil(threads.saturating_mul(2)) };
+        let end = begin + half.min(most);
+        runs.push(begin..end);
+        begin = end;
     }
     runs
 }

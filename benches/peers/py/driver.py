@@ -31,7 +31,7 @@ SAME_ANSWER = {"funnel_plain": "funnel", "funnel_windows": "funnel", "funnel_win
 # SQLite scans so slowly that it is asked up to this size only.
 SQLITE_ASKS_UP_TO = 1_000_000
 # Runs of a question in a round, after one to warm up: at least three, more if they are short, one if they are long. In each round
-# all engines have their turn, so that a machine whose speed changes changes it for all.
+# all questions are asked of all engines, so that a machine whose speed changes changes it for all.
 ROUNDS = 3
 RUNS, LONG_RUNS, MOST_RUNS = 3, 1, 9
 LONG, SHORT = 5.0, 0.05
@@ -179,18 +179,19 @@ class Run:
     def questions(self):
         """Asks each question of each engine in turn, warm; all must answer the same."""
         engines = {name: self.open(name)[0] for name in self.engines}
-        figures, answers = {}, {}
-        for question in QUESTIONS:
-            asked = {name: [] for name in self.engines if self.asks(name, question)}
-            for _ in range(ROUNDS):
-                for name, seconds in asked.items():
+        answers = {}
+        asked = {question: {name: [] for name in self.engines if self.asks(name, question)} for question in QUESTIONS}
+        for _ in range(ROUNDS):
+            for question, seconds in asked.items():
+                for name in seconds:
                     self.say("asking", name, question)
                     runs, answer = self.ask(engines[name], question)
-                    seconds += runs
+                    seconds[name] += runs
                     self.check(answers, SAME_ANSWER.get(question, question), name, answer)
-            figures[question] = {
-                name: {"median": statistics.median(runs), "runs": runs} for name, runs in asked.items()
-            }
+        median = lambda runs: {"median": statistics.median(runs), "runs": runs}
+        figures = {
+            question: {name: median(runs) for name, runs in seconds.items()} for question, seconds in asked.items()
+        }
         for name in self.engines:
             self.stop(engines[name])
         figures["answers"] = {question: answer for question, (_, answer) in answers.items()}
