@@ -48,8 +48,8 @@ impl Marks {
 
 /// Rows of one part that were picked, in order.
 pub(super) struct Found<T> {
-    rows: Vec<u32>,
-    what: Vec<T>,
+    pub(super) rows: Vec<u32>,
+    pub(super) what: Vec<T>,
     marks: Marks,
 }
 

@@ -267,3 +267,37 @@ impl Changes {
         self.looked_up = self.count;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visits_begin_where_the_stage_is_another_than_the_last_known() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for round in 0..4_000 {
+            let count = [0, 1, 2, 63, 64, 65, 127, 128, 129, 300][round % 10];
+            let (stages, none, first) = (random.u8(1..4), random.u8(0..8), random.usize(0..200));
+            let code = |random: &mut fastrand::Rng| if random.u8(0..8) < none { 0 } else { random.u8(1..=stages) };
+            let codes: Vec<u8> = (0..count).map(|_| code(&mut random)).collect();
+            let rare = 1 << random.u32(0..8);
+            // Journeys are never empty, and the last ends with the rows.
+            let ends: Vec<usize> = (1..=count).filter(|end| *end == count || random.u32(0..rare) == 0).collect();
+            let mut wanted = Vec::new();
+            let mut start = 0;
+            for end in &ends {
+                let mut known = 0;
+                for (row, code) in (start..*end).map(|row| (row, codes[row])).filter(|(_, code)| *code != 0) {
+                    if code != known {
+                        wanted.push((first + row, code - 1));
+                    }
+                    known = code;
+                }
+                start = *end;
+            }
+            let found = begins(&codes, first, ends.iter().map(|end| u32::try_from(first + end).unwrap()));
+            let found: Vec<(usize, u8)> = found.rows.into_iter().map(|row| row as usize).zip(found.what).collect();
+            assert_eq!(found, wanted, "{codes:?} {ends:?}");
+        }
+    }
+}

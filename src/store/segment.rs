@@ -327,9 +327,13 @@ mod tests {
     };
 
     fn columns(customers: std::ops::Range<u32>, events: i64) -> Columns {
+        columns_at(customers, events, |i| i * 1_000)
+    }
+
+    fn columns_at(customers: std::ops::Range<u32>, events: i64, time: impl Fn(i64) -> i64) -> Columns {
         let row = |customer, i: i64| Row {
             customer: CustomerNo(customer),
-            time: Micros(i * 1_000),
+            time: Micros(time(i)),
             seq: i.unsigned_abs(),
             touchpoint: TouchpointNo(customer % 3),
             channel: ChannelNo(0),
@@ -338,7 +342,8 @@ mod tests {
             feedback: None,
             properties: vec![(0, i.into())],
         };
-        Columns::from_rows(customers.flat_map(|c| (0..events).map(move |i| row(c, i))).collect())
+        let rows = |customer| (0..events).map(move |i| (customer, i));
+        Columns::from_rows(customers.flat_map(rows).map(|(customer, i)| row(customer, i)).collect())
     }
 
     fn write(path: &Path, parts: &[Columns]) -> Segment {
@@ -396,6 +401,28 @@ mod tests {
             assert!(segment.load_again(0, &needs).unwrap_err().is_corrupt());
         }
         assert!(segment.load(0, &times).unwrap_err().is_corrupt());
+    }
+
+    #[test]
+    fn what_is_known_of_ties_is_known_of_one_block() {
+        let dir = tempfile::tempdir().unwrap();
+        let tied = columns_at(1..2, 70_000, |i| i / 2);
+        let segment = write(&dir.path().join("a.seg"), &[columns(0..1, 70_000), tied, columns(2..3, 70_000)]);
+        let times = Needs { times: true, ..Needs::default() };
+        let check = |block, columns: &Columns| {
+            let ties: u32 = columns.times.repeats(0..columns.rows()).iter().map(|word| word.count_ones()).sum();
+            assert_eq!(ties, if block == 1 { 35_000 } else { 0 }, "block {block}");
+        };
+        for _ in 0..3 {
+            for block in 0..3 {
+                // Those that are not kept, and those that are.
+                check(block, &segment.read(block, &times, Columns::default()).unwrap());
+                check(block, &segment.load_again(block, &times).unwrap());
+            }
+        }
+        // What is kept is shared, and not copied.
+        let (one, other) = (segment.load_again(1, &times).unwrap(), segment.load_again(1, &times).unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Transitions: by hand, and against the oracle.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use journeylog::{
     Condition, Event, JourneyModel, MoveKind, Nth, Scope, StageName, StageTotal, Transitions, TransitionsReport,
@@ -157,17 +159,51 @@ fn random_worlds_agree_with_the_oracle() {
         // The scope is read in the question's model, the stages in the plan's.
         let (model, of_question, scope) = (any_model(seed), any_model(seed / 3), any_scope(seed));
         let expected = oracle::transitions(events, &model, (&of_question, &scope));
-        let plan = Transitions::of(model).list_customers();
-        let query = journeys(events).query().scope(scope.clone()).model(of_question);
-        let report = query.run(&plan).map_err(|e| e.to_string())?;
+        let plan = Transitions::of(model.clone()).list_customers();
+        let query = || journeys(events).query().scope(scope.clone()).model(of_question.clone());
+        let mut report = query().run(&plan).map_err(|e| e.to_string())?;
         for stage in &report.stages {
             let [before, arrivals, departures, now] = numbers(stage);
             if before + arrivals != departures + now {
                 return Err(format!("{} does not reconcile: {stage:?}", stage.stage));
             }
         }
-        differences(&expected, &report).map_err(|why| format!("{}\n{why}", serde_json::json!([plan, scope])))
+        differences(&expected, &report).map_err(|why| format!("{}\n{why}", serde_json::json!([plan, scope])))?;
+        // Where customers are not listed many journeys are gone through at once.
+        report.listed = None;
+        let unlisted = query().run(&Transitions::of(model)).map_err(|e| e.to_string())?;
+        differences(&report, &unlisted).map_err(|why| format!("not listed: {}\n{why}", serde_json::json!(scope)))
     });
+}
+
+/// Lengths of many visits, in several batches and of more journeys than go through at once, are those of the listed moves.
+#[test]
+fn dwell_of_many_journeys_is_that_of_their_moves() {
+    let events = World::new(3).customers(2_000).events(60_000).touchpoints(9).instants(1 << 20).make();
+    let journeys = journeys(&events);
+    let plan = || Transitions::of(JourneyModel::standard());
+    let listed = journeys.query().run(&plan().list_customers()).unwrap();
+    let mut moves: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
+    for one in listed.listed.iter().flatten().flat_map(|customer| &customer.moves) {
+        let Some(left) = &one.from else { continue };
+        let took = one.dwell.unwrap().num_microseconds().unwrap() as f64 / 1e6;
+        moves.entry((left.to_string(), one.to.to_string())).or_default().push(took);
+    }
+    let report = journeys.query().run(&plan()).unwrap();
+    assert!(moves.values().map(Vec::len).sum::<usize>() > 25_000);
+    for cell in report.cells.iter().filter(|cell| cell.from.is_some()) {
+        let key = (cell.from.as_ref().unwrap().to_string(), cell.to.to_string());
+        let Some(mut lengths) = moves.remove(&key) else {
+            assert_eq!(cell.dwell, None, "{key:?}");
+            continue;
+        };
+        lengths.sort_by(f64::total_cmp);
+        let dwell = cell.dwell.unwrap();
+        assert_eq!((dwell.count, dwell.max), (lengths.len() as u64, lengths[lengths.len() - 1]), "{key:?}");
+        assert_eq!(dwell.median, lengths[lengths.len().div_ceil(2) - 1], "{key:?}");
+        assert!((dwell.mean - lengths.iter().sum::<f64>() / lengths.len() as f64).abs() < 1e-3, "{key:?}");
+    }
+    assert!(moves.is_empty(), "{moves:?}");
 }
 
 #[test]

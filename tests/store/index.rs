@@ -1,8 +1,9 @@
 //! The index says what the log says, whether it was built as events came, at open, or anew.
 
+use chrono::TimeDelta;
 use journeylog::{
-    Breakdown, BreakdownFrom, Comparison, Condition, Currency, Durability, Funnel, JourneyModel, Journeys, Seq,
-    StageCounts, Store, StoreOptions, Touch, Transitions, testing::World,
+    Breakdown, BreakdownFrom, Channel, Comparison, Condition, Currency, Durability, Event, Funnel, JourneyModel,
+    Journeys, PropertyValue, Seq, StageCounts, Store, StoreOptions, Touch, Transitions, testing::World,
 };
 
 use crate::{event, small_seals};
@@ -30,6 +31,8 @@ fn store_and_memory_give_the_same_answers() {
     let expected = Journeys::of(events).unwrap().query().run(plans).unwrap();
     assert!(expected.0.entered > 0);
     assert_eq!(store.query().run(plans).unwrap(), expected);
+    // Alone nothing asks for whole events, and a shorter way is taken.
+    assert_eq!(store.query().run(&broken_down).unwrap(), expected.3);
     store.close().unwrap();
     let reopened = small_seals(dir.path());
     assert_eq!(reopened.query().run(plans).unwrap(), expected);
@@ -39,6 +42,52 @@ fn store_and_memory_give_the_same_answers() {
     assert_eq!(rebuilt.query().run(plans).unwrap(), expected);
     rebuilt.close().unwrap();
     assert!(Store::open(dir.path()).unwrap().open_report().rebuilt.is_none());
+}
+
+/// One funnel for each channel is that of the events of the channel, from packed columns as from others, and however many channels
+/// there are.
+#[test]
+fn a_funnel_for_each_channel_is_that_of_its_events() {
+    let touchpoints = ["view", "cart", "pay", "other"];
+    let mut tied_or_not = [1, 100_000].into_iter().cycle();
+    for channels in [1, 2, 3, 8, 9, 12, 16, 17, 40] {
+        let (mut random, apart) = (fastrand::Rng::with_seed(channels), tied_or_not.next().unwrap());
+        let channel = |number: u64| Channel::new(format!("c{number}")).unwrap();
+        let events: Vec<Event> = (0..3_000)
+            .map(|_| {
+                let (customer, touchpoint) = (random.u8(0..60).to_string(), random.choice(touchpoints).unwrap());
+                event(&customer, touchpoint, apart * random.i64(0..50) + random.i64(0..apart))
+                    .channel(channel(random.u64(0..channels)))
+                    .build()
+                    .unwrap()
+            })
+            .collect();
+        let dir = tempfile::tempdir().unwrap();
+        let store = StoreOptions::new().durability(Durability::Flushed).open(dir.path()).unwrap();
+        store.append_batch(events.clone()).unwrap();
+        store.settle().unwrap();
+        assert_eq!((store.stats().unwrap().segments, store.stats().unwrap().fresh_events), (1, 0));
+        let memory = Journeys::of(events).unwrap();
+        let funnel = || Funnel::ordered(["view", "cart", "pay"]).within(TimeDelta::seconds(apart * 20));
+        let each = funnel().breakdown(Breakdown::channel().from(BreakdownFrom::Each).limit(50)).build().unwrap();
+        for query in [|store: &Store, _: &Journeys| store.query(), |_: &Store, memory: &Journeys| memory.query()] {
+            let query = || query(&store, &memory);
+            let groups = query().run(&each).unwrap().breakdown.unwrap().groups;
+            assert_eq!(groups.len() as u64, channels);
+            let mut went_on = 0;
+            for number in 0..channels {
+                let name = PropertyValue::from(format!("c{number}"));
+                let group = groups.iter().find(|group| group.value == name).unwrap();
+                let of_channel = query().filter(Condition::channel(channel(number)));
+                let alone = of_channel.run(&funnel().build().unwrap()).unwrap();
+                went_on += alone.steps[1].customers;
+                assert_eq!(group.figures.steps, alone.steps, "c{number} of {channels}");
+                assert_eq!(group.figures.time_since_first_entry, alone.time_since_first_entry);
+            }
+            assert!(went_on > 20, "{went_on} of {channels}");
+        }
+        store.close().unwrap();
+    }
 }
 
 #[test]

@@ -36,6 +36,9 @@ const GROUPS: usize = 50;
 /// of one size those of smaller values. The others are counted exactly, together, as [`FunnelBreakdown::other`](crate::FunnelBreakdown::other), up to
 /// the limit of memory of [`Query::memory`](crate::Query::memory): every value that occurs takes room until the end.
 ///
+/// **Cost.** A value is looked up for each event that serves a step. A funnel for each channel takes about twice the time of the
+/// funnel alone where the store knows up to 16 channels, some more else.
+///
 /// # Example
 /// ```
 /// use journeylog::{Breakdown, BreakdownFrom, Channel, Event, Funnel, Journeys, PropertyValue};
