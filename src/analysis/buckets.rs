@@ -1,10 +1,12 @@
 //! Lengths of time counted in buckets, each as wide as a fixed share of what lies in it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A bucket's ends differ by at most one part in so many: that many buckets for each doubling.
 pub(super) const PER_DOUBLING: usize = 1024;
-/// So many lengths wait until all of them are counted. One by one each would wait for its bucket to come from memory, and those
+/// Lengths wait until there are so many, and are counted together. One by one each would wait for its bucket to come from memory, and those
 /// of many cells would drive one another's buckets out of the caches.
 const AT_ONCE: usize = 4096;
 
@@ -12,8 +14,10 @@ const AT_ONCE: usize = 4096;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
 pub(super) struct Buckets {
-    /// A list for each doubling, empty if all its buckets are.
-    doublings: Vec<Vec<u64>>,
+    /// A list of counts for each doubling, empty if all its buckets are. A question holds many of them, so they are narrow.
+    doublings: Vec<Vec<u32>>,
+    /// How often the narrow count of a bucket came full, by its number: each time is 2^32 lengths.
+    full: BTreeMap<usize, u64>,
     /// The buckets of lengths that are not counted yet.
     waiting: Vec<u16>,
 }
@@ -36,35 +40,61 @@ impl Buckets {
     }
 
     fn count_waiting(&mut self) {
-        let doublings = &mut self.doublings;
-        for bucket in self.waiting.drain(..) {
-            let (place, within) = (usize::from(bucket) / PER_DOUBLING, usize::from(bucket) % PER_DOUBLING);
-            if let Some(here) = doublings.get_mut(place).and_then(|doubling| doubling.get_mut(within)) {
-                *here = here.saturating_add(1);
-                continue;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for bucket in waiting.drain(..).map(usize::from) {
+            let here = self.doublings.get_mut(bucket / PER_DOUBLING);
+            let here = here.and_then(|doubling| doubling.get_mut(bucket % PER_DOUBLING));
+            match here.and_then(|here| Some((here.checked_add(1)?, here))) {
+                Some((count, here)) => *here = count,
+                None => self.add_to(bucket, 1),
             }
-            if doublings.len() <= place {
-                doublings.resize(place + 1, Vec::new());
-            }
-            if let Some(doubling) = doublings.get_mut(place) {
-                doubling.resize(PER_DOUBLING, 0);
-                doubling.get_mut(within).into_iter().for_each(|here| *here = 1);
-            }
+        }
+        self.waiting = waiting;
+    }
+
+    /// Adds to the count of a bucket.
+    #[expect(clippy::cast_possible_truncation, reason = "what is above 32 bits is counted apart")]
+    fn add_to(&mut self, bucket: usize, count: u64) {
+        let (place, within) = (bucket / PER_DOUBLING, bucket % PER_DOUBLING);
+        if self.doublings.len() <= place {
+            self.doublings.resize(place + 1, Vec::new());
+        }
+        let Some(doubling) = self.doublings.get_mut(place) else { return };
+        doubling.resize(PER_DOUBLING, 0);
+        let Some(here) = doubling.get_mut(within) else { return };
+        let sum = u64::from(*here) + (count & u64::from(u32::MAX));
+        *here = sum as u32;
+        self.note_full(bucket, (sum >> 32) + (count >> 32));
+    }
+
+    fn note_full(&mut self, bucket: usize, times: u64) {
+        if times > 0 {
+            let full = self.full.entry(bucket).or_default();
+            *full = full.saturating_add(times);
         }
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
-        let other = Vec::from(other);
-        if self.doublings.len() < other.len() {
-            self.doublings.resize(other.len(), Vec::new());
+    pub(super) fn merge(&mut self, mut other: Self) {
+        other.count_waiting();
+        if self.doublings.len() < other.doublings.len() {
+            self.doublings.resize(other.doublings.len(), Vec::new());
         }
-        for (here, there) in self.doublings.iter_mut().zip(other) {
+        let mut full: Vec<(usize, u64)> = other.full.into_iter().collect();
+        let doublings = self.doublings.iter_mut().zip(other.doublings);
+        for ((here, there), first) in doublings.zip((0..).step_by(PER_DOUBLING)) {
             if here.is_empty() {
                 *here = there;
-            } else {
-                here.iter_mut().zip(there).for_each(|(here, there)| *here = here.saturating_add(there));
+                continue;
+            }
+            for (bucket, (here, there)) in (first..).zip(here.iter_mut().zip(there)) {
+                let (sum, is_full) = here.overflowing_add(there);
+                *here = sum;
+                if is_full {
+                    full.push((bucket, 1));
+                }
             }
         }
+        full.into_iter().for_each(|(bucket, times)| self.note_full(bucket, times));
     }
 
     /// The shortest and the longest length that would be in each bucket, in order, and how many are in it: those with any.
@@ -77,21 +107,30 @@ impl Buckets {
 
     /// The bytes it takes.
     pub(super) fn size(&self) -> usize {
-        let doublings: usize = self.doublings.iter().map(|doubling| doubling.len() + 3).sum();
-        doublings * 8 + self.waiting.capacity() * 2
+        let doublings: usize = self.doublings.iter().map(|doubling| doubling.len() + 6).sum();
+        doublings * 4 + self.waiting.capacity() * 2
     }
 }
 
 impl From<Buckets> for Vec<Vec<u64>> {
     fn from(mut buckets: Buckets) -> Self {
         buckets.count_waiting();
-        buckets.doublings
+        let full = |bucket| buckets.full.get(&bucket).map_or(0, |times: &u64| times.saturating_mul(1 << 32));
+        let counts = |(doubling, first): (&Vec<u32>, usize)| {
+            (first..).zip(doubling).map(|(bucket, &count)| full(bucket).saturating_add(count.into())).collect()
+        };
+        buckets.doublings.iter().zip((0..).step_by(PER_DOUBLING)).map(counts).collect()
     }
 }
 
 impl From<Vec<Vec<u64>>> for Buckets {
     fn from(doublings: Vec<Vec<u64>>) -> Self {
-        Self { doublings, waiting: Vec::new() }
+        let mut buckets = Self::default();
+        for (doubling, first) in doublings.into_iter().zip((0..).step_by(PER_DOUBLING)) {
+            let counts = (first..).zip(doubling).filter(|(_, count)| *count > 0);
+            counts.for_each(|(bucket, count)| buckets.add_to(bucket, count));
+        }
+        buckets
     }
 }
 
@@ -153,6 +192,23 @@ mod tests {
         buckets.add(6);
         assert_ne!(written, buckets);
     }
+
+    #[test]
+    fn counts_beyond_32_bits_are_kept_however_they_come() {
+        let of = |counts: [u64; 2]| Buckets::from(vec![counts.to_vec()]);
+        let counts = |buckets: &Buckets| buckets.in_order().into_iter().map(|(.., count)| count).collect::<Vec<_>>();
+        let most = u64::from(u32::MAX);
+        let mut buckets = of([most, 5 << 32 | 7]);
+        assert_eq!(counts(&buckets), [most, 5 << 32 | 7]);
+        (0..2).for_each(|_| buckets.add(0));
+        buckets.merge(of([most, most]));
+        assert_eq!(counts(&buckets), [2 * most + 2, (6 << 32) + 6]);
+        let written: Buckets = serde_json::from_str(&serde_json::to_string(&buckets).unwrap()).unwrap();
+        assert_eq!((counts(&written), &written), (counts(&buckets), &buckets));
+        buckets.merge(of([u64::MAX, 0]));
+        assert_eq!(counts(&buckets), [u64::MAX, (6 << 32) + 6]);
+    }
+
     #[test]
     fn merged_in_any_way_they_are_those_of_all_lengths() {
         let mut random = fastrand::Rng::with_seed(1);

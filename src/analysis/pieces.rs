@@ -6,6 +6,9 @@ use crate::journey::{Part, Source, positions};
 
 /// About so many rows are read at a time, so that what is picked of them stays in the nearest caches.
 pub(super) const ROWS_AT_ONCE: usize = 32 * 1024;
+/// Room for more rows than this is given back once it was used: journeys are not cut, and one long one must not hold on to it until a
+/// question ends.
+pub(super) const LARGE_ROOM: usize = 2 * ROWS_AT_ONCE;
 
 /// Cuts sources into pieces of whole journeys and about so many rows, along the largest of them; customers before and after
 /// its own are not cut.

@@ -9,7 +9,7 @@ use super::{
     masks::MaskPlan,
     membership::Memberships,
     numbers::Numbers,
-    pieces::{ROWS_AT_ONCE, pieces},
+    pieces::{LARGE_ROOM, ROWS_AT_ONCE, pieces},
     stage_plan::{Codes, StagePlan},
     test::Test,
 };
@@ -63,6 +63,9 @@ impl Reader {
                 chunk.leave_out(self.identities.others_within(within));
             }
             self.read_piece(&chunk, readings, &mut visit);
+            if chunk.parts.iter().map(|part| part.rows().len()).sum::<usize>() > LARGE_ROOM {
+                *readings = Readings::default();
+            }
         }
     }
 

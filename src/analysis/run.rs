@@ -30,11 +30,17 @@ pub(crate) struct Job<'a> {
 
 /// For several threads at least so many states are made for each, so that few wait to be merged.
 const STATES_PER_THREAD: usize = 8;
+/// And a state is of no more chunks than this: what waits does not grow with the events.
+const CHUNKS_PER_STATE: usize = 8;
 
 /// Cuts chunks into runs of neighbours, a state for each: all in one for one thread. For several the last runs are half of a thread's
 /// share of what is left, down to a single chunk, so that no thread waits long for another.
 fn runs(chunks: usize, threads: usize) -> Vec<Range<usize>> {
-    let most = if threads == 1 { chunks } else { chunks.div_ceil(threads.saturating_mul(STATES_PER_THREAD)) };
+    let most = if threads == 1 {
+        chunks
+    } else {
+        chunks.div_ceil(threads.saturating_mul(STATES_PER_THREAD)).min(CHUNKS_PER_STATE)
+    };
     let mut runs = Vec::new();
     let mut begin = 0;
     while begin < chunks {
@@ -119,7 +125,7 @@ fn take_in<B: Bound>(
 
 #[cfg(test)]
 mod tests {
-    use super::runs;
+    use super::{CHUNKS_PER_STATE, runs};
 
     #[test]
     fn runs_hold_every_chunk_once_in_order_and_end_short() {
@@ -127,7 +133,8 @@ mod tests {
             let runs = runs(chunks, threads);
             assert!(runs.iter().cloned().flatten().eq(0..chunks), "{chunks} {threads}");
             assert!(threads > 1 && runs.last().is_none_or(|last| last.len() == 1) || runs.len() <= 1);
-            assert!(threads > 7 || runs.len() <= 2 * threads * 12, "{}", runs.len());
+            assert!(threads == 1 || runs.iter().all(|run| run.len() <= CHUNKS_PER_STATE));
+            assert!(threads > 7 || runs.len() <= 2 * threads * 12 + chunks / CHUNKS_PER_STATE, "{}", runs.len());
         }
     }
 }

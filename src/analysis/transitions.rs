@@ -102,6 +102,9 @@ impl Analysis for Transitions {
     }
 }
 
+/// The lengths of so many visits wait by their cells until all are counted.
+const VISITS_AT_ONCE: usize = 8192;
+
 /// Transitions bound to a store.
 #[derive(Debug)]
 pub struct BoundTransitions {
@@ -124,9 +127,6 @@ pub struct TransitionsState {
     /// So many journeys were visited.
     #[serde(skip)]
     visited: u64,
-    /// Room for the lengths of the visits that moves ended, by their cells.
-    #[serde(skip)]
-    lengths: Vec<Vec<u64>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -152,6 +152,9 @@ struct CellState {
     /// Who made this move last: the number of their journey.
     #[serde(skip)]
     latest: u64,
+    /// The lengths of visits that such moves ended, until they are counted.
+    #[serde(skip)]
+    lengths: Vec<u64>,
 }
 
 impl CellState {
@@ -171,11 +174,14 @@ impl BoundTransitions {
 
     /// Takes in the visits of many journeys, all of which count.
     fn visit_all(&self, state: &mut TransitionsState, visits: &Picked<u8>) {
-        let TransitionsState { cells, here_now, customers, visited, lengths, .. } = state;
-        let cell = |from: Option<&u8>, to: &u8| self.cell(from.map(|from| usize::from(*from)), usize::from(*to));
+        let TransitionsState { cells, here_now, customers, visited, .. } = state;
+        let cell = |from: Option<&u8>, to: &u8| {
+            // Stages have numbers of a byte, so cells have numbers of two.
+            u16::try_from(self.cell(from.map(|from| usize::from(*from)), usize::from(*to))).unwrap_or(u16::MAX)
+        };
         // For each visit the cell of the move to it: those of the journeys' first come from the start.
         let moves = visits.what.iter().zip(visits.what.iter().skip(1)).map(|(from, to)| cell(Some(from), to));
-        let mut places: Vec<usize> = std::iter::once(0).chain(moves).collect();
+        let mut places: Vec<u16> = std::iter::once(0).chain(moves).collect();
         let starts = std::iter::once(0).chain(visits.ends.iter().map(|end| *end as usize));
         for (start, end) in starts.zip(&visits.ends).filter(|(start, end)| **end as usize > *start) {
             *customers += 1;
@@ -188,25 +194,26 @@ impl BoundTransitions {
         }
         let stages = self.model.stages().len();
         let (mut journey, mut since) = (*visited, Micros::MIN);
-        lengths.resize_with(cells.len(), Vec::new);
-        for (&place, &at) in places.iter().zip(&visits.times) {
-            journey += u64::from(place < stages);
-            if let (Some(cell), Some(lengths)) = (cells.get_mut(place), lengths.get_mut(place)) {
-                cell.note(journey);
-                // Moments of a journey do not go back, and the difference of two fits, taken modulo 2^64.
-                lengths.push(at.0.wrapping_sub(since.0).cast_unsigned());
+        for (places, times) in places.chunks(VISITS_AT_ONCE).zip(visits.times.chunks(VISITS_AT_ONCE)) {
+            for (place, &at) in places.iter().map(|place| usize::from(*place)).zip(times) {
+                journey += u64::from(place < stages);
+                if let Some(cell) = cells.get_mut(place) {
+                    cell.note(journey);
+                    // Moments of a journey do not go back, and the difference of two fits, taken modulo 2^64.
+                    cell.lengths.push(at.0.wrapping_sub(since.0).cast_unsigned());
+                }
+                since = at;
             }
-            since = at;
+            for (place, cell) in cells.iter_mut().enumerate() {
+                cell.count += cell.lengths.len() as u64;
+                // Nobody stays at the start.
+                if place >= stages {
+                    cell.dwell.add_all(&cell.lengths);
+                }
+                cell.lengths.clear();
+            }
         }
         *visited = journey;
-        for (place, (cell, lengths)) in cells.iter_mut().zip(lengths).enumerate() {
-            cell.count += lengths.len() as u64;
-            // Nobody stays at the start.
-            if place >= stages {
-                cell.dwell.add_all(lengths);
-            }
-            lengths.clear();
-        }
     }
 
     fn after_range(&self, visit: &Visit) -> bool {
@@ -228,7 +235,6 @@ impl Bound for BoundTransitions {
             listed: Vec::new(),
             moves: 0,
             visited: 0,
-            lengths: Vec::new(),
         }
     }
 
@@ -296,7 +302,9 @@ impl Bound for BoundTransitions {
 
     fn size(&self, state: &TransitionsState) -> usize {
         let listed = state.listed.len() * size_of::<(CustomerNo, Listed)>() + state.moves * size_of::<Move>();
-        state.cells.iter().map(|cell| size_of::<CellState>() + cell.dwell.size()).sum::<usize>() + listed
+        let of_cell =
+            |cell: &CellState| size_of::<CellState>() + cell.dwell.size() + cell.lengths.capacity() * size_of::<u64>();
+        state.cells.iter().map(of_cell).sum::<usize>() + listed
     }
 
     fn finish(&self, state: TransitionsState, known: &Names) -> Result<TransitionsReport> {

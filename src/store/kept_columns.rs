@@ -9,7 +9,7 @@ use crate::journey::{Column, Columns, Needs};
 
 /// So many bytes of columns stay in memory, of all open stores of the process together. What does not fit is read each time, as
 /// are columns that few questions ask for.
-pub(super) const LIMIT_KEPT: usize = 50 << 20;
+pub(super) const LIMIT_KEPT: usize = 48 << 20;
 
 /// The bytes that are taken.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -59,8 +59,8 @@ impl KeptColumns {
         if kept.touchpoints.len() == 0 && self.takes(columns.touchpoints.size()) {
             kept.touchpoints = columns.touchpoints.clone();
         }
-        // With a bit for each row that shares its instant with the one before, which some questions work out.
-        if kept.times.len() == 0 && self.takes(columns.times.size() + columns.times.len() / 8) {
+        // A bit for each row comes on top if some share their instant with the one before: a thirtieth of this.
+        if kept.times.len() == 0 && self.takes(columns.times.size()) {
             kept.times = columns.times.clone();
         }
         if kept.channels.len() == 0 && self.takes(columns.channels.size()) {

@@ -1,4 +1,4 @@
-//! The most common funnel of all, counted for many journeys at once: level by level, and of each only those events are looked at
+//! The most common funnel of all, also one for each channel, counted for many journeys at once: level by level, and of each only those events are looked at
 //! that can be the first to go on from an event of the level before.
 
 use std::sync::PoisonError;
@@ -11,6 +11,7 @@ use super::{
     state::{BoundFunnel, FunnelState},
 };
 use crate::{
+    analysis::pieces::LARGE_ROOM,
     journey::{At, Bitmaps, Flood, LIMIT_BITMAPS, first_within, highest, journey_of, last_within, offset, places},
     model::Micros,
 };
@@ -89,7 +90,9 @@ impl BoundFunnel {
             self.count_by_level(state, key(value), Rows { steps: of_value, starts, time }, &mut room);
             room.steps = steps;
         }
-        pool().push(room);
+        if starts.len().saturating_mul(64) <= LARGE_ROOM {
+            pool().push(room);
+        }
     }
 
     fn count_by_level(
@@ -334,7 +337,7 @@ mod tests {
                 match random.u8(0..9) {
                     0 => touchpoint.or(Condition::touchpoint(names[random.usize(0..names.len())]).unwrap()),
                     1 => touchpoint.and(Condition::channel(Channel::Web)),
-                    2 => touchpoint.or(Condition::property("plan", Comparison::Exists(true))),
+                    2 => touchpoint.or(Condition::property("p", Comparison::Exists(true))),
                     _ => touchpoint,
                 }
             })
