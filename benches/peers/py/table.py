@@ -9,7 +9,7 @@ QUESTIONS = [
     ("ordered funnel (chdb without its WHERE)", "funnel", "chdb", "funnel_plain", None, None),
     ("ordered funnel (DuckDB by window functions over all rows)", "funnel", "duckdb", "funnel_windows_all", 150, 400),
     ("ordered funnel (DuckDB by window functions)", "funnel", "duckdb", "funnel_windows", None, None),
-    ("ordered funnel (DuckDB by ASOF joins, its fastest)", "funnel", "duckdb", "funnel", None, None),
+    ("ordered funnel (DuckDB by ASOF joins, its fastest)", "funnel", "duckdb", "funnel", 150, 400),
     ("ordered funnel (SQLite by window functions)", "funnel", "sqlite", "funnel_windows", None, None),
     ("transition matrix", "transitions", "chdb", "transitions", 15, 40),
     ("transition matrix", "transitions", "duckdb", "transitions", None, None),
@@ -232,7 +232,8 @@ def markdown(figures):
         f"`{figures['command']}`, {figures['threads']} threads, {machine['date']}",
         "",
         f"{machine['cores']} cores, {machine['cpu']}, {machine['memory_gib']} GiB, {machine['file_system']},"
-        f" Linux {machine['kernel']}. " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        f" Linux {machine['kernel']}. " + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + f". Built by {figures['build']}.",
         "",
     ]
     if "questions" in figures:
