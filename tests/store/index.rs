@@ -52,10 +52,13 @@ fn a_funnel_for_each_channel_is_that_of_its_events() {
     let mut tied_or_not = [1, 100_000].into_iter().cycle();
     for channels in [1, 2, 3, 8, 9, 12, 16, 17, 40] {
         let (mut random, apart) = (fastrand::Rng::with_seed(channels), tied_or_not.next().unwrap());
+        // A block that is read in several pieces too.
+        let (customers, count) = if channels == 12 { (2_000, 60_000) } else { (60, 3_000) };
         let channel = |number: u64| Channel::new(format!("c{number}")).unwrap();
-        let events: Vec<Event> = (0..3_000)
+        let events: Vec<Event> = (0..count)
             .map(|_| {
-                let (customer, touchpoint) = (random.u8(0..60).to_string(), random.choice(touchpoints).unwrap());
+                let (customer, touchpoint) =
+                    (random.u32(0..customers).to_string(), random.choice(touchpoints).unwrap());
                 event(&customer, touchpoint, apart * random.i64(0..50) + random.i64(0..apart))
                     .channel(channel(random.u64(0..channels)))
                     .build()
