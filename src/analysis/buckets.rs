@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 /// A bucket's ends differ by at most one part in so many: that many buckets for each doubling.
 pub(super) const PER_DOUBLING: usize = 1024;
+/// The first are for lengths below 1,024.
+pub(super) const DOUBLINGS: usize = 55;
 /// Lengths wait until there are so many, and are counted together. One by one each would wait for its bucket to come from memory, and those
 /// of many cells would drive one another's buckets out of the caches.
 const AT_ONCE: usize = 4096;
 
 /// How many lengths lie in each bucket.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
+#[serde(try_from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
 pub(super) struct Buckets {
     /// A list of counts for each doubling, empty if all its buckets are. A question holds many of them, so they are narrow.
     doublings: Vec<Vec<u32>>,
@@ -123,14 +125,19 @@ impl From<Buckets> for Vec<Vec<u64>> {
     }
 }
 
-impl From<Vec<Vec<u64>>> for Buckets {
-    fn from(doublings: Vec<Vec<u64>>) -> Self {
+impl TryFrom<Vec<Vec<u64>>> for Buckets {
+    type Error = &'static str;
+
+    fn try_from(doublings: Vec<Vec<u64>>) -> Result<Self, Self::Error> {
+        if doublings.len() > DOUBLINGS || doublings.iter().any(|doubling| doubling.len() > PER_DOUBLING) {
+            return Err("lengths of time are counted in at most 55 lists of at most 1,024 buckets");
+        }
         let mut buckets = Self::default();
         for (doubling, first) in doublings.into_iter().zip((0..).step_by(PER_DOUBLING)) {
             let counts = (first..).zip(doubling).filter(|(_, count)| *count > 0);
             counts.for_each(|(bucket, count)| buckets.add_to(bucket, count));
         }
-        buckets
+        Ok(buckets)
     }
 }
 
@@ -195,7 +202,7 @@ mod tests {
 
     #[test]
     fn counts_beyond_32_bits_are_kept_however_they_come() {
-        let of = |counts: [u64; 2]| Buckets::from(vec![counts.to_vec()]);
+        let of = |counts: [u64; 2]| Buckets::try_from(vec![counts.to_vec()]).unwrap();
         let counts = |buckets: &Buckets| buckets.in_order().into_iter().map(|(.., count)| count).collect::<Vec<_>>();
         let most = u64::from(u32::MAX);
         let mut buckets = of([most, 5 << 32 | 7]);

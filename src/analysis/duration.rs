@@ -228,6 +228,7 @@ impl DurationSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::buckets::DOUBLINGS;
 
     #[test]
     fn quantiles_by_hand() {
@@ -243,11 +244,18 @@ mod tests {
 
     #[test]
     fn odd_buckets_neither_overflow_nor_panic() {
-        let odd = Durations { sum: u128::MAX, max: 1, kept: Kept::Buckets(vec![vec![u64::MAX; 2]; 80].into()) };
-        let read: Durations = serde_json::from_str(&serde_json::to_string(&odd).unwrap()).unwrap();
-        assert_eq!(read.summary().unwrap().count, u64::MAX);
-        let late = Durations { kept: Kept::Buckets([vec![Vec::new(); 79], vec![vec![1]]].concat().into()), ..odd };
-        assert!(late.summary().is_some());
+        let read = |buckets: Vec<Vec<u64>>| {
+            let text = serde_json::json!({"sum": u64::MAX, "max": 1, "kept": {"Buckets": buckets}}).to_string();
+            serde_json::from_str::<Durations>(&text)
+        };
+        let full = read(vec![vec![u64::MAX; 1024]; DOUBLINGS]).unwrap();
+        assert_eq!(full.summary().unwrap().count, u64::MAX);
+        let late = read([vec![Vec::new(); DOUBLINGS - 1], vec![vec![1]]].concat()).unwrap();
+        assert!(late.summary().is_some() && read(Vec::new()).unwrap().summary().is_none());
+        // What was never written could ask for any memory.
+        for odd in [vec![vec![1]; DOUBLINGS + 1], vec![vec![1; 1025]]] {
+            assert!(read(odd).unwrap_err().to_string().contains("at most 55 lists"));
+        }
     }
 
     #[test]
