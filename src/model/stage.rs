@@ -1,6 +1,9 @@
 //! Stages, and the models that map events to them.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -185,7 +188,8 @@ pub struct JourneyModel {
     version: u32,
     stages: Vec<StageName>,
     aliases: Vec<(StageName, StageName)>,
-    rules: Vec<Rule>,
+    /// Shared, since each question has a model of its own.
+    rules: Arc<[Rule]>,
     moves: Option<Vec<(StageName, StageName)>>,
 }
 
@@ -221,6 +225,11 @@ impl JourneyModel {
     /// assert_eq!(model.position("decision"), Some(2));
     /// ```
     pub fn standard() -> Self {
+        static STANDARD: LazyLock<JourneyModel> = LazyLock::new(JourneyModel::make_standard);
+        STANDARD.clone()
+    }
+
+    fn make_standard() -> Self {
         const ADVOCACY: &[&str] = &["referral", "recommendation", "review", "share"];
         const BUYING: &[&str] = &["purchase", "payment", "payment_done", "order", "checkout_complete"];
         const RETENTION: &[&str] = &["renewal", "repeat_purchase", "loyalty_signup", "subscription_renewed"];
@@ -260,14 +269,14 @@ impl JourneyModel {
             version: 1,
             stages: Stage::ALL.into_iter().map(StageName::from).collect(),
             aliases: vec![(StageName("decision".into()), Stage::Purchase.into())],
-            rules: vec![
+            rules: Arc::new([
                 rule(at(ADVOCACY).or(promoter), None, Stage::Advocacy),
                 rule(at(BUYING), Some(Nth::From { from: 2 }), Stage::Retention),
                 rule(at(BUYING), None, Stage::Purchase),
                 rule(at(RETENTION), None, Stage::Retention),
                 rule(at(CONSIDERATION), None, Stage::Consideration),
                 rule(at(AWARENESS), None, Stage::Awareness),
-            ],
+            ]),
             moves: None,
         }
     }
@@ -473,7 +482,7 @@ impl JourneyModelBuilder {
                 each.collect::<Result<Vec<_>, InvalidPlan>>()
             })
             .transpose()?;
-        Ok(JourneyModel { name, version, stages, aliases, rules: checked, moves })
+        Ok(JourneyModel { name, version, stages, aliases, rules: checked.into(), moves })
     }
 }
 
@@ -494,7 +503,8 @@ impl From<JourneyModel> for JourneyModelBuilder {
             aliases: model.aliases.into_iter().map(pair).collect(),
             rules: model
                 .rules
-                .into_iter()
+                .iter()
+                .cloned()
                 .map(|r| RuleForm { when: r.when, nth: r.nth, stage: r.stage.into() })
                 .collect(),
             moves: model.moves.map(|moves| moves.into_iter().map(pair).collect()),

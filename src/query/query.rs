@@ -265,8 +265,8 @@ impl Query {
         let reader = binder.into_reader();
         let chunks =
             self.source.chunks(reader.scope.customers.as_deref(), &identities, (&reader.loads(), self.memory))?;
-        // Asking how many cores there are takes longer than reading one customer.
-        let cores = || thread::available_parallelism().ok().filter(|_| chunks.count() > 1);
+        // Asking how many cores there are takes a good part of the time of reading one customer.
+        let cores = || if chunks.count() > 1 { thread::available_parallelism().ok() } else { None };
         let threads = self.threads.or_else(cores).unwrap_or(NonZeroUsize::MIN);
         let load = |chunk: usize, needs: &Needs| chunks.load(chunk, needs);
         let job = Job { chunks: chunks.count(), load: &load, threads, memory: self.memory };
