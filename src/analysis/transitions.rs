@@ -176,7 +176,7 @@ impl BoundTransitions {
     fn visit_all(&self, state: &mut TransitionsState, visits: &Picked<u8>) {
         let TransitionsState { cells, here_now, customers, visited, .. } = state;
         let cell = |from: Option<&u8>, to: &u8| {
-            // Stages have numbers of a byte, so cells have numbers of two.
+            // A model has at most 64 stages, so the number of a cell fits.
             u16::try_from(self.cell(from.map(|from| usize::from(*from)), usize::from(*to))).unwrap_or(u16::MAX)
         };
         // For each visit the cell of the move to it: those of the journeys' first come from the start.

@@ -36,8 +36,8 @@ const GROUPS: usize = 50;
 /// of one size those of smaller values. The others are counted exactly, together, as [`FunnelBreakdown::other`](crate::FunnelBreakdown::other), up to
 /// the limit of memory of [`Query::memory`](crate::Query::memory): every value that occurs takes room until the end.
 ///
-/// **Cost.** A value is looked up for each event that serves a step. A funnel for each channel takes about twice the time of the
-/// funnel alone where the store knows up to 16 channels, some more else.
+/// **Cost.** A value is looked up for each event that serves a step. A funnel for each of five channels took about twice the time of
+/// the funnel alone; where the store knows more than 16 channels journeys are walked one by one, which is slower.
 ///
 /// # Example
 /// ```

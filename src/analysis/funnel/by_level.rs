@@ -1,5 +1,5 @@
-//! The most common funnel of all, also one for each channel, counted for many journeys at once: level by level, and of each only those events are looked at
-//! that can be the first to go on from an event of the level before.
+//! The most common funnel of all, also one for each channel, counted for many journeys at once: level by level, and of each only
+//! those events are looked at that can be the first to go on from an event of the level before.
 
 use std::sync::PoisonError;
 
