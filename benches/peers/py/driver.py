@@ -28,11 +28,14 @@ QUESTIONS = {
     "by_channel": ["journeylog", "chdb", "duckdb"],
 }
 SAME_ANSWER = {"funnel_plain": "funnel", "funnel_windows": "funnel", "funnel_windows_all": "funnel"}
+# What is asked in one scan as "three".
+THREE = ["funnel", "transitions", "stages"]
 # SQLite scans so slowly that it is asked up to this size only.
 SQLITE_ASKS_UP_TO = 1_000_000
 # Runs of a question in a round, after one to warm up: three, more if the first of all is short, one if it is long. In each round all
-# questions are asked of all engines, so that a machine whose speed changes changes it for all.
-ROUNDS = 3
+# questions are asked of all engines, and the runs of a question by the engines in turns, so that a machine whose speed changes changes it
+# for all.
+ROUNDS, TURNS = 3, 3
 RUNS, LONG_RUNS, MOST_RUNS = 3, 1, 9
 LONG, SHORT = 5.0, 0.25
 # Seconds after which an opened store is at rest: what it still does in the background is not a question's.
@@ -183,39 +186,48 @@ class Run:
         engines = {name: self.open(name)[0] for name in self.engines}
         answers = {}
         asked = {question: {name: [] for name in self.engines if self.asks(name, question)} for question in QUESTIONS}
+        alone = {part: [] for part in THREE}
         runs = {}
         for _ in range(ROUNDS):
             for question, seconds in asked.items():
-                for name in seconds:
-                    self.say("asking", name, question)
-                    taken, answer = self.ask(engines[name], question, runs)
-                    seconds[name] += taken
-                    self.check(answers, SAME_ANSWER.get(question, question), name, answer)
+                self.say("asking", question, "of", *seconds)
+                asks = [(engines[name], question, seconds[name]) for name in seconds]
+                if question == "three":
+                    asks += [(engines["journeylog"], part, alone[part]) for part in THREE]
+                for engine, question, answer in self.ask_in_turns(asks, runs):
+                    self.check(answers, SAME_ANSWER.get(question, question), engine.name, answer)
         median = lambda runs: {"median": statistics.median(runs), "runs": runs}
         figures = {
             question: {name: median(runs) for name, runs in seconds.items()} for question, seconds in asked.items()
         }
+        figures["three"]["alone"] = {part: median(runs) for part, runs in alone.items()}
         for name in self.engines:
             self.stop(engines[name])
         figures["answers"] = {question: answer for question, (_, answer) in answers.items()}
         return figures
 
-    def ask(self, engine, question, runs):
-        """Asks once to warm up, then several times: as often as in earlier rounds, if there were any."""
-        ask = lambda: engine("ask", question=question, threads=self.threads)
-        first = ask()
-        usual = LONG_RUNS if first["seconds"] > LONG else MOST_RUNS if first["seconds"] < SHORT else RUNS
-        seconds = []
-        for _ in range(runs.setdefault((engine.name, question), usual)):
-            again = ask()
-            compare(f"{question}, asked twice", engine.name, first["answer"], engine.name, again["answer"])
-            seconds.append(again["seconds"])
-        return seconds, first["answer"]
+    def ask_in_turns(self, asks, runs):
+        """Asks each once to warm up, then all in turns, each several times in all: as often as in earlier rounds, if there were any.
+        What is compared is so asked within moments, whatever the machine does besides."""
+        ask = lambda engine, question: engine("ask", question=question, threads=self.threads)
+        answers = []
+        for engine, question, _ in asks:
+            first = ask(engine, question)
+            usual = LONG_RUNS if first["seconds"] > LONG else MOST_RUNS if first["seconds"] < SHORT else RUNS
+            runs.setdefault((engine.name, question), usual)
+            answers.append((engine, question, first["answer"]))
+        for turn in range(TURNS):
+            for (engine, question, seconds), (*_, answer) in zip(asks, answers):
+                share = lambda turns: runs[engine.name, question] * turns // TURNS
+                for _ in range(share(turn + 1) - share(turn)):
+                    again = ask(engine, question)
+                    compare(f"{question}, asked twice", engine.name, answer, engine.name, again["answer"])
+                    seconds.append(again["seconds"])
+        return answers
 
     def check(self, answers, question, name, answer):
         if question == "three":
-            parts = ["funnel", "transitions", "stages"]
-            for part, one in zip(parts, answer):
+            for part, one in zip(THREE, answer):
                 self.check(answers, part, f"{name}, three in one scan", one)
             return
         before, known = answers.setdefault(question, (name, answer))

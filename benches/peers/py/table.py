@@ -136,7 +136,7 @@ def questions(figures):
             numbers = f"{peer}_numbers"
             if numbers in asked[form]:
                 rows.append(against(what, ours, IN_NUMBERS[numbers], asked[form][numbers]["median"]))
-    alone_s = {question: asked[question]["journeylog"]["median"] for question in ("funnel", "transitions", "stages")}
+    alone_s = {question: asked_alone["median"] for question, asked_alone in asked["three"]["alone"].items()}
     slowest = max(alone_s, key=alone_s.get)
     rows.append(within("funnel, transitions and stages in one scan", asked["three"]["journeylog"]["median"],
                        f"journeylog, {slowest} alone", alone_s[slowest], 1.6, 1.2))
