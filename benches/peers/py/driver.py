@@ -196,11 +196,11 @@ class Run:
                     asks += [(engines["journeylog"], part, alone[part]) for part in THREE]
                 for engine, question, answer in self.ask_in_turns(asks, runs):
                     self.check(answers, SAME_ANSWER.get(question, question), engine.name, answer)
-        median = lambda runs: {"median": statistics.median(runs), "runs": runs}
+        median = lambda turns: {"median": statistics.median(sum(turns, [])), "turns": turns}
         figures = {
-            question: {name: median(runs) for name, runs in seconds.items()} for question, seconds in asked.items()
+            question: {name: median(turns) for name, turns in by.items()} for question, by in asked.items()
         }
-        figures["three"]["alone"] = {part: median(runs) for part, runs in alone.items()}
+        figures["three"]["alone"] = {part: median(turns) for part, turns in alone.items()}
         for name in self.engines:
             self.stop(engines[name])
         figures["answers"] = {question: answer for question, (_, answer) in answers.items()}
@@ -208,7 +208,7 @@ class Run:
 
     def ask_in_turns(self, asks, runs):
         """Asks each once to warm up, then all in turns, each several times in all: as often as in earlier rounds, if there were any.
-        What is compared is so asked within moments, whatever the machine does besides."""
+        What is compared is so asked within moments, whatever the machine does besides. Adds a list of seconds for each turn."""
         ask = lambda engine, question: engine("ask", question=question, threads=self.threads)
         answers = []
         for engine, question, _ in asks:
@@ -219,10 +219,12 @@ class Run:
         for turn in range(TURNS):
             for (engine, question, seconds), (*_, answer) in zip(asks, answers):
                 share = lambda turns: runs[engine.name, question] * turns // TURNS
+                taken = []
                 for _ in range(share(turn + 1) - share(turn)):
                     again = ask(engine, question)
                     compare(f"{question}, asked twice", engine.name, answer, engine.name, again["answer"])
-                    seconds.append(again["seconds"])
+                    taken.append(again["seconds"])
+                seconds.append(taken)
         return answers
 
     def check(self, answers, question, name, answer):

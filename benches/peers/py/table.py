@@ -1,5 +1,7 @@
 """The table: what was measured, beside what was aimed at. Targets are those for 10 million events."""
 
+import statistics
+
 MIB = 2**20
 HEAD = ["what", "journeylog", "peer", "peer's", "ratio", "at least", "hoped for", "verdict"]
 AT_LEAST = HEAD.index("at least")
@@ -39,9 +41,15 @@ def bytes_text(count):
     return f"{count / MIB:.3g} MiB" if count < 1000 * MIB else f"{count / MIB / 1024:.3g} GiB"
 
 
-def against(what, ours, peer, theirs, at_least=None, hoped=None, text=time_text):
-    """A row that compares with a peer: the ratio says how many times less journeylog takes."""
-    ratio = theirs / ours
+def in_turns(ones, others):
+    """How many times more the one takes than the other, by what both took in each turn: the median of all turns."""
+    both = zip(ones["turns"], others["turns"])
+    return statistics.median(statistics.median(one) / statistics.median(other) for one, other in both if one and other)
+
+
+def against(what, ours, peer, theirs, at_least=None, hoped=None, text=time_text, ratio=None):
+    """A row that compares with a peer: the ratio says how many times less journeylog takes, if it is not given."""
+    ratio = ratio or theirs / ours
     verdict = [] if at_least is None else [judged(ratio >= at_least, ratio >= hoped)]
     if ratio < 1:
         verdict.append("loses")
@@ -56,9 +64,9 @@ def alone(what, ours, at_least=None, hoped=None, text=time_text):
     return [what, text(ours), "", "", "", *aims, verdict]
 
 
-def within(what, ours, other, its, at_least, hoped):
-    """A row that compares journeylog with itself: the ratio must be at most so much."""
-    ratio = ours / its
+def within(what, ours, other, its, at_least, hoped, ratio=None):
+    """A row that compares journeylog with itself: the ratio, if it is not given, must be at most so much."""
+    ratio = ratio or ours / its
     aims = [f"at most {aim:g} x" for aim in (at_least, hoped)]
     return [what, time_text(ours), other, time_text(its), f"{ratio:.3g} x", *aims,
             judged(ratio <= at_least, ratio <= hoped)]
@@ -131,15 +139,18 @@ def questions(figures):
     asked, rows = figures["questions"], []
     for what, question, peer, form, at_least, hoped in QUESTIONS:
         if peer in asked[form]:
-            ours, theirs = (asked[q][name]["median"] for q, name in ((question, "journeylog"), (form, peer)))
-            rows.append(against(what, ours, PEER[peer], theirs, at_least, hoped))
+            ours = asked[question]["journeylog"]
+            # A slower form of a question is asked at another time.
+            compare = lambda name, its, *aims: against(
+                what, ours["median"], name, its["median"], *aims, ratio=in_turns(its, ours) if form == question else None)
+            rows.append(compare(PEER[peer], asked[form][peer], at_least, hoped))
             numbers = f"{peer}_numbers"
             if numbers in asked[form]:
-                rows.append(against(what, ours, IN_NUMBERS[numbers], asked[form][numbers]["median"]))
-    alone_s = {question: asked_alone["median"] for question, asked_alone in asked["three"]["alone"].items()}
-    slowest = max(alone_s, key=alone_s.get)
-    rows.append(within("funnel, transitions and stages in one scan", asked["three"]["journeylog"]["median"],
-                       f"journeylog, {slowest} alone", alone_s[slowest], 1.6, 1.2))
+                rows.append(compare(IN_NUMBERS[numbers], asked[form][numbers]))
+    three, alone = asked["three"]["journeylog"], asked["three"]["alone"]
+    slowest = max(alone, key=lambda part: alone[part]["median"])
+    rows.append(within("funnel, transitions and stages in one scan", three["median"], f"journeylog, {slowest} alone",
+                       alone[slowest]["median"], 1.6, 1.2, in_turns(three, alone[slowest])))
     return rows
 
 
@@ -241,8 +252,9 @@ def markdown(figures):
     if "cold" in figures:
         lines += [f"Cold: {figures['cold']['journeylog']['how']}.", ""]
     lines += ["Times are medians. Ratio: the peer's figure divided by journeylog's, so that more is better and less than"
-              " 1 is a loss; where an aim is \"at most\", journeylog's divided by the other, and less is better. Aims are"
-              " those for 10m.", ""]
+              " 1 is a loss; where an aim is \"at most\", journeylog's divided by the other, and less is better. Of questions"
+              " that are asked in turns it is the median of the turns' ratios, for a machine's speed changes. Aims are those"
+              " for 10m.", ""]
     sections = [(title, rows_of(figures)) for title, part, rows_of in PARTS if part in figures]
     sections.append(("Disk", disk(figures)))
     aims = [row for _, rows in sections for row in rows if row[AT_LEAST]]
