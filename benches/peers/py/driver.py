@@ -40,7 +40,7 @@ RUNS, LONG_RUNS, MOST_RUNS = 3, 1, 9
 LONG, SHORT = 5.0, 0.25
 # Seconds after which an opened store is at rest: what it still does in the background is not a question's.
 TO_REST = 5
-COLD_RUNS = 3
+COLD_RUNS = 5
 # Runs after a cold one that say what is warm, after one that is neither.
 WARM_RUNS = 5
 LOOK_UPS = {"journeylog": 2_000, "sqlite": 2_000, "chdb": 200, "duckdb": 200}

@@ -168,7 +168,8 @@ def look_ups(figures):
 def cold(figures):
     asked = figures["cold"]
     ours = asked["journeylog"]
-    rows = [within("funnel, first question, cold", ours["ask"], "journeylog, warm", ours["warm"], 3, 1.5)]
+    # Each cold one against its own warm ones.
+    rows = [within("funnel, first question, cold", ours["ask"], "journeylog, warm", ours["warm"], 3, 1.5, ours["ratio"])]
     rows += [against("funnel, first question, cold", ours["ask"], f"{PEER[peer]}, cold", asked[peer]["ask"]) for peer in PEER
              if peer in asked]
     rows.append(alone("open, cold", ours["open"]))
@@ -253,8 +254,8 @@ def markdown(figures):
         lines += [f"Cold: {figures['cold']['journeylog']['how']}.", ""]
     lines += ["Times are medians. Ratio: the peer's figure divided by journeylog's, so that more is better and less than"
               " 1 is a loss; where an aim is \"at most\", journeylog's divided by the other, and less is better. Of questions"
-              " that are asked in turns it is the median of the turns' ratios, for a machine's speed changes. Aims are those"
-              " for 10m.", ""]
+              " that are asked in turns, and of a cold one against warm ones, it is the median of the ratios of all turns, for"
+              " a machine's speed changes. Aims are those for 10m.", ""]
     sections = [(title, rows_of(figures)) for title, part, rows_of in PARTS if part in figures]
     sections.append(("Disk", disk(figures)))
     aims = [row for _, rows in sections for row in rows if row[AT_LEAST]]
