@@ -93,6 +93,8 @@ class Run:
             "duckdb_numbers": [python, py / "duckdb_engine.py", "numbers"],
         }
         self.program, self.folder, self.threads = program, folder, threads
+        # The folder of another run, whose journeylog is asked in turns with ours to see how cost grows.
+        self.smaller = None
         self.engines = ["journeylog", *peers]
         self.in_text = [name for name in self.engines if name not in IN_NUMBERS]
         self.world = folder / "world.bin"
@@ -187,22 +189,31 @@ class Run:
         answers = {}
         asked = {question: {name: [] for name in self.engines if self.asks(name, question)} for question in QUESTIONS}
         alone = {part: [] for part in THREE}
-        runs = {}
+        of_smaller, runs = {}, {}
+        if self.smaller:
+            smaller = Engine("journeylog, smaller", self.commands["journeylog"])
+            self.running.append(smaller)
+            smaller("open", folder=str(self.smaller / "journeylog"))
         for _ in range(ROUNDS):
             for question, seconds in asked.items():
                 self.say("asking", question, "of", *seconds)
                 asks = [(engines[name], question, seconds[name]) for name in seconds]
                 if question == "three":
                     asks += [(engines["journeylog"], part, alone[part]) for part in THREE]
+                if self.smaller and "journeylog" in seconds:
+                    asks.append((smaller, question, of_smaller.setdefault(question, [])))
                 for engine, question, answer in self.ask_in_turns(asks, runs):
-                    self.check(answers, SAME_ANSWER.get(question, question), engine.name, answer)
+                    if engine.name in engines:
+                        self.check(answers, SAME_ANSWER.get(question, question), engine.name, answer)
         median = lambda turns: {"median": statistics.median(sum(turns, [])), "turns": turns}
         figures = {
             question: {name: median(turns) for name, turns in by.items()} for question, by in asked.items()
         }
         figures["three"]["alone"] = {part: median(turns) for part, turns in alone.items()}
-        for name in self.engines:
-            self.stop(engines[name])
+        for question, turns in of_smaller.items():
+            figures[question]["smaller"] = median(turns)
+        for engine in [*engines.values(), *([smaller] if self.smaller else [])]:
+            self.stop(engine)
         figures["answers"] = {question: answer for question, (_, answer) in answers.items()}
         return figures
 

@@ -217,11 +217,11 @@ def growth(figures):
     if "load" in figures and "load" in smaller:
         ours, its = (f["load"]["journeylog"]["load_s"] for f in (figures, smaller))
         rows.append(within("loading", ours, other, its * times, 1.3, 1.0))
-    if "questions" in figures and "questions" in smaller:
-        for question, by in figures["questions"].items():
-            if question != "answers" and "journeylog" in by:
-                its = smaller["questions"][question]["journeylog"]["median"]
-                rows.append(within(question, by["journeylog"]["median"], other, its * times, 1.3, 1.0))
+    for question, by in figures.get("questions", {}).items():
+        if question != "answers" and "smaller" in by:
+            ours, its = by["journeylog"], by["smaller"]
+            rows.append(within(question, ours["median"], f"{other}, asked in turns", its["median"] * times, 1.3, 1.0,
+                               in_turns(ours, its) / times))
     return rows
 
 
