@@ -10,6 +10,8 @@ import time
 
 import machine
 
+# journeylog once more, with fewer events.
+SMALLER = "smaller"
 # The same engine once more, with ids and names as numbers that were made of them before.
 IN_NUMBERS = {"chdb_numbers": "chdb", "duckdb_numbers": "duckdb"}
 PEERS = ["chdb", "duckdb", "sqlite", *IN_NUMBERS]
@@ -83,9 +85,11 @@ class Engine:
 class Run:
     """One run over one world."""
 
-    def __init__(self, program, python, py, folder, threads, peers):
+    def __init__(self, program, python, py, folder, threads, peers, smaller=None):
+        """The folder of a smaller world may be told: its journeylog is asked in turns with ours, to see how cost grows."""
         self.commands = {
             "journeylog": [program, "journeylog"],
+            SMALLER: [program, "journeylog"],
             "sqlite": [program, "sqlite"],
             "chdb": [python, py / "chdb_engine.py"],
             "duckdb": [python, py / "duckdb_engine.py"],
@@ -93,8 +97,7 @@ class Run:
             "duckdb_numbers": [python, py / "duckdb_engine.py", "numbers"],
         }
         self.program, self.folder, self.threads = program, folder, threads
-        # The folder of another run, whose journeylog is asked in turns with ours to see how cost grows.
-        self.smaller = None
+        self.smaller = smaller
         self.engines = ["journeylog", *peers]
         self.in_text = [name for name in self.engines if name not in IN_NUMBERS]
         self.world = folder / "world.bin"
@@ -111,7 +114,8 @@ class Run:
 
     def open(self, name):
         engine = self.start(name)
-        return engine, engine("open", folder=str(self.folder / name))
+        folder = self.smaller / "journeylog" if name == SMALLER else self.folder / name
+        return engine, engine("open", folder=str(folder))
 
     def end(self):
         while self.running:
@@ -131,6 +135,8 @@ class Run:
         sqlite_can = name != "sqlite" or self.about["events"] <= SQLITE_ASKS_UP_TO
         if name in IN_NUMBERS:
             return question not in SAME_ANSWER and IN_NUMBERS[name] in QUESTIONS[question]
+        if name == SMALLER:
+            return "journeylog" in QUESTIONS[question]
         return name in QUESTIONS[question] and name in self.engines and sqlite_can
 
     # The parts of a run.
@@ -185,34 +191,26 @@ class Run:
 
     def questions(self):
         """Asks each question of each engine in turn, warm; all must answer the same."""
-        engines = {name: self.open(name)[0] for name in self.engines}
-        answers = {}
-        asked = {question: {name: [] for name in self.engines if self.asks(name, question)} for question in QUESTIONS}
+        names = [*self.engines, SMALLER] if self.smaller else self.engines
+        engines = {name: self.open(name)[0] for name in names}
+        asked = {question: {name: [] for name in names if self.asks(name, question)} for question in QUESTIONS}
         alone = {part: [] for part in THREE}
-        of_smaller, runs = {}, {}
-        if self.smaller:
-            smaller = Engine("journeylog, smaller", self.commands["journeylog"])
-            self.running.append(smaller)
-            smaller("open", folder=str(self.smaller / "journeylog"))
+        answers, runs = {}, {}
         for _ in range(ROUNDS):
             for question, seconds in asked.items():
                 self.say("asking", question, "of", *seconds)
                 asks = [(engines[name], question, seconds[name]) for name in seconds]
                 if question == "three":
                     asks += [(engines["journeylog"], part, alone[part]) for part in THREE]
-                if self.smaller and "journeylog" in seconds:
-                    asks.append((smaller, question, of_smaller.setdefault(question, [])))
                 for engine, question, answer in self.ask_in_turns(asks, runs):
-                    if engine.name in engines:
+                    if engine.name != SMALLER:
                         self.check(answers, SAME_ANSWER.get(question, question), engine.name, answer)
         median = lambda turns: {"median": statistics.median(sum(turns, [])), "turns": turns}
         figures = {
             question: {name: median(turns) for name, turns in by.items()} for question, by in asked.items()
         }
         figures["three"]["alone"] = {part: median(turns) for part, turns in alone.items()}
-        for question, turns in of_smaller.items():
-            figures[question]["smaller"] = median(turns)
-        for engine in [*engines.values(), *([smaller] if self.smaller else [])]:
+        for engine in engines.values():
             self.stop(engine)
         figures["answers"] = {question: answer for question, (_, answer) in answers.items()}
         return figures
