@@ -215,10 +215,28 @@ pub(crate) fn announce(file: &File, offset: u64, length: u64) {
 }
 
 /// Reads bytes at an offset, from any number of threads at once.
-pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    read_into(file, offset, &mut bytes)?;
-    Ok(bytes)
+pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    #[cfg(target_os = "linux")]
+    {
+        // Room that nobody fills with zeros first.
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let from = offset.saturating_add(bytes.len() as u64);
+            match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), from) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut bytes = vec![0; length];
+        read_into(file, offset, &mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 /// The same, into bytes that are there already.
@@ -236,4 +254,23 @@ pub(crate) fn read_into(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_at_an_offset_are_read_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bytes");
+        fs::write(&path, b"0123456789").unwrap();
+        let file = open(&path).unwrap();
+        for (offset, length, expected) in [(0, 10, "0123456789"), (3, 4, "3456"), (10, 0, ""), (7, 3, "789")] {
+            assert_eq!(read_at(&file, offset, length).unwrap(), expected.as_bytes());
+        }
+        for (offset, length) in [(0, 11), (9, 2), (10, 1), (99, 1)] {
+            assert_eq!(read_at(&file, offset, length).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        }
+    }
 }

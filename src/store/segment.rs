@@ -89,8 +89,8 @@ pub(super) struct Place {
     pub(super) header: Option<Header>,
 }
 
-/// So many blocks behind the one that is read are announced to the system.
-const AHEAD: usize = 2;
+/// So many blocks behind the one that is read are announced to the system: a disk fetches several at once.
+const AHEAD: usize = 8;
 
 /// A segment, opened. Its directory is in memory, its columns are read when asked for.
 #[derive(Debug)]
