@@ -71,13 +71,7 @@ impl Out {
         self.number(kept.len() as u64);
         self.packed(kept.iter().copied(), 0);
         self.packed(lengths.iter().copied(), 0);
-        let mut is_there = [false; 256];
-        for byte in &rest {
-            if let Some(there) = is_there.get_mut(usize::from(*byte)) {
-                *there = true;
-            }
-        }
-        let kinds: Vec<u8> = (0..=255).zip(is_there).filter(|(_, there)| *there).map(|(byte, _)| byte).collect();
+        let kinds = kinds_of(&rest);
         if kinds.len() > 16 {
             self.0.push(0);
             self.0.extend_from_slice(&rest);
@@ -94,6 +88,23 @@ impl Out {
         let places = rest.iter().map(|byte| place_of.get(usize::from(*byte)).copied().unwrap_or_default().into());
         self.bits(places, width_of(kinds.len()));
     }
+}
+
+/// The bytes that occur, in order.
+fn kinds_of(bytes: &[u8]) -> Vec<u8> {
+    if bytes.len() < 64 {
+        let mut kinds = bytes.to_vec();
+        kinds.sort_unstable();
+        kinds.dedup();
+        return kinds;
+    }
+    let mut is_there = [false; 256];
+    for byte in bytes {
+        if let Some(there) = is_there.get_mut(usize::from(*byte)) {
+            *there = true;
+        }
+    }
+    (0..=255).zip(is_there).filter(|(_, there)| *there).map(|(byte, _)| byte).collect()
 }
 
 /// How many bytes two texts share at their start.

@@ -19,7 +19,7 @@ use crate::{
     journey::{ReservedNumbers, Rows},
 };
 
-/// Fewer events are numbered at once: to wake another thread takes longer.
+/// Fewer events wait for more, or for whoever looks: to wake another thread for them takes longer than to number them.
 const WORTH_WAKING: usize = 64;
 /// At most so many events wait, and so many bytes of them; nor more than this share of what is sealed at once.
 const MOST_EVENTS: usize = 16 << 10;
@@ -77,6 +77,10 @@ struct Line {
 }
 
 impl Line {
+    fn is_worth_waking(&self) -> bool {
+        self.events >= WORTH_WAKING
+    }
+
     fn pop(&mut self) -> Option<Batch> {
         let batch = self.batches.pop_front()?;
         self.events -= batch.events();
@@ -105,25 +109,28 @@ impl Coming {
         self.is_tight.load(Ordering::Relaxed)
     }
 
-    /// Lets a batch wait, or gives it back if it is too small or too much for that.
+    /// Lets a batch wait, or gives it back if it is too much for that.
     fn push(&self, batch: Batch, seal: usize) -> Option<Batch> {
         let mut line = self.line();
         let (events, bytes) = (line.events + batch.events(), line.bytes + batch.bytes);
         let most = MOST_EVENTS.min(seal / SHARE_OF_SEAL);
-        if batch.events() < WORTH_WAKING || events > most || bytes > MOST_BYTES || line.is_stopped {
+        if events > most || bytes > MOST_BYTES || line.is_stopped {
             return Some(batch);
         }
         (line.events, line.bytes) = (events, bytes);
         line.batches.push_back(batch);
+        let is_worth_waking = line.is_worth_waking();
         drop(line);
-        self.bell.notify_one();
+        if is_worth_waking {
+            self.bell.notify_one();
+        }
         None
     }
 
-    /// Waits until there is a batch; false if there will be none any more.
+    /// Waits until there is something worth its while; false if there will be nothing any more.
     fn wait(&self) -> bool {
         let mut line = self.line();
-        while line.batches.is_empty() && !line.is_stopped {
+        while !line.is_worth_waking() && !line.is_stopped {
             line = line.wait(&self.bell);
         }
         !line.is_stopped
@@ -147,8 +154,7 @@ impl Coming {
     /// Numbers what waits, until there will be nothing more.
     pub(super) fn run(&self, number: impl Fn(Batch)) {
         while self.wait() {
-            let turn = self.turn.lock();
-            self.number_next(&turn, &number);
+            self.catch_up(&number);
         }
     }
 
@@ -297,8 +303,11 @@ mod tests {
             });
         }
         assert_eq!(store.len(), 100);
-        // Few events are numbered at once.
+        // Few events wake nobody.
         store.append_batch(batch("cid").into_iter().take(9)).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        assert_eq!((shared.coming.line().events, shared.tail_as_it_is().fresh.events()), (9, 200));
+        assert_eq!(store.len(), 109);
         assert_eq!((shared.coming.line().events, shared.tail_as_it_is().fresh.events()), (0, 209));
     }
 }

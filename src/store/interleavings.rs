@@ -140,7 +140,7 @@ fn batches_are_numbered_once_and_in_order_whoever_does_it() {
         let rows = spawn(|coming, number| coming.run(number));
         let appends = spawn(|coming, number| {
             let mut first = 1;
-            // Large ones wait for the thread; a small one is numbered at once, after those before.
+            // Few wait for more, or for whoever looks.
             for events in [64, 64, 1, 64] {
                 coming.take_in(batch(first, events), 4_096, number);
                 first += events;

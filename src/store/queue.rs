@@ -36,6 +36,8 @@ impl Default for Queue {
 #[derive(Debug, Default)]
 struct Line {
     waiting: Vec<Pending>,
+    /// Those of whom these are the appends.
+    group: Arc<Group>,
     /// Whether somebody writes. If not, and somebody waits, the first in line looks at the clock.
     is_led: bool,
     /// How many append at the same time, as far as the last time showed.
@@ -52,22 +54,31 @@ pub(super) struct Pending {
 
 /// Where an append is told how it went. Whoever drops it without a word was stopped by a panic.
 #[derive(Debug)]
-pub(super) struct Reply(Arc<Seat>);
+pub(super) struct Reply {
+    group: Arc<Group>,
+    seat: usize,
+    is_told: bool,
+}
 
 /// An append and how it went.
 pub(super) type Answer = (Reply, Result<Receipt>);
 
+/// Those who are written together. All but the first hear one bell, which is rung once for all: to wake them one by one takes as
+/// long as to write for them.
 #[derive(Debug, Default)]
-struct Seat {
-    state: Mutex<State>,
-    bell: Condvar,
+struct Group {
+    seats: Mutex<Seats>,
+    first: Condvar,
+    others: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    turn: Turn,
-    /// Whether the bell is needed: it is a call of the system, heard or not.
-    sleeps: bool,
+struct Seats {
+    /// Whose turn it is to do what, in the order in which they came.
+    turns: Vec<Turn>,
+    /// Which bells are needed: each is a call of the system, heard or not.
+    first_sleeps: bool,
+    others_sleep: bool,
 }
 
 #[derive(Debug, Default)]
@@ -80,45 +91,65 @@ enum Turn {
     Done(Result<Receipt>),
 }
 
-impl Seat {
-    fn set(&self, turn: Turn) {
-        let mut state = lock(&self.state);
-        state.turn = turn;
-        let sleeps = state.sleeps;
-        drop(state);
-        if sleeps {
-            self.bell.notify_one();
+impl Group {
+    /// Takes the next seat.
+    fn join(&self) -> usize {
+        let mut seats = lock(&self.seats);
+        seats.turns.push(Turn::Wait);
+        seats.turns.len() - 1
+    }
+
+    /// Gives some their turns, and wakes who may be among them.
+    fn give(&self, turns: impl Iterator<Item = (usize, Turn)>) {
+        let mut seats = lock(&self.seats);
+        for (seat, turn) in turns {
+            if let Some(known) = seats.turns.get_mut(seat) {
+                *known = turn;
+            }
+        }
+        let (first_sleeps, others_sleep) = (seats.first_sleeps, mem::take(&mut seats.others_sleep));
+        drop(seats);
+        if first_sleeps {
+            self.first.notify_one();
+        }
+        if others_sleep {
+            self.others.notify_all();
         }
     }
 
     /// Waits for a turn, or until a moment has passed: then it stays `Wait`.
-    fn wait(&self, until: Option<Instant>) -> Turn {
-        let mut state = lock(&self.state);
-        state.sleeps = true;
-        while matches!(state.turn, Turn::Wait) {
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => break,
-                Some(left) => self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+    fn wait(&self, seat: usize, until: Option<Instant>) -> Turn {
+        let mut seats = lock(&self.seats);
+        loop {
+            let turn = seats.turns.get_mut(seat).map(mem::take).unwrap_or_default();
+            if !matches!(turn, Turn::Wait) {
+                return turn;
+            }
+            if seat > 0 {
+                seats.others_sleep = true;
+                seats = self.others.wait(seats).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return turn;
+            }
+            seats.first_sleeps = true;
+            seats = match left {
+                None => self.first.wait(seats).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.first.wait_timeout(seats, left).unwrap_or_else(PoisonError::into_inner).0,
             };
+            seats.first_sleeps = false;
         }
-        state.sleeps = false;
-        mem::take(&mut state.turn)
-    }
-}
-
-impl Reply {
-    fn send(self, answer: Result<Receipt>) {
-        self.0.set(Turn::Done(answer));
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let is_done = matches!(lock(&self.0.state).turn, Turn::Done(_));
-        if !is_done && Arc::strong_count(&self.0) > 1 {
+        if !self.is_told {
             let reason = "a thread stopped while it wrote".to_owned();
-            self.0.set(Turn::Done(Err(ErrorKind::Poisoned { reason }.into())));
+            let turn = Turn::Done(Err(ErrorKind::Poisoned { reason }.into()));
+            self.group.give(std::iter::once((self.seat, turn)));
         }
     }
 }
@@ -146,9 +177,10 @@ impl Queue {
         gather: bool,
         write: impl FnOnce(Vec<Pending>) -> Vec<Answer>,
     ) -> Result<Receipt> {
-        let seat = Arc::new(Seat::default());
         let mut line = self.line();
-        line.waiting.push(Pending { entries, bytes, reply: Reply(Arc::clone(&seat)) });
+        let group = Arc::clone(&line.group);
+        let seat = group.join();
+        line.waiting.push(Pending { entries, bytes, reply: Reply { group: Arc::clone(&group), seat, is_told: false } });
         let mut turn = match line.waiting.len() {
             _ if line.is_led => Turn::Wait,
             here if !gather || here >= line.expected => {
@@ -162,16 +194,16 @@ impl Queue {
         loop {
             turn = match turn {
                 Turn::Done(answer) => return answer,
-                Turn::Wait => seat.wait(None),
-                Turn::Watch => match seat.wait(Some(Instant::now() + self.patience)) {
-                    Turn::Wait if self.takes_the_lead(&seat) => Turn::Lead,
+                Turn::Wait => group.wait(seat, None),
+                Turn::Watch => match group.wait(seat, Some(Instant::now() + self.patience)) {
+                    Turn::Wait if self.takes_the_lead(&group) => Turn::Lead,
                     turn => turn,
                 },
                 Turn::Lead => break,
             };
         }
         self.lead(gather, write);
-        match seat.wait(None) {
+        match group.wait(seat, None) {
             Turn::Done(answer) => answer,
             Turn::Wait | Turn::Watch | Turn::Lead => Err(ErrorKind::Closed.into()),
         }
@@ -181,10 +213,10 @@ impl Queue {
         lock(&self.line)
     }
 
-    /// Takes the lead, unless somebody else is about to write what waits here.
-    fn takes_the_lead(&self, seat: &Arc<Seat>) -> bool {
+    /// Takes the lead of a group, unless somebody else is about to write for it.
+    fn takes_the_lead(&self, group: &Arc<Group>) -> bool {
         let mut line = self.line();
-        let takes = !line.is_led && line.waiting.iter().any(|pending| Arc::ptr_eq(&pending.reply.0, seat));
+        let takes = !line.is_led && Arc::ptr_eq(&line.group, group);
         line.is_led |= takes;
         takes
     }
@@ -193,12 +225,19 @@ impl Queue {
     fn lead(&self, gather: bool, write: impl FnOnce(Vec<Pending>) -> Vec<Answer>) {
         // Hands over also after a panic.
         let mut baton = Baton { queue: self, gather, written: 0 };
-        let group = mem::take(&mut self.line().waiting);
-        baton.written = group.len();
-        let answers = write(group);
+        let (group, waiting) = {
+            let mut line = self.line();
+            (mem::take(&mut line.group), mem::take(&mut line.waiting))
+        };
+        baton.written = waiting.len();
+        let answers = write(waiting);
         // Before the answers: those who get one may come again at once, and must not count twice.
         drop(baton);
-        answers.into_iter().for_each(|(reply, answer)| reply.send(answer));
+        let told = answers.into_iter().map(|(mut reply, answer)| {
+            reply.is_told = true;
+            (reply.seat, Turn::Done(answer))
+        });
+        group.give(told);
     }
 }
 
@@ -214,10 +253,10 @@ impl Drop for Baton<'_> {
         let mut line = self.queue.line();
         line.expected = self.written + line.waiting.len();
         line.is_led = false;
-        if let Some(next) = line.waiting.first() {
-            let seat = Arc::clone(&next.reply.0);
+        if !line.waiting.is_empty() {
             line.is_led = !self.gather;
-            seat.set(if self.gather { Turn::Watch } else { Turn::Lead });
+            let turn = if self.gather { Turn::Watch } else { Turn::Lead };
+            line.group.give(std::iter::once((0, turn)));
         }
     }
 }
