@@ -3,7 +3,7 @@
 //! How many numbers or texts there are is not always written: whoever reads must know the count, and how many there can
 //! be at most, so that odd bytes ask for no memory.
 
-use crate::journey::Step;
+use crate::journey::{Step, places};
 
 /// Bytes being written.
 #[derive(Debug, Default)]
@@ -22,12 +22,17 @@ impl Out {
     /// Numbers as (number - smallest) / step in as many bits as the largest takes. Differences are modulo 2^64, so
     /// numbers with a sign pack as well; `flip` is 1 << 63 for those.
     pub(super) fn packed(&mut self, numbers: impl Iterator<Item = u64> + Clone, flip: u64) {
-        let smallest = numbers.clone().map(|n| n ^ flip).min().unwrap_or_default() ^ flip;
+        let smallest = numbers.clone().map(|n| n ^ flip).min().unwrap_or(flip) ^ flip;
         let over = numbers.map(|n| n.wrapping_sub(smallest));
         let widest = over.clone().max().unwrap_or_default();
+        self.number(smallest);
+        if widest == 0 {
+            // Nothing, or always the same: so is most of what few entries have.
+            self.0.extend_from_slice(&[1, 0]);
+            return;
+        }
         let step = Step::common(over.clone());
         let width = 64 - (widest / step.get()).leading_zeros();
-        self.number(smallest);
         self.number(step.get());
         self.0.push(u8::try_from(width).unwrap_or(64));
         if step.get() == 1 {
@@ -59,7 +64,9 @@ impl Out {
     /// Texts: how much each shares with the one before, and the rest of its bytes, which take four bits or less each if
     /// they are of few kinds.
     pub(super) fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) {
-        let (mut kept, mut lengths, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let count = texts.clone().count();
+        let (mut kept, mut lengths) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut rest = Vec::with_capacity(count * 16);
         let mut before = "";
         for text in texts {
             let same = shared(before.as_bytes(), text.as_bytes());
@@ -92,19 +99,17 @@ impl Out {
 
 /// The bytes that occur, in order.
 fn kinds_of(bytes: &[u8]) -> Vec<u8> {
-    if bytes.len() < 64 {
-        let mut kinds = bytes.to_vec();
-        kinds.sort_unstable();
-        kinds.dedup();
-        return kinds;
-    }
-    let mut is_there = [false; 256];
+    let mut occurs = [0_u64; 4];
     for byte in bytes {
-        if let Some(there) = is_there.get_mut(usize::from(*byte)) {
-            *there = true;
+        if let Some(word) = occurs.get_mut(usize::from(*byte / 64)) {
+            *word |= 1 << (byte % 64);
         }
     }
-    (0..=255).zip(is_there).filter(|(_, there)| *there).map(|(byte, _)| byte).collect()
+    let kinds = [0, 64, 128, 192]
+        .into_iter()
+        .zip(occurs)
+        .flat_map(|(first, word)| places(word).map(move |place| first + u8::try_from(place).unwrap_or_default()));
+    kinds.collect()
 }
 
 /// How many bytes two texts share at their start.
@@ -260,8 +265,9 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        let cases: [(&[i64], bool); 9] = [
+        let cases: [(&[i64], bool); 10] = [
             (&[], false),
+            (&[], true),
             (&[7, 7, 7], false),
             (&[0, 1_000_000, 5_000_000], false),
             (&[i64::MIN, i64::MAX, 0], true),
