@@ -3,8 +3,8 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::atomic::{AtomicBool, Ordering},
-    thread,
 };
 
 use super::{
@@ -165,8 +165,9 @@ impl Coming {
     }
 
     fn number(&self, batch: Batch, _turn: &Held<'_, ()>, number: &impl Fn(Batch)) {
-        let _numbering = Numbering(self);
+        let numbering = Numbering(self);
         number(batch);
+        mem::forget(numbering);
     }
 
     /// Ends the waiting. What is left in the line stays there for whoever looks at the tail.
@@ -210,14 +211,13 @@ impl Shared {
     }
 }
 
-/// Held while a batch is out of the line and not in the tail.
+/// Held while a batch is out of the line and not in the tail. It is forgotten when the tail has it; if it is dropped, a panic
+/// was in the way.
 struct Numbering<'a>(&'a Coming);
 
 impl Drop for Numbering<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.has_lost.store(true, Ordering::Release);
-        }
+        self.0.has_lost.store(true, Ordering::Release);
     }
 }
 
@@ -228,7 +228,7 @@ pub(super) fn run(shared: &Shared) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{thread, time::Duration};
 
     use super::*;
     use crate::{
@@ -276,6 +276,27 @@ mod tests {
         store.append_batch(batch(200)).unwrap();
         store.settle().unwrap();
         assert_eq!(store.len(), 300);
+    }
+
+    #[test]
+    fn whoever_looks_during_a_panic_of_his_own_loses_nothing() {
+        struct Looks<'a>(&'a Store);
+        impl Drop for Looks<'_> {
+            fn drop(&mut self) {
+                assert_eq!(self.0.len(), 1);
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let event = || Event::at(chrono::DateTime::UNIX_EPOCH, "ann", "t").build().unwrap();
+        store.append(event()).unwrap();
+        let panics = || {
+            let _looks = Looks(&store);
+            panic!("as a test");
+        };
+        assert!(thread::scope(|scope| scope.spawn(panics).join()).is_err());
+        store.append(event()).unwrap();
+        assert_eq!(store.len(), 2);
     }
 
     #[test]

@@ -240,7 +240,7 @@ pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec
 }
 
 /// The same, into bytes that are there already.
-pub(crate) fn read_into(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+pub(crate) fn read_into(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)?;
     #[cfg(windows)]

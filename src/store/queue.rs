@@ -36,8 +36,8 @@ impl Default for Queue {
 #[derive(Debug, Default)]
 struct Line {
     waiting: Vec<Pending>,
-    /// Those of whom these are the appends.
-    group: Arc<Group>,
+    /// Where they are told.
+    party: Arc<Party>,
     /// Whether somebody writes. If not, and somebody waits, the first in line looks at the clock.
     is_led: bool,
     /// How many append at the same time, as far as the last time showed.
@@ -55,7 +55,7 @@ pub(super) struct Pending {
 /// Where an append is told how it went. Whoever drops it without a word was stopped by a panic.
 #[derive(Debug)]
 pub(super) struct Reply {
-    group: Arc<Group>,
+    party: Arc<Party>,
     seat: usize,
     is_told: bool,
 }
@@ -66,7 +66,7 @@ pub(super) type Answer = (Reply, Result<Receipt>);
 /// Those who are written together. All but the first hear one bell, which is rung once for all: to wake them one by one takes as
 /// long as to write for them.
 #[derive(Debug, Default)]
-struct Group {
+struct Party {
     seats: Mutex<Seats>,
     first: Condvar,
     others: Condvar,
@@ -91,7 +91,7 @@ enum Turn {
     Done(Result<Receipt>),
 }
 
-impl Group {
+impl Party {
     /// Takes the next seat.
     fn join(&self) -> usize {
         let mut seats = lock(&self.seats);
@@ -99,25 +99,28 @@ impl Group {
         seats.turns.len() - 1
     }
 
-    /// Gives some their turns, and wakes who may be among them.
+    /// Gives some their turns, and wakes them; the others but for the first all together.
     fn give(&self, turns: impl Iterator<Item = (usize, Turn)>) {
         let mut seats = lock(&self.seats);
+        let (mut first, mut others) = (false, false);
         for (seat, turn) in turns {
+            (first, others) = (first || seat == 0, others || seat > 0);
             if let Some(known) = seats.turns.get_mut(seat) {
                 *known = turn;
             }
         }
-        let (first_sleeps, others_sleep) = (seats.first_sleeps, mem::take(&mut seats.others_sleep));
+        first &= seats.first_sleeps;
+        others = others && mem::take(&mut seats.others_sleep);
         drop(seats);
-        if first_sleeps {
+        if first {
             self.first.notify_one();
         }
-        if others_sleep {
+        if others {
             self.others.notify_all();
         }
     }
 
-    /// Waits for a turn, or until a moment has passed: then it stays `Wait`.
+    /// Waits for a turn, or the first until a moment has passed: then it stays `Wait`.
     fn wait(&self, seat: usize, until: Option<Instant>) -> Turn {
         let mut seats = lock(&self.seats);
         loop {
@@ -149,7 +152,7 @@ impl Drop for Reply {
         if !self.is_told {
             let reason = "a thread stopped while it wrote".to_owned();
             let turn = Turn::Done(Err(ErrorKind::Poisoned { reason }.into()));
-            self.group.give(std::iter::once((self.seat, turn)));
+            self.party.give(std::iter::once((self.seat, turn)));
         }
     }
 }
@@ -178,9 +181,9 @@ impl Queue {
         write: impl FnOnce(Vec<Pending>) -> Vec<Answer>,
     ) -> Result<Receipt> {
         let mut line = self.line();
-        let group = Arc::clone(&line.group);
-        let seat = group.join();
-        line.waiting.push(Pending { entries, bytes, reply: Reply { group: Arc::clone(&group), seat, is_told: false } });
+        let party = Arc::clone(&line.party);
+        let seat = party.join();
+        line.waiting.push(Pending { entries, bytes, reply: Reply { party: Arc::clone(&party), seat, is_told: false } });
         let mut turn = match line.waiting.len() {
             _ if line.is_led => Turn::Wait,
             here if !gather || here >= line.expected => {
@@ -194,16 +197,16 @@ impl Queue {
         loop {
             turn = match turn {
                 Turn::Done(answer) => return answer,
-                Turn::Wait => group.wait(seat, None),
-                Turn::Watch => match group.wait(seat, Some(Instant::now() + self.patience)) {
-                    Turn::Wait if self.takes_the_lead(&group) => Turn::Lead,
+                Turn::Wait => party.wait(seat, None),
+                Turn::Watch => match party.wait(seat, Some(Instant::now() + self.patience)) {
+                    Turn::Wait if self.takes_the_lead(&party) => Turn::Lead,
                     turn => turn,
                 },
                 Turn::Lead => break,
             };
         }
         self.lead(gather, write);
-        match group.wait(seat, None) {
+        match party.wait(seat, None) {
             Turn::Done(answer) => answer,
             Turn::Wait | Turn::Watch | Turn::Lead => Err(ErrorKind::Closed.into()),
         }
@@ -213,10 +216,10 @@ impl Queue {
         lock(&self.line)
     }
 
-    /// Takes the lead of a group, unless somebody else is about to write for it.
-    fn takes_the_lead(&self, group: &Arc<Group>) -> bool {
+    /// Takes the lead of a party, unless somebody else is about to write for it.
+    fn takes_the_lead(&self, party: &Arc<Party>) -> bool {
         let mut line = self.line();
-        let takes = !line.is_led && Arc::ptr_eq(&line.group, group);
+        let takes = !line.is_led && Arc::ptr_eq(&line.party, party);
         line.is_led |= takes;
         takes
     }
@@ -225,9 +228,9 @@ impl Queue {
     fn lead(&self, gather: bool, write: impl FnOnce(Vec<Pending>) -> Vec<Answer>) {
         // Hands over also after a panic.
         let mut baton = Baton { queue: self, gather, written: 0 };
-        let (group, waiting) = {
+        let (party, waiting) = {
             let mut line = self.line();
-            (mem::take(&mut line.group), mem::take(&mut line.waiting))
+            (mem::take(&mut line.party), mem::take(&mut line.waiting))
         };
         baton.written = waiting.len();
         let answers = write(waiting);
@@ -237,7 +240,7 @@ impl Queue {
             reply.is_told = true;
             (reply.seat, Turn::Done(answer))
         });
-        group.give(told);
+        party.give(told);
     }
 }
 
@@ -256,7 +259,7 @@ impl Drop for Baton<'_> {
         if !line.waiting.is_empty() {
             line.is_led = !self.gather;
             let turn = if self.gather { Turn::Watch } else { Turn::Lead };
-            line.group.give(std::iter::once((0, turn)));
+            line.party.give(std::iter::once((0, turn)));
         }
     }
 }
@@ -358,6 +361,23 @@ mod tests {
             second.join().unwrap().unwrap();
         });
         queue.append(Vec::new(), 0, true, answer_all).unwrap();
+    }
+
+    #[test]
+    fn all_who_waited_for_one_who_panicked_are_told() {
+        let queue = Queue { patience: Duration::from_hours(1), ..Queue::default() };
+        queue.line().expected = 4;
+        let append = || {
+            queue.append(Vec::new(), 0, true, |group| {
+                drop(group);
+                panic!("as a test")
+            })
+        };
+        let outcomes =
+            std::thread::scope(|scope| [(); 4].map(|()| scope.spawn(append)).map(|thread| thread.join().ok()));
+        let is_told = |told: &Result<Receipt>| matches!(told.as_ref().unwrap_err().kind(), ErrorKind::Poisoned { .. });
+        let told: Vec<_> = outcomes.into_iter().flatten().collect();
+        assert!(told.len() == 3 && told.iter().all(is_told), "{told:?}");
     }
 
     #[test]

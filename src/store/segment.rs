@@ -229,7 +229,7 @@ impl Segment {
         if block < self.blocks().len() && self.missing(block, needs, &kept).next().is_none() {
             return Ok(kept);
         }
-        // Most likely these are read next, by the same thread.
+        // Most likely these are read next, by this thread or another.
         (block..=block + AHEAD).for_each(|block| self.announce(block, needs));
         let columns = self.noting(self.read(block, needs, Arc::unwrap_or_clone(kept)))?;
         self.kept.keep(block, &columns);
