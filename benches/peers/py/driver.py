@@ -47,7 +47,7 @@ COLD_RUNS = 5
 WARM_RUNS = 5
 LOOK_UPS = {"journeylog": 2_000, "sqlite": 2_000, "chdb": 200, "duckdb": 200}
 APPENDS = {1: 3_000, 8: 1_000}
-APPEND_ROUNDS = 3
+APPEND_ROUNDS = 9
 
 
 class Differs(Exception):
@@ -144,6 +144,7 @@ class Run:
     def load(self):
         """Loads each engine, and opens it twice."""
         figures = {}
+        smaller = self.load_smaller()
         for name in self.engines:
             self.say("loading", name)
             engine = self.start(name)
@@ -162,6 +163,9 @@ class Run:
                 loaded["opens"].append(opened["seconds"])
                 self.stop(engine)
             figures[name] = loaded
+            if name == "journeylog" and self.smaller:
+                smaller += self.load_smaller()
+                figures[SMALLER] = {"load_s": statistics.median(smaller), "runs": smaller}
         if self.about["events"] <= 10_000_000:
             self.say("loading journeylog, synced at the end")
             engine, folder = self.start("journeylog"), self.fresh("journeylog-synced-at-end")
@@ -177,6 +181,18 @@ class Run:
             self.stop(engine)
             shutil.rmtree(folder)
         return figures
+
+    def load_smaller(self):
+        """Loads journeylog with the smaller world twice, if there is one: before and after ours, for a machine's speed changes."""
+        seconds = []
+        for _ in range(2 if self.smaller else 0):
+            self.say("loading journeylog with the smaller world")
+            engine, folder = self.start("journeylog"), self.fresh("journeylog-smaller")
+            world = str(self.smaller / "world.bin")
+            seconds.append(engine("load", world=world, folder=folder, batch=BATCH)["load_s"])
+            self.stop(engine)
+            shutil.rmtree(folder)
+        return seconds
 
     def bare(self):
         """Loads journeylog without properties, for its size."""
@@ -315,8 +331,8 @@ class Run:
         """Appends single events, each synced, from one thread and from eight, to fresh stores; in rounds."""
         figures = {}
         engines = [name for name in ("journeylog", "sqlite") if name in self.engines]
-        for threads, each in APPENDS.items():
-            for _ in range(APPEND_ROUNDS):
+        for _ in range(APPEND_ROUNDS):
+            for threads, each in APPENDS.items():
                 for name in engines:
                     self.say("appending to", name, "by", threads, "threads" if threads > 1 else "thread")
                     engine, folder = self.start(name), self.fresh(f"{name}-appends")
@@ -325,9 +341,9 @@ class Run:
                     self.running.remove(engine)
                     engine.end()
                     shutil.rmtree(folder)
-                    runs = figures.setdefault(str(threads), {}).setdefault(name, {"runs": []})["runs"]
-                    runs.append(done["seconds"] / done["appends"])
+                    turns = figures.setdefault(str(threads), {}).setdefault(name, {"turns": []})["turns"]
+                    turns.append([done["seconds"] / done["appends"]])
         for of_threads in figures.values():
             for figure in of_threads.values():
-                figure["median"] = statistics.median(figure["runs"])
+                figure["median"] = statistics.median(sum(figure["turns"], []))
         return figures
