@@ -63,8 +63,8 @@ pub(super) struct Reply {
 /// An append and how it went.
 pub(super) type Answer = (Reply, Result<Receipt>);
 
-/// Those who are written together. All but the first hear one bell, which is rung once for all: to wake them one by one takes as
-/// long as to write for them.
+/// Those who are written together. All but the first hear one bell, which is rung once for all: to wake each is a call
+/// of the system, which whoever has written would make before it appends again.
 #[derive(Debug, Default)]
 struct Party {
     seats: Mutex<Seats>,
