@@ -1,9 +1,6 @@
 //! A column of numbers: as they are, or packed as they were read, and unpacked only where they are asked for.
 
-use std::{
-    ops::Range,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::ops::Range;
 
 use super::{
     ChannelNo, TouchpointNo,
@@ -201,10 +198,10 @@ impl<T: Number> Column<T> {
         Some(bytes)
     }
 
-    /// Shares with others who read the same column whether it is known that no row has the number of the row before.
-    pub(crate) fn share(&mut self, none_repeat: &Arc<AtomicBool>) {
+    /// Says that no row has the number of the row before, so that nobody looks for one.
+    pub(crate) fn note_that_none_repeat(&mut self) {
         if let Self::Packed(packed) = self {
-            packed.share(none_repeat);
+            packed.note_that_none_repeat();
         }
     }
 

@@ -3,10 +3,7 @@
 
 use std::{
     ops::Range,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use serde::{Deserialize, Serialize};
@@ -114,8 +111,8 @@ pub(crate) struct Packed {
     bytes: Arc<Vec<u8>>,
     /// Which numbers are those before them, if any are: worked out when that is first asked for.
     repeats: Arc<OnceLock<Vec<u64>>>,
-    /// Whether it is known that none are, to all who read these numbers.
-    none_repeat: Arc<AtomicBool>,
+    /// Whether it is known that none are.
+    none_repeat: bool,
 }
 
 /// Packed numbers that are looked up one by one, many times.
@@ -206,8 +203,8 @@ impl Packed {
         if bytes.len().checked_sub(HEADER)? != (count.checked_mul(width.into())?).div_ceil(8) {
             return None;
         }
-        let (repeats, none_repeat) = Default::default();
-        Some(Self { smallest, step, count, unpacker: BitUnpacker::new(width), bytes, repeats, none_repeat })
+        let (unpacker, repeats) = (BitUnpacker::new(width), Arc::default());
+        Some(Self { smallest, step, count, unpacker, bytes, repeats, none_repeat: false })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -274,14 +271,14 @@ impl Packed {
         Some(numbers)
     }
 
-    /// Shares with others who read the same numbers whether it is known that none is the same as the one before.
-    pub(crate) fn share(&mut self, none_repeat: &Arc<AtomicBool>) {
-        self.none_repeat = Arc::clone(none_repeat);
+    /// Says that none is the same as the one before, so that nobody looks for one.
+    pub(crate) fn note_that_none_repeat(&mut self) {
+        self.none_repeat = true;
     }
 
     /// A bit for each number, the first's the lowest of the first word: whether it is the same as the one before. Nothing if none is.
     pub(crate) fn repeats(&self) -> &[u64] {
-        if self.none_repeat.load(Ordering::Relaxed) {
+        if self.none_repeat {
             return &[];
         }
         self.repeats.get_or_init(|| {
@@ -296,7 +293,6 @@ impl Packed {
                 before = list.last().copied();
             });
             if words.iter().all(|word| *word == 0) {
-                self.none_repeat.store(true, Ordering::Relaxed);
                 words = Vec::new();
             }
             words

@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(super) const KIND: [u8; 4] = *b"JLSG";
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// The last bytes of a file: the length of the framed directory before them.
 const TRAILER: usize = 8;
 /// The least rows of a block; what is left over, and a long journey, may take it beyond, since journeys are never cut.
@@ -59,6 +59,8 @@ pub(crate) struct BlockInfo {
     pub(crate) times: (Micros, Micros),
     /// The touchpoints in it, if they are few.
     pub(crate) touchpoints: Option<Vec<u32>>,
+    /// Whether there may be an event at the instant of the one before it.
+    pub(super) has_repeats: bool,
     pub(super) columns: Vec<Place>,
 }
 
@@ -106,8 +108,6 @@ pub(crate) struct Segment {
     kept: KeptColumns,
     /// Which blocks were announced to the system.
     announced: Vec<AtomicBool>,
-    /// In which blocks it is known that no event shares its instant with the one before.
-    untied: Vec<Arc<AtomicBool>>,
 }
 
 impl Segment {
@@ -136,7 +136,6 @@ impl Segment {
             file,
             kept: KeptColumns::new(directory.blocks.len()),
             announced: directory.blocks.iter().map(|_| AtomicBool::new(false)).collect(),
-            untied: directory.blocks.iter().map(|_| Arc::default()).collect(),
             directory,
             rows,
             obsolete: AtomicBool::new(false),
@@ -284,7 +283,9 @@ impl Segment {
                 )
             })?;
         }
-        self.untied.get(block).into_iter().for_each(|untied| columns.times.share(untied));
+        if !info.has_repeats {
+            columns.times.note_that_none_repeat();
+        }
         let sound = missing.is_empty() || columns.is_sound(rows);
         if sound { Ok(columns) } else { Err(self.damaged(&name(), "its columns do not fit together")) }
     }

@@ -61,7 +61,8 @@ impl SegmentWriter {
         let touchpoints = few.then(|| touchpoints.into_iter().map(|t| t.0).collect());
         let rows = u32::try_from(block.rows()).unwrap_or(u32::MAX);
         self.directory.note_seqs(seqs);
-        self.directory.blocks.push(BlockInfo { first, last, rows, times, touchpoints, columns });
+        let has_repeats = block.times.repeats(0..block.rows()).iter().any(|word| *word != 0);
+        self.directory.blocks.push(BlockInfo { first, last, rows, times, touchpoints, has_repeats, columns });
         Ok(())
     }
 
