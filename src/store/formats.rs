@@ -197,7 +197,7 @@ fn raising_a_store_may_fail_at_any_call_and_the_next_opening_goes_on() {
 /// this one does, whatever has been made of the index by then.
 #[test]
 fn a_store_that_was_stopped_while_it_is_raised_is_old_or_new() {
-    for format in [1, 2, 3] {
+    for &format in &FORMATS[..FORMATS.len() - 1] {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
         unpack(format, &whole);
@@ -223,7 +223,8 @@ fn a_store_that_was_stopped_while_it_is_raised_is_old_or_new() {
             }
             let store = Store::open(&folder).unwrap();
             assert!(held(&store) == right, "format {format} without {gone}");
-            assert_eq!(store.len(), 240, "format {format} without {gone}");
+            // With the fifth came a link and a profile.
+            assert_eq!(store.len(), if format < 5 { 240 } else { 242 }, "format {format} without {gone}");
         }
     }
 }

@@ -153,3 +153,18 @@ pub(crate) fn seeds(events: &[Event]) -> Vec<(String, Vec<u8>)> {
     }
     seeds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a form that is read no more it would be refused at once, and nothing would be tried below that.
+    #[test]
+    fn the_seed_of_a_segment_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/decoders/segment");
+        open(&std::fs::read(seed).unwrap()[1..], dir.path());
+        let segment = Segment::open(&dir.path().join("fuzz.segment")).unwrap();
+        assert!(segment.load(0, &Needs::everything()).is_ok());
+    }
+}

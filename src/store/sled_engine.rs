@@ -13,7 +13,7 @@ use std::{
     any::Any,
     fmt,
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Seek, SeekFrom, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -47,16 +47,20 @@ const MAX_UNSYNCED_BATCHES: u64 = 16;
 /// So many bytes of batches without a sync are synced unasked.
 const MAX_UNSYNCED_BYTES: u64 = 1 << 20;
 
-/// Up to a multiple of so many bytes sled's file is filled with zeros ahead of what sled writes: see
+/// Before a sync of little, sled's file is filled with zeros up to a multiple of so many bytes: see
 /// [`SledEngine::fill_ahead`].
-const AHEAD: u64 = 128 << 10;
+const AHEAD: usize = 128 << 10;
+static ZEROS: [u8; AHEAD] = [0; AHEAD];
+// Or a segment would be begun that sled has not begun.
+const _: () = assert!(SEGMENT.is_multiple_of(AHEAD));
 
-/// After more bytes than these it is not: of large batches, what is written twice costs more than it spares.
+/// Before a sync of more bytes than these it is not: large batches would be written twice, which costs more than it spares.
 const MOST_TO_FILL: u64 = 8 << 10;
 
 /// An [`Engine`] in a folder.
 ///
-/// Writes, flushes and syncs wait for each other; reads wait for nobody but `close`, and now and then for zeros.
+/// Writes, flushes and syncs wait for each other; reads wait for nobody but `close`, and now
+/// and then for some zeros.
 pub(crate) struct SledEngine {
     dir: PathBuf,
     /// `None` once closed.
@@ -75,10 +79,10 @@ struct Files {
 }
 
 impl Files {
-    /// How long sled's file is, which is also where the next write to `log` goes.
+    /// How long sled's file is, at whose end the next write to `log` goes then.
     ///
-    /// Nobody asks for its metadata: whoever has seen when a file was changed makes Linux note the next change more finely, and
-    /// the next sync takes as long as if the file had grown.
+    /// Nobody asks for its metadata between two syncs: whoever has seen when a file was changed makes Linux note the next
+    /// change more finely, and the next sync takes as long as if the file had grown.
     fn length(&self) -> io::Result<u64> {
         (&self.log).seek(SeekFrom::End(0))
     }
@@ -151,9 +155,9 @@ impl SledEngine {
     fn sync_now(&self, unsynced: &mut Unsynced) -> Result<()> {
         let ends_ahead = self.with("flushing the log", |files| {
             files.db.flush()?;
-            Ok(files.length()? % AHEAD == 0)
+            Ok(files.length()?.is_multiple_of(AHEAD as u64))
         })?;
-        if !ends_ahead && unsynced.bytes <= MOST_TO_FILL {
+        if !ends_ahead && unsynced.batches > 0 && unsynced.bytes <= MOST_TO_FILL {
             self.fill_ahead()?;
         }
         self.sync_file()?;
@@ -161,22 +165,21 @@ impl SledEngine {
         Ok(())
     }
 
-    /// Makes sled's file longer by zeros, so that the next syncs have no new length to note, which is a write of its own:
-    /// they take a sixth less time.
+    /// Makes sled's file longer by zeros, so that the next syncs have no new length to note, which is a write of its own.
     ///
-    /// For sled this is nothing new: when it opens, it fills the segment it goes on in with zeros to the end. A segment is
-    /// a multiple of [`AHEAD`], so none is begun here that sled has not begun.
+    /// sled does the same to the segment it goes on in when it opens, so it knows how to read it. Nothing but speed is missing
+    /// where it is not done: where the zeros find no room, or somebody reads just now, or on Windows, where nobody may write
+    /// what sled has locked.
     fn fill_ahead(&self) -> Result<()> {
-        // Nobody may read meanwhile: sled mends its tree as it reads, and may write what it mended where the zeros go.
-        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(files) = files.as_mut() else { return Err(closed()) };
+        // sled mends its tree as it reads, and may write what it mended to where the zeros go. So nobody may read meanwhile; but
+        // to wait for one who does would be worse than a sync that takes longer.
+        let Ok(files) = self.files.try_write() else { return Ok(()) };
+        let Some(files) = files.as_ref().filter(|_| !cfg!(windows)) else { return Ok(()) };
         caught(|| {
             files.db.flush()?;
-            let over = files.length()? % AHEAD;
-            if over > 0 {
-                // Without them nothing is missing but speed: on a full disk sled may still have room for what it writes.
-                let _ = io::copy(&mut io::repeat(0).take(AHEAD - over), &mut files.log);
-            }
+            let over = usize::try_from(files.length()? % AHEAD as u64).unwrap_or_default();
+            let missing = if over == 0 { &[] } else { ZEROS.get(over..).unwrap_or_default() };
+            let _ = (&files.log).write_all(missing);
             Ok(())
         })
         .map_err(|failure| failure.into_error("flushing the log", &self.dir))
@@ -244,7 +247,7 @@ impl Engine for SledEngine {
     }
 
     fn size_on_disk(&self) -> Result<u64> {
-        self.with("measuring the log", |files| Ok(files.db.size_on_disk()?))
+        self.with("measuring the log", |files| Ok(files.length()?))
     }
 
     /// A sync that goes well says that nothing sled has written since the last one was lost on the way, whatever sled was
@@ -408,6 +411,8 @@ fn open_patiently(dir: &Path) -> Result<(sled::Db, bool)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::{
         super::engine::{
             MAX_KEY, MAX_VALUE,
@@ -576,6 +581,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("db");
         let length = || fs::metadata(&file).unwrap().len();
+        let ahead = AHEAD as u64;
         let engine = open(folder.path());
         let mut kept = Vec::new();
         let mut keep = |batch: Vec<(u64, usize)>| {
@@ -586,22 +592,22 @@ mod tests {
             kept.extend(pairs);
         };
         keep(vec![(0, 10)]);
-        assert_eq!(length(), AHEAD);
+        assert_eq!((length(), engine.size_on_disk().unwrap()), (ahead, ahead));
         let (mut lengths, mut n) = (vec![length()], 1);
         // Into the next segment but one.
-        while length() < 2 * SEGMENT as u64 + AHEAD {
+        while length() < 2 * SEGMENT as u64 + ahead {
             keep(vec![(n, 3_000)]);
             lengths.push(length());
             n += 1;
         }
         lengths.dedup();
-        assert_eq!(lengths.len(), 2 * SEGMENT / AHEAD as usize + 1);
-        assert!(lengths.iter().all(|length| length % AHEAD == 0), "{lengths:?}");
-        // Large ones take just what they need, and the next small one is ahead again.
-        keep((n..n + 42).map(|n| (n, MAX_VALUE)).collect());
-        assert_ne!(length() % AHEAD, 0);
-        keep(vec![(n + 42, 10)]);
-        assert_eq!(length() % AHEAD, 0);
+        assert_eq!(lengths.len(), 2 * SEGMENT / AHEAD + 1);
+        assert!(lengths.iter().all(|length| length % ahead == 0), "{lengths:?}");
+        // A large one takes just what it needs, and the next small one is ahead again.
+        keep((n..n + 5).map(|n| (n, MAX_VALUE)).collect());
+        assert_ne!(length() % ahead, 0);
+        keep(vec![(n + 5, 10)]);
+        assert_eq!(length() % ahead, 0);
         engine.close().unwrap();
 
         let engine = open(folder.path());
@@ -610,34 +616,42 @@ mod tests {
         assert_eq!(open(folder.path()).range(b"", &[0xff; 9], usize::MAX).unwrap(), kept);
     }
 
-    /// What is read while zeros are written is what was put.
+    /// What is read while zeros are written is what was put, and nobody waits for those who read.
     #[test]
     fn reading_goes_on_while_zeros_are_written() {
         let folder = tempfile::tempdir().unwrap();
         let engine = open(folder.path());
-        let last = std::sync::atomic::AtomicU64::new(0);
-        let value = |n: u64| noise(2_500, n);
+        let put = |n: u64| {
+            engine.apply(vec![Change::Put(n.to_be_bytes().to_vec(), noise(2_500, n))]).unwrap();
+            engine.sync().unwrap();
+        };
+        let last = AtomicU64::new(0);
+        put(0);
         thread::scope(|scope| {
             for seed in 0..3 {
                 let (engine, last) = (&engine, &last);
                 scope.spawn(move || {
                     let mut random = fastrand::Rng::with_seed(seed);
-                    while last.load(Ordering::Acquire) < 700 {
-                        let n = random.u64(..=last.load(Ordering::Acquire));
-                        let found = engine.range(&n.to_be_bytes(), &[0xff; 9], 3).unwrap();
-                        assert!(found.iter().zip(n..).all(|((_, found), n)| *found == value(n)));
+                    for _ in 0..2_000 {
+                        let from = random.u64(..=last.load(Ordering::Acquire));
+                        let found = engine.range(&from.to_be_bytes(), &[0xff; 9], 3).unwrap();
+                        assert!(!found.is_empty());
+                        assert!(found.iter().zip(from..).all(|((_, found), n)| *found == noise(2_500, n)));
                     }
                 });
             }
-            for n in 0..=700_u64 {
-                engine.apply(vec![Change::Put(n.to_be_bytes().to_vec(), value(n))]).unwrap();
-                engine.sync().unwrap();
+            for n in 1..=700 {
+                put(n);
                 last.store(n, Ordering::Release);
             }
         });
+        {
+            let _reader = engine.files.read().unwrap();
+            (701..=800).for_each(put);
+        }
         engine.close().unwrap();
         let found = open(folder.path()).range(b"", &[0xff; 9], usize::MAX).unwrap();
-        assert!(found.into_iter().map(|(_, found)| found).eq((0..=700).map(value)));
+        assert!(found.into_iter().map(|(_, found)| found).eq((0..=800).map(|n| noise(2_500, n))));
     }
 
     /// A device cannot be synced, which makes a sync fail as a broken disk would.
