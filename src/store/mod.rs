@@ -1,5 +1,6 @@
 //! The store: the log, which is the truth, and the journey index, which is derived from it. It knows no question.
 
+mod ahead;
 mod append;
 mod backup;
 mod carving;
