@@ -56,8 +56,8 @@ const MOST_TO_FILL: u64 = 8 << 10;
 
 /// An [`Engine`] in a folder.
 ///
-/// Writes, flushes and syncs wait for each other; reads wait for nobody but `close`, and now
-/// and then for some zeros.
+/// Writes, flushes and syncs wait for each other; reads wait for nobody but `close`, and now and then
+/// for some zeros.
 pub(crate) struct SledEngine {
     dir: PathBuf,
     /// `None` once closed.
@@ -393,7 +393,6 @@ fn open_patiently(dir: &Path) -> Result<(sled::Db, bool)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::{
         super::engine::{

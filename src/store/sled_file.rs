@@ -324,13 +324,16 @@ fn holds_records(bytes: impl AsRef<[u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Event, Store, store::sled_engine::SledEngine};
+    use crate::{
+        Event, Store,
+        store::sled_engine::{SEGMENT, SledEngine},
+    };
 
     #[test]
     fn the_header_of_the_first_segment_is_there_before_anything_is_appended() {
         let dir = tempfile::tempdir().unwrap();
         let (_engine, _) = SledEngine::open(dir.path()).unwrap();
-        let file = SledFile::read(dir.path(), 2 << 20).unwrap();
+        let file = SledFile::read(dir.path(), SEGMENT as u64).unwrap();
         assert_eq!(file.sound.keys().collect::<Vec<_>>(), [&0]);
     }
 
@@ -342,7 +345,7 @@ mod tests {
         store.append(Event::at(chrono::DateTime::UNIX_EPOCH, "ann", "view")).unwrap();
         store.close().unwrap();
         let log = dir.path().join("log");
-        let mut file = SledFile::read(&log, 2 << 20).unwrap();
+        let mut file = SledFile::read(&log, SEGMENT as u64).unwrap();
         let outlook = file.outlook();
         assert!(outlook.harm.is_none() && outlook.given_up.is_empty(), "{outlook:?}");
         // A file that is open for writing alone cannot be read either.
@@ -361,12 +364,12 @@ mod tests {
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(64 << 30).unwrap();
         // Another segment whose header and first message are gone.
-        let moved = 700 * (2 << 20);
+        let moved = 700 * SEGMENT as u64;
         #[cfg(unix)]
         std::os::unix::fs::FileExt::write_all_at(&file, &whole[100..], moved + 100).unwrap();
         let started = std::time::Instant::now();
-        let outlook = look(&dir.path().join("log"), 2 << 20);
-        assert_eq!((outlook.harm, outlook.given_up), (None, vec![(moved, 2 << 20)]));
+        let outlook = look(&dir.path().join("log"), SEGMENT);
+        assert_eq!((outlook.harm, outlook.given_up), (None, vec![(moved, SEGMENT as u64)]));
         assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
     }
 }

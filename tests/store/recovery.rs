@@ -130,6 +130,37 @@ fn a_log_lost_together_with_its_witness_is_said_by_the_index() {
     assert_eq!((store.len(), converted(&store)), (1, 0));
 }
 
+/// sled's file ends with zeros that hold nothing: without them, or with noise in their place, nothing is missing.
+#[test]
+fn nothing_is_lost_with_the_zeros_behind_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = filled(dir.path());
+    let store = Store::open(dir.path()).unwrap();
+    store.append(event("last", "t", 1)).unwrap();
+    store.close().unwrap();
+    let db = dir.path().join("log/db");
+    let good = fs::read(&db).unwrap();
+    // The last record may itself end with a few.
+    let end = good.iter().rposition(|byte| *byte != 0).unwrap() + 64;
+    assert!(good.len() > end + 10_000, "{} {end}", good.len());
+    let cut = |at: usize| good[..at].to_vec();
+    let noisy = |from: usize| {
+        let mut bytes = good.clone();
+        fastrand::Rng::with_seed(from as u64).fill(&mut bytes[from..]);
+        bytes
+    };
+    let damaged = [end, end + 1, end + 5_000, good.len() - 1].map(cut).into_iter();
+    for (trial, bytes) in damaged.chain([end, end + 1, end + 5_000].map(noisy)).enumerate() {
+        fs::write(&db, bytes).unwrap();
+        let target = dir.path().with_extension(trial.to_string());
+        copy_folder(dir.path(), &target);
+        let store = Store::open(&target).unwrap();
+        assert_eq!(store.len(), count + 1, "trial {trial}");
+        drop(store);
+        fs::remove_dir_all(target).unwrap();
+    }
+}
+
 #[test]
 fn a_truncated_or_flipped_log_never_panics_and_is_never_silently_shorter() {
     let dir = tempfile::tempdir().unwrap();
