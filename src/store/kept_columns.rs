@@ -1,8 +1,9 @@
-//! Columns that stay in memory once they were read and checked, up to a limit: questions read the same few again and again.
+//! Columns that stay in memory once they were read and checked for the second time, up to a limit: questions read the same few again and again. Who
+//! asks once and goes does not fill memory for others, and room that is used again from block to block is there sooner than new.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use crate::journey::{Column, Columns, Needs};
@@ -17,19 +18,26 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// Those of the blocks of one segment. They go with it.
 #[derive(Debug, Default)]
 pub(super) struct KeptColumns {
-    blocks: Vec<Mutex<Arc<Columns>>>,
+    blocks: Vec<Block>,
     taken: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Block {
+    kept: Mutex<Arc<Columns>>,
+    /// Whether some of its columns were read before.
+    was_read: AtomicBool,
 }
 
 impl KeptColumns {
     /// Of so many blocks.
     pub(super) fn new(blocks: usize) -> Self {
-        Self { blocks: (0..blocks).map(|_| Mutex::default()).collect(), taken: AtomicUsize::new(0) }
+        Self { blocks: (0..blocks).map(|_| Block::default()).collect(), taken: AtomicUsize::new(0) }
     }
 
     /// Those columns of a block that are kept and needed; customers and where their journeys start always.
     pub(super) fn of(&self, block: usize, needs: &Needs) -> Arc<Columns> {
-        let Some(kept) = self.blocks.get(block) else { return Arc::default() };
+        let Some(Block { kept, .. }) = self.blocks.get(block) else { return Arc::default() };
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (times, touchpoints, channels) = (&kept.times, &kept.touchpoints, &kept.channels);
         if (needs.times || times.len() == 0)
@@ -48,9 +56,12 @@ impl KeptColumns {
         })
     }
 
-    /// Keeps those columns of a block that are not there yet, as long as there is room.
+    /// Keeps those columns of a block that are not there yet, as long as there is room; from the second time on that any of them are read.
     pub(super) fn keep(&self, block: usize, columns: &Columns) {
-        let Some(kept) = self.blocks.get(block) else { return };
+        let Some(Block { kept, was_read }) = self.blocks.get(block) else { return };
+        if !was_read.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = Arc::make_mut(&mut kept);
         if kept.customers.is_empty() && self.takes((columns.customers.len() + columns.starts.len()) * 4) {

@@ -390,11 +390,18 @@ mod tests {
         let path = dir.path().join("a.seg");
         let segment = write(&path, &[columns(0..3, 5)]);
         let times = Needs { times: true, ..Needs::default() };
+        let other = dir.path().join("b.seg");
+        let asked_once = write(&other, &[columns(0..3, 5)]);
         let first = segment.load_again(0, &times).unwrap();
         assert!(*first == segment.load(0, &times).unwrap() && first.times.len() == 15 && first.channels.len() == 0);
+        for (segment, times_asked) in [(&segment, 2), (&asked_once, 1)] {
+            (1..=times_asked).for_each(|_| assert!(segment.load_again(0, &times).unwrap() == first));
+        }
         let length = std::fs::read(&path).unwrap().len();
-        std::fs::write(&path, vec![7; length]).unwrap();
+        [&path, &other].into_iter().for_each(|path| std::fs::write(path, vec![7; length]).unwrap());
         assert!(segment.load_again(0, &times).unwrap() == first);
+        // Nothing stays of what was read once.
+        assert!(asked_once.load_again(0, &times).unwrap_err().is_corrupt());
         // Times are kept and not shown to who does not need them.
         assert_eq!(segment.load_again(0, &Needs::default()).unwrap().times.len(), 0);
         // What was never read, and whoever wants the disk, comes upon the damage.
@@ -419,7 +426,7 @@ mod tests {
         for block in 0..3 {
             // Those that are not kept, and those that are.
             check(block, &segment.read(block, &times, Columns::default()).unwrap());
-            check(block, &segment.load_again(block, &times).unwrap());
+            (0..2).for_each(|_| check(block, &segment.load_again(block, &times).unwrap()));
         }
         // What is kept is shared, and not copied.
         let (one, other) = (segment.load_again(1, &times).unwrap(), segment.load_again(1, &times).unwrap());
