@@ -10,7 +10,7 @@ use super::{
     stage_plan::Codes,
     test::Test,
 };
-use crate::journey::{Bitmaps, ByEight, Chunk, Part, Picked};
+use crate::journey::{Bitmaps, Chunk, Part, Picked, add_rows};
 
 /// More pairs of touchpoint and channel than this are not tried one by one.
 const LIMIT_PAIRS: usize = 1 << 16;
@@ -100,15 +100,18 @@ impl MaskPlan {
         Some(table)
     }
 
+    /// The bits by touchpoint, if nothing else decides them in a part.
+    pub(super) fn by_touchpoint(&self, part: &Part<'_>) -> Option<&[u64]> {
+        if self.by_row.is_empty() {
+            return Some(&self.by_touchpoint);
+        }
+        self.bare.as_deref().filter(|_| self.by_row.iter().all(|(_, test)| test.finds_nothing(part.columns)))
+    }
+
     /// The words of a part's rows; `stages` are their codes in the question's own model.
     pub(super) fn words(&self, part: &Part<'_>, numbers: &Numbers<'_>, stages: &[u8]) -> Words<'_> {
-        if self.by_row.is_empty() {
-            return Words::ByTouchpoint(&self.by_touchpoint);
-        }
-        if let Some(bare) = &self.bare
-            && self.by_row.iter().all(|(_, test)| test.finds_nothing(part.columns))
-        {
-            return Words::ByTouchpoint(bare);
+        if let Some(words) = self.by_touchpoint(part) {
+            return Words::ByTouchpoint(words);
         }
         let rows = part.rows();
         let mut words = numbers.touchpoints().look_up(&self.by_touchpoint);
@@ -133,32 +136,32 @@ impl MaskPlan {
         };
         let rows = part.rows();
         let begin = Bitmaps::begin(rows.start);
-        let by_rows = |words: &[u8]| ByEight::of_rows(rows.start - begin, words, self.conditions);
-        let by_table = |keys: &Keys, table: &[u8]| by_rows(&keys.look_up(table));
-        let by_eight = if let Some(table) = &self.by_pair {
-            by_table(numbers.pairs(table.len() / self.by_touchpoint.len().max(1)), &lowest(table))
+        let (before, aligned) = (rows.start - begin, begin..rows.end);
+        let conditions = bitmaps.conditions(self.conditions);
+        if let Some(table) = &self.by_pair {
+            let pairs = numbers.pairs(table.len() / self.by_touchpoint.len().max(1));
+            add_rows(before, &pairs.look_up(&lowest(table)), conditions);
         } else {
             match self.words(part, numbers, stages.of_part(0)) {
                 Words::ByTouchpoint(table) => {
                     let table = lowest(table);
-                    let at_once = part.columns.touchpoints.by_eight(begin..rows.end, &table);
-                    at_once.map_or_else(|| by_table(numbers.touchpoints(), &table), ByEight)
+                    if !part.columns.touchpoints.add_holding(&aligned, &table, conditions) {
+                        add_rows(before, &numbers.touchpoints().look_up(&table), conditions);
+                    }
                 }
-                Words::ByRow(words) => by_rows(&lowest(&words)),
+                Words::ByRow(words) => add_rows(before, &lowest(&words), conditions),
             }
-        };
-        bitmaps.fill((&by_eight, self.conditions), (rows.clone(), ends), &part.columns.times, kept.bits_of_part(0));
-        if matches!(self.carried, Some(Carried::Channel)) {
-            let keys = OnceCell::new();
-            let keys = || keys.get_or_init(|| Keys::of(&part.columns.channels, rows.clone()));
-            bitmaps.carry(
-                self.channels,
-                (0..self.channels.div_ceil(8)).map(|list| {
-                    let table: Vec<u8> = (0..self.channels).map(|channel| eighth(channel, list)).collect();
-                    let at_once = part.columns.channels.by_eight(begin..rows.end, &table);
-                    at_once.map_or_else(|| ByEight::of_rows(rows.start - begin, &keys().look_up(&table), 8), ByEight)
-                }),
-            );
+        }
+        bitmaps.fill((rows.clone(), ends), &part.columns.times, kept.bits_of_part(0));
+        let carries = matches!(self.carried, Some(Carried::Channel));
+        let values = bitmaps.values_to_fill(if carries { self.channels } else { 0 });
+        let keys = OnceCell::new();
+        for (list, values) in values.chunks_mut(8).enumerate() {
+            let table: Vec<u8> = (0..self.channels).map(|channel| eighth(channel, list)).collect();
+            if !part.columns.channels.add_holding(&aligned, &table, values) {
+                let keys = keys.get_or_init(|| Keys::of(&part.columns.channels, rows.clone()));
+                add_rows(before, &keys.look_up(&table), values);
+            }
         }
         true
     }

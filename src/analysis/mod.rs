@@ -49,6 +49,7 @@ mod scope;
 mod seam;
 mod sessions;
 mod stage_plan;
+mod stage_rows;
 mod stages;
 mod stickiness;
 mod survival;

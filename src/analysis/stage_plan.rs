@@ -6,10 +6,11 @@ use super::{
     kept::Kept,
     masks::{MaskPlan, Words},
     numbers::Numbers,
-    picking::{Found, Picking, pick_marked},
+    picking::Picking,
+    stage_rows::StageRows,
 };
 use crate::{
-    journey::{AT_ONCE, Chunk, NO_STAGE, Part, Picked, bits_of, places},
+    journey::{AT_ONCE, Bitmaps, Chunk, NO_STAGE, Part, Picked, bits_of, places, put_rows_together},
     model::{Micros, Nth},
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct StagePlan {
     nth_bits: u64,
     /// The code of an event's own stage, by its number; 0 if the model does not have it.
     own: Vec<u8>,
+    /// How many bits the codes have.
+    width: usize,
 }
 
 /// The stage codes of the rows of a chunk's parts.
@@ -45,7 +48,9 @@ impl Codes {
 impl StagePlan {
     pub(super) fn new(rules: MaskPlan, stage_of_rule: Vec<u8>, nth: Vec<(usize, Nth)>, own: Vec<u8>) -> Self {
         let nth_bits = nth.iter().fold(0, |bits, (rule, _)| bits | 1_u64 << (rule % 64));
-        Self { rules, stage_of_rule, nth, nth_bits, own }
+        let largest = stage_of_rule.iter().chain(&own).max().copied().unwrap_or_default();
+        let width = (u8::BITS - largest.leading_zeros()) as usize;
+        Self { rules, stage_of_rule, nth, nth_bits, own, width }
     }
 
     /// The code that a word of rules gives.
@@ -96,39 +101,74 @@ impl StagePlan {
         picked: &mut Picked<u8>,
     ) -> Codes {
         if let ([part], [numbers]) = (chunk.parts.as_slice(), numbers)
-            && let (Some(ends), Some(same_ends)) = (chunk.ends_in_one_part(), chunk.ends_in_one_part())
+            && chunk.ends_in_one_part().is_some()
         {
-            let codes = self.settled(part, ends, numbers, kept.of_part(0));
+            let kept = kept.of_part(0);
+            let ends = || chunk.ends_in_one_part().into_iter().flatten();
+            let mut rows = self.by_slices(part, ends(), kept).unwrap_or_else(|| {
+                let codes = self.settled(part, ends(), numbers, kept);
+                StageRows::of_codes(codes, part.rows().start, self.width)
+            });
             let mut picking = Picking::begin(picked, false);
-            picking.add_part(begins(&codes, part.rows().start, same_ends));
+            picking.add_part(rows.begins(part.rows().start, ends()));
             picking.finish(chunk, None);
-            return Codes(vec![codes]);
+            rows.codes.drain(..part.rows().start - rows.first);
+            return Codes(vec![rows.codes]);
         }
         self.pick_by_journey(chunk, numbers, kept, picked)
+    }
+
+    /// The stages of the rows of a part that holds whole journeys, which end there: if nothing but their touchpoints decides them, and how often
+    /// these came before, and the touchpoints are told by bits.
+    fn by_slices(&self, part: &Part<'_>, ends: impl Iterator<Item = u32>, kept: Option<&[bool]>) -> Option<StageRows> {
+        if kept.is_some() || !part.columns.stages.is_empty() {
+            return None;
+        }
+        let words = self.rules.by_touchpoint(part)?;
+        // One bit more for those whose code depends on their journey.
+        let counted = u8::checked_shl(1, u32::try_from(self.width).ok()?)?;
+        let code = |word: &u64| if word & self.nth_bits == 0 { self.code(*word) } else { counted };
+        let table: Vec<u8> = words.iter().map(code).collect();
+        let first = Bitmaps::begin(part.rows().start);
+        let mut bits = vec![Vec::new(); self.width + 1];
+        let (rows, touchpoints) = (first..part.rows().end, &part.columns.touchpoints);
+        if !touchpoints.add_holding(&rows, &table, &mut bits) {
+            return None;
+        }
+        let counted = bits.pop().unwrap_or_default();
+        let rows_counted = counted.iter().zip((first..).step_by(AT_ONCE));
+        let rows_counted = rows_counted.flat_map(|(word, base)| places(*word).map(move |place| base + place));
+        let mut counts = Counting::new(self, ends);
+        for row in rows_counted.filter(|row| part.rows().contains(row)) {
+            let touchpoint = touchpoints.get(row).map_or(usize::MAX, |touchpoint| touchpoint.0 as usize);
+            let code = counts.code(row, words.get(touchpoint).copied().unwrap_or_default());
+            let (word, place) = ((row - first) / AT_ONCE, (row - first) % AT_ONCE);
+            for (bits, bit) in bits.iter_mut().zip(0..) {
+                bits.get_mut(word).into_iter().for_each(|word| *word |= u64::from(code >> bit & 1) << place);
+            }
+        }
+        let mut codes = put_rows_together(&bits);
+        codes.resize(rows.len(), 0);
+        Some(StageRows { first, codes, bits })
     }
 
     /// The codes of the rows of a part that holds whole journeys, which end there.
     fn settled(
         &self,
         part: &Part<'_>,
-        mut ends: impl Iterator<Item = u32>,
+        ends: impl Iterator<Item = u32>,
         numbers: &Numbers<'_>,
         kept: Option<&[bool]>,
     ) -> Vec<u8> {
         let (mut codes, words) = self.rows(part, numbers, kept);
         let first = part.rows().start;
-        let mut counts = vec![0; self.nth.len()];
-        let mut end = 0;
+        let mut counts = Counting::new(self, ends);
         for (list, begin) in codes.chunks_mut(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
             let mut counted = bits_of(list, |code| u8::from(code == COUNTED));
             while counted != 0 {
                 let place = counted.trailing_zeros() as usize;
                 counted &= counted - 1;
-                while end <= begin + place {
-                    counts.fill(0);
-                    end = ends.next().map_or(usize::MAX, |end| (end as usize).saturating_sub(first));
-                }
-                let code = self.counted(words.get(numbers, begin + place), &mut counts);
+                let code = counts.code(first + begin + place, words.get(numbers, begin + place));
                 list.get_mut(place).into_iter().for_each(|here| *here = code);
             }
         }
@@ -195,34 +235,28 @@ impl StagePlan {
     }
 }
 
-/// Picks the rows of one part at which visits begin; `ends` says where its journeys end.
-fn begins(codes: &[u8], first: usize, ends: impl Iterator<Item = u32>) -> Found<u8> {
-    let mut starts = vec![0_u64; codes.len() / AT_ONCE + 1];
-    for start in std::iter::once(0).chain(ends.map(|end| (end as usize).saturating_sub(first))) {
-        starts.get_mut(start / AT_ONCE).into_iter().for_each(|word| *word |= 1 << (start % AT_ONCE));
+/// Counts how often conditions held in the journeys of a part, one after the other.
+struct Counting<'a, E> {
+    plan: &'a StagePlan,
+    ends: E,
+    /// Where the journey ends to which the counts belong.
+    end: usize,
+    counts: Vec<u32>,
+}
+
+impl<'a, E: Iterator<Item = u32>> Counting<'a, E> {
+    fn new(plan: &'a StagePlan, ends: E) -> Self {
+        Self { plan, ends, end: 0, counts: vec![0; plan.nth.len()] }
     }
-    // Those that bear no stage leave the journey where it is; before the first row it is in none.
-    let none: Vec<u64> = codes.chunks(AT_ONCE).map(|list| bits_of(list, |code| u8::from(code == 0))).collect();
-    let mut known = vec![0; codes.len() + 1];
-    known.iter_mut().skip(1).zip(codes).for_each(|(known, code)| *known = *code);
-    for (word, (&none, &starts)) in none.iter().zip(&starts).enumerate() {
-        for row in places(none & !starts).map(|place| word * AT_ONCE + place) {
-            let before = known.get(row).copied().unwrap_or_default();
-            known.get_mut(row + 1).into_iter().for_each(|known| *known = before);
+
+    /// The code of a row, by its word of rules. Rows come in order.
+    fn code(&mut self, row: usize, word: u64) -> u8 {
+        while self.end <= row {
+            self.counts.fill(0);
+            self.end = self.ends.next().map_or(usize::MAX, |end| end as usize);
         }
+        self.plan.counted(word, &mut self.counts)
     }
-    let after = known.get(1..).unwrap_or_default();
-    let both = known.chunks(AT_ONCE).zip(after.chunks(AT_ONCE));
-    let begins = both.zip(none.iter().zip(&starts)).map(|((before, after), (none, starts))| {
-        let mut is_other = [0; AT_ONCE];
-        is_other
-            .iter_mut()
-            .zip(before)
-            .zip(after)
-            .for_each(|((other, before), after)| *other = u8::from(before != after));
-        (bits_of(&is_other, |other| other) | starts) & !none
-    });
-    pick_marked(begins, first, codes, |code| code.wrapping_sub(1))
 }
 
 /// Rows at which visits begin, journey by journey.
@@ -270,34 +304,109 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::test::Test, *};
+    use crate::journey::{ChannelNo, Column, Columns, CustomerNo, Row, Sliced, TouchpointNo};
+
+    fn columns(random: &mut fastrand::Rng, touchpoints: u32) -> Columns {
+        let (customers, events) = (random.u32(1..40), random.u64(1..600));
+        let row = |seq| Row {
+            customer: CustomerNo(random.u32(0..customers)),
+            time: Micros(random.i64(0..1_000)),
+            seq,
+            touchpoint: TouchpointNo(random.u32(0..touchpoints)),
+            channel: ChannelNo(0),
+            stage: NO_STAGE,
+            value: None,
+            feedback: None,
+            properties: vec![],
+        };
+        Columns::from_rows((0..events).map(row).collect())
+    }
+
+    /// A rule for a touchpoint or two, its stage, and perhaps its occurrence.
+    type Rule = ([u32; 2], u8, Option<Nth>);
+
+    /// The code of each row of a journey.
+    fn codes(rules: &[Rule], touchpoints: impl Iterator<Item = u32>) -> Vec<u8> {
+        let mut counts = vec![0; rules.len()];
+        let code = |touchpoint| {
+            let mut code = 0;
+            for ((_, stage, nth), count) in
+                rules.iter().zip(&mut counts).filter(|((of, ..), _)| of.contains(&touchpoint))
+            {
+                *count += 1;
+                let holds = nth.is_none_or(|nth| nth.holds(*count));
+                code = if code == 0 && holds { *stage } else { code };
+            }
+            code
+        };
+        touchpoints.map(code).collect()
+    }
 
     #[test]
-    fn visits_begin_where_the_stage_is_another_than_the_last_known() {
-        let mut random = fastrand::Rng::with_seed(1);
-        for round in 0..4_000 {
-            let count = [0, 1, 2, 63, 64, 65, 127, 128, 129, 300][round % 10];
-            let (stages, none, first) = (random.u8(1..4), random.u8(0..8), random.usize(0..200));
-            let code = |random: &mut fastrand::Rng| if random.u8(0..8) < none { 0 } else { random.u8(1..=stages) };
-            let codes: Vec<u8> = (0..count).map(|_| code(&mut random)).collect();
-            let rare = 1 << random.u32(0..8);
-            // Journeys are never empty, and the last ends with the rows.
-            let ends: Vec<usize> = (1..=count).filter(|end| *end == count || random.u32(0..rare) == 0).collect();
-            let mut wanted = Vec::new();
-            let mut start = 0;
-            for end in &ends {
-                let mut known = 0;
-                for (row, code) in (start..*end).map(|row| (row, codes[row])).filter(|(_, code)| *code != 0) {
-                    if code != known {
-                        wanted.push((first + row, code - 1));
-                    }
-                    known = code;
-                }
-                start = *end;
+    fn visits_are_the_same_whether_touchpoints_are_told_by_bits_or_not() {
+        let mut random = fastrand::Rng::with_seed(8);
+        let mut by_bits = 0;
+        for _ in 0..500 {
+            let touchpoints = [1, 3, 12, 40, 300][random.usize(0..5)];
+            let stages = random.u8(1..9);
+            let rules: Vec<Rule> = (0..random.usize(1..9))
+                .map(|_| {
+                    let nth = match random.u8(0..4) {
+                        0 => Some(Nth::Only(random.u32(1..4))),
+                        1 => Some(Nth::From { from: random.u32(1..4) }),
+                        _ => None,
+                    };
+                    let of = [random.u32(0..touchpoints), random.u32(0..touchpoints)];
+                    (of, random.u8(1..=stages), nth)
+                })
+                .collect();
+            let tests = rules.iter().map(|(of, ..)| Test::Any(of.map(Test::Touchpoint).to_vec())).collect();
+            let plan = StagePlan::new(
+                MaskPlan::new(tests, (touchpoints as usize, 1)),
+                rules.iter().map(|(_, stage, _)| *stage).collect(),
+                rules.iter().enumerate().filter_map(|(i, (.., nth))| Some((i, (*nth)?))).collect(),
+                Vec::new(),
+            );
+            let plain = columns(&mut random, touchpoints);
+            let mut sliced = plain.clone();
+            let bytes = Sliced::encode(&plain.touchpoints.to_bits());
+            let is_sliced = bytes.is_some();
+            if let Some(bytes) = bytes {
+                sliced.touchpoints = Column::Sliced(Sliced::new(bytes, plain.rows()).unwrap());
             }
-            let found = begins(&codes, first, ends.iter().map(|end| u32::try_from(first + end).unwrap()));
-            let found: Vec<(usize, u8)> = found.rows.into_iter().map(|row| row as usize).zip(found.what).collect();
-            assert_eq!(found, wanted, "{codes:?} {ends:?}");
+            let from = random.usize(0..plain.customers.len());
+            let journeys = from..random.usize(from + 1..=plain.customers.len());
+            let (mut wanted, mut wanted_codes, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+            for journey in journeys.clone() {
+                let rows = plain.starts[journey] as usize..plain.starts[journey + 1] as usize;
+                let codes = codes(&rules, rows.clone().map(|row| plain.touchpoints.get(row).unwrap().0));
+                let mut known = 0;
+                for (row, code) in rows.zip(&codes).filter(|(_, code)| **code != 0) {
+                    if *code != known {
+                        wanted.push((plain.times.get(row).unwrap(), code - 1));
+                    }
+                    known = *code;
+                }
+                wanted_codes.extend(codes);
+                ends.push(u32::try_from(wanted.len()).unwrap());
+            }
+            for columns in [&plain, &sliced] {
+                let chunk = Chunk::new(vec![Part { columns, journeys: journeys.clone() }]);
+                let numbers: Vec<_> = chunk.parts.iter().map(Numbers::new).collect();
+                let mut picked = Picked::default();
+                let codes = plan.pick_visits(&chunk, &numbers, &Kept::all(), &mut picked);
+                assert_eq!(codes.of_part(0), wanted_codes);
+                assert_eq!(picked.ends, ends);
+                let visits: Vec<_> = picked.times.into_iter().zip(picked.what).collect();
+                assert_eq!(visits, wanted);
+            }
+            let chunk = Chunk::new(vec![Part { columns: &sliced, journeys: journeys.clone() }]);
+            let part = chunk.parts.first().unwrap();
+            let is_by_bits = plan.by_slices(part, chunk.ends_in_one_part().unwrap(), None).is_some();
+            assert!(!is_by_bits || is_sliced);
+            by_bits += usize::from(is_by_bits);
         }
+        assert!(by_bits > 250, "{by_bits}");
     }
 }

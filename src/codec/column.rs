@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    journey::{Column, Columns, CustomerNo, Needs, Number, Packed, PropertyColumn, pack},
+    journey::{Column, Columns, CustomerNo, Header, Needs, Number, Packed, PropertyColumn, Sliced, pack},
     model::{Currency, Survey},
 };
 
@@ -70,9 +70,9 @@ pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
         (ColumnId::Customers, small(columns.customers.iter().map(|c| c.0))),
         (ColumnId::Starts, small(columns.starts.iter().copied())),
         (ColumnId::Times, numbers(&columns.times, true)),
-        (ColumnId::Touchpoints, numbers(&columns.touchpoints, false)),
+        (ColumnId::Touchpoints, names(&columns.touchpoints)),
         (ColumnId::Seqs, numbers(&columns.seqs, false)),
-        (ColumnId::Channels, numbers(&columns.channels, false)),
+        (ColumnId::Channels, names(&columns.channels)),
     ];
     if !columns.stages.is_empty() {
         // One more, so that "none" (the largest number) becomes 0 and packs small.
@@ -94,7 +94,13 @@ pub(crate) fn encode_columns(columns: &Columns) -> Vec<(ColumnId, Vec<u8>)> {
 }
 
 fn numbers<T: Number>(column: &Column<T>, signed: bool) -> Vec<u8> {
-    pack(&column.to_vec().into_iter().map(Number::bits).collect::<Vec<_>>(), signed)
+    pack(&column.to_bits(), signed)
+}
+
+/// Numbers of names, by which conditions are told: cut into their bits if they are few, else packed.
+fn names<T: Number>(column: &Column<T>) -> Vec<u8> {
+    let numbers = column.to_bits();
+    Sliced::encode(&numbers).unwrap_or_else(|| pack(&numbers, false))
 }
 
 fn small(numbers: impl Iterator<Item = u32>) -> Vec<u8> {
@@ -106,8 +112,11 @@ fn read_small<T>(bytes: Vec<u8>, most: usize, make: impl Fn(u32) -> T) -> Option
     Packed::new(bytes, most)?.all_small(make)
 }
 
-/// Packed numbers of names, left packed.
+/// Numbers of names, left as they are.
 fn read_names<T: Number>(bytes: Vec<u8>, most: usize) -> Option<Column<T>> {
+    if Header::read(&bytes, most)?.is_sliced {
+        return Sliced::new(bytes, most).map(Column::Sliced);
+    }
     Packed::new(bytes, most).filter(Packed::is_small).map(Column::Packed)
 }
 

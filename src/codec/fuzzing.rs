@@ -8,7 +8,7 @@ use super::{
     body, body_v1, decode_column, encode_columns, unframe,
 };
 use crate::{
-    journey::{Chunk, Columns, Needs, Packed, Part},
+    journey::{Chunk, Columns, Needs, Packed, Part, Sliced},
     model::{Event, Micros},
 };
 
@@ -57,6 +57,15 @@ pub(crate) fn decode(data: &[u8]) {
                 assert!(all.len() == packed.len() && packed.len() <= rows);
                 assert_eq!(packed.get(packed.len()), None);
                 assert!(all.iter().enumerate().all(|(place, number)| packed.get(place) == Some(*number)));
+            }
+            if let Some(sliced) = Sliced::new(rest.to_vec(), rows) {
+                let mut all = Vec::new();
+                sliced.for_lists(0..sliced.len(), |list| all.extend_from_slice(list));
+                assert!(all.len() == sliced.len() && sliced.len() <= rows);
+                assert_eq!(sliced.get(sliced.len()), None);
+                assert!(
+                    all.iter().enumerate().all(|(place, number)| sliced.get(place).map(u64::from) == Some(*number))
+                );
             }
         }
         8 => column(ColumnId::Values, rest, count),

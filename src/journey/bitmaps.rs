@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::{
-    bits::{gathered, places, within},
-    column::{At, Column},
+    bits::{places, within},
+    column::Column,
     columns::offset,
     journey::{Matched, MatchedRoom},
+    packed::PackedAt,
 };
 use crate::model::Micros;
 
@@ -40,73 +41,18 @@ pub(crate) struct Bitmaps {
     first: usize,
 }
 
+/// Times that are looked up one by one, many times, each by its row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At<'a> {
+    Plain(&'a [Micros]),
+    Packed(PackedAt<'a>),
+}
+
 /// A journey by its place, and its events: their rows, each with its word.
 #[derive(Debug)]
 struct Tied {
     journey: usize,
     events: Vec<(usize, u64)>,
-}
-
-/// For each eight rows a byte for each of up to eight conditions, the first's the lowest; a bit of it for each row, likewise.
-pub(crate) struct ByEight(pub(crate) Vec<u64>);
-
-impl ByEight {
-    /// Of bytes that say for each row which conditions hold. Before them come so many rows with none.
-    pub(crate) fn of_rows(before: usize, rows: &[u8], conditions: usize) -> Self {
-        let lowest = u64::from_le_bytes([1; 8]);
-        let eight = |rows: u64| {
-            let bits = |condition: usize| gathered(rows >> condition & lowest) << (8 * condition);
-            (0..conditions.min(8)).fold(0, |all, condition| all | bits(condition))
-        };
-        let (empty, room) = (before / 8, 8 - before % 8);
-        let mut all = Vec::with_capacity(empty + rows.len() / 8 + 2);
-        all.resize(empty, 0);
-        let (begin, rest) = rows.split_at(room.min(rows.len()));
-        let padded = |rows: &[u8], skipped: usize| {
-            let mut eight = [0; 8];
-            eight.iter_mut().skip(skipped).zip(rows).for_each(|(to, from)| *to = *from);
-            u64::from_le_bytes(eight)
-        };
-        all.push(eight(padded(begin, before % 8)));
-        let (whole, last) = rest.as_chunks();
-        all.extend(whole.iter().map(|rows| eight(u64::from_le_bytes(*rows))));
-        if !last.is_empty() {
-            all.push(eight(padded(last, 0)));
-        }
-        Self(all)
-    }
-
-    /// The bits of each condition.
-    fn fill(&self, conditions: &mut [Bits]) {
-        conditions.iter_mut().for_each(Vec::clear);
-        let (words, rest) = self.0.as_chunks::<8>();
-        let mut push = |eights: [u64; 8]| {
-            conditions.iter_mut().zip(turned(eights)).for_each(|(bits, word)| bits.push(word));
-        };
-        words.iter().for_each(|eights| push(*eights));
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            push(last);
-        }
-    }
-}
-
-/// Eight numbers of eight bytes each: the first gets the first bytes of all, and so on. Done twice, nothing is changed.
-fn turned(mut rows: [u64; 8]) -> [u64; 8] {
-    // The upper part of one changes places with the lower of the other: half of a number, half of each half, every other byte.
-    let swap = |(one, other): (&mut u64, &mut u64), places: u32, lower: u64| {
-        let differing = (*one >> places ^ *other) & lower;
-        *other ^= differing;
-        *one ^= differing << places;
-    };
-    for (apart, lower) in [(4_u32, 0x0000_0000_FFFF_FFFF), (2, 0x0000_FFFF_0000_FFFF), (1, 0x00FF_00FF_00FF_00FF)] {
-        for group in rows.chunks_mut(2 * apart as usize) {
-            let (ones, others) = group.split_at_mut(apart as usize);
-            ones.iter_mut().zip(others).for_each(|pair| swap(pair, 8 * apart, lower));
-        }
-    }
-    rows
 }
 
 impl Bitmaps {
@@ -120,12 +66,16 @@ impl Bitmaps {
         self.ends.is_empty()
     }
 
-    /// Takes in where conditions hold in the rows of the times of journeys that end there. The bits begin with the row that is the next
-    /// multiple of 64 at or before the first of these: see [`begin`](Self::begin). Of the rows, from the first on, only those count
-    /// that are kept.
+    /// The bits of so many conditions, empty, to be filled before all else. They begin with the row that is the next multiple of 64 at or before
+    /// the first: see [`begin`](Self::begin).
+    pub(crate) fn conditions(&mut self, count: usize) -> &mut [Bits] {
+        emptied(&mut self.conditions, count)
+    }
+
+    /// Takes in the rows of the times of journeys that end there, where conditions hold as was said. Of the rows, from the first on, only
+    /// those count that are kept.
     pub(crate) fn fill(
         &mut self,
-        (by_eight, conditions): (&ByEight, usize),
         (rows, ends): (Range<usize>, impl Iterator<Item = u32>),
         times: &Column<Micros>,
         kept: Option<impl Iterator<Item = u64>>,
@@ -140,8 +90,6 @@ impl Bitmaps {
         for start in std::iter::once(self.before).chain(self.ends.iter().map(|end| *end as usize)) {
             self.starts.get_mut(start / 64).into_iter().for_each(|word| *word |= 1 << (start % 64));
         }
-        self.conditions.resize_with(conditions, Vec::new);
-        by_eight.fill(&mut self.conditions);
         for bits in &mut self.conditions {
             let last = here.end / 64;
             for word in [0, last] {
@@ -156,15 +104,18 @@ impl Bitmaps {
         (self.times, self.first) = match times {
             // Shared, however long it is.
             Column::Packed(_) => (times.clone(), begin),
-            Column::Plain(list) => (Column::Plain(list.get(begin..rows.end).unwrap_or_default().to_vec()), 0),
+            Column::Plain(_) | Column::Sliced(_) => {
+                let mut list = Vec::with_capacity(rows.end - begin);
+                times.append_to(&mut list, begin..rows.end);
+                (Column::Plain(list), 0)
+            }
         };
         self.leave_tied_out(&times.repeats(begin..rows.end));
     }
 
-    /// Lets the events of the same rows carry one of so many values each: of each list up to eight in order.
-    pub(crate) fn carry(&mut self, values: usize, lists: impl Iterator<Item = ByEight>) {
-        self.values.resize_with(values, Vec::new);
-        self.values.chunks_mut(8).zip(lists).for_each(|(values, list)| list.fill(values));
+    /// The bits of so many values that the events of the same rows carry, empty, to be filled: one for each.
+    pub(crate) fn values_to_fill(&mut self, count: usize) -> &mut [Bits] {
+        emptied(&mut self.values, count)
     }
 
     /// Where bits begin for rows from this one on.
@@ -250,8 +201,11 @@ impl Bitmaps {
 
     /// When the events of rows happened.
     #[inline]
-    pub(crate) fn times(&self) -> At<'_, Micros> {
-        self.times.at(self.first)
+    pub(crate) fn times(&self) -> At<'_> {
+        match &self.times {
+            Column::Packed(packed) => At::Packed(packed.at(self.first)),
+            _ => At::Plain(self.times.plain()),
+        }
     }
 
     /// The places of the journeys with ties.
@@ -274,6 +228,13 @@ impl Bitmaps {
             Matched::of_events(events.filter(kept).map(event), room)
         }
     }
+}
+
+/// So many lists, all empty.
+fn emptied(lists: &mut Vec<Bits>, count: usize) -> &mut [Bits] {
+    lists.resize_with(count, Vec::new);
+    lists.iter_mut().for_each(Vec::clear);
+    lists
 }
 
 /// The events of some rows for which any condition holds: their rows, each with its word.
@@ -309,7 +270,7 @@ mod tests {
         },
         *,
     };
-    use crate::journey::{Packed, TouchpointNo};
+    use crate::journey::{Packed, add_rows};
 
     fn bits(list: impl Iterator<Item = bool>) -> Bits {
         let mut bits = Vec::new();
@@ -318,11 +279,6 @@ mod tests {
             bits[place / 64] |= u64::from(bit) << (place % 64);
         }
         bits
-    }
-
-    fn eighths(before: usize, carried: &[usize], list: usize) -> ByEight {
-        let eighth = carried.iter().map(|value| u8::from(value / 8 == list) << (value % 8));
-        ByEight::of_rows(before, &eighth.collect::<Vec<_>>(), 8)
     }
 
     fn listed(picked: &Matched<'_>) -> Vec<(Micros, u64)> {
@@ -337,9 +293,8 @@ mod tests {
     fn bits_are_those_of_the_rows() {
         let mut random = fastrand::Rng::with_seed(3);
         let mut tied_in_all = 0;
-        for round in 0..1_500 {
+        for _ in 0..1_500 {
             let (first, rows) = (random.usize(0..150), random.usize(1..300));
-            let codes = [1, 2, 3, 9, 40, 300, 70_000][round % 7];
             let conditions = random.usize(1..=LIMIT_BITMAPS);
             let steps = if random.bool() { 0..2 } else { 1..9 };
             let mut now = -50;
@@ -350,35 +305,34 @@ mod tests {
                     now
                 })
                 .collect();
-            let numbers: Vec<u64> = (0..all).map(|_| random.u64(0..codes) * 3 + 1).collect();
-            let table: Vec<u8> = (0..codes * 3 + 2)
+            let words: Vec<u8> = (0..all)
                 .map(|_| if random.bool() { 0 } else { (random.u16(..) & ((1 << conditions) - 1)) as u8 })
                 .collect();
-            let word = |row: usize| table[numbers[row] as usize];
+            let word = |row: usize| words[row];
             let mut ends: Vec<usize> = (0..random.usize(0..9)).map(|_| first + random.usize(1..=rows)).collect();
             ends.push(first + rows);
             ends.sort_unstable();
             ends.dedup();
             let kept: Option<Vec<bool>> = random.bool().then(|| (0..rows).map(|_| random.u8(0..4) > 0).collect());
 
-            let touchpoints: Column<TouchpointNo> = packed(&numbers, false);
             let begin = Bitmaps::begin(first);
-            let by_rows: Vec<u8> = (first..first + rows).map(word).collect();
-            let by_rows = ByEight::of_rows(first - begin, &by_rows, conditions);
-            let at_once = touchpoints.by_eight(begin..first + rows, &table).map(ByEight);
-            assert!(at_once.is_some() || codes == 1 || codes > 9 * 3);
-            let by_eight = if random.bool() { by_rows } else { at_once.unwrap_or(by_rows) };
+            let (mut bitmaps, mut no_room) = (Bitmaps::default(), Vec::new());
+            // Of the rows before the first something may be said.
+            let said = if random.bool() { begin } else { first };
+            add_rows(said - begin, &words[said..first + rows], bitmaps.conditions(conditions));
             let unsigned: Vec<u64> = times.iter().map(|at| at.cast_unsigned()).collect();
             let plain = Column::Plain(times.iter().copied().map(Micros).collect());
             let column = if random.bool() { plain } else { packed(&unsigned, true) };
-            let (mut bitmaps, mut no_room) = (Bitmaps::default(), Vec::new());
             let kept_bits = kept.clone().map(|kept| bits(kept.into_iter()).into_iter());
             let offsets = ends.iter().map(|end| *end as u32);
-            bitmaps.fill((&by_eight, conditions), (first..first + rows, offsets), &column, kept_bits);
+            bitmaps.fill((first..first + rows, offsets), &column, kept_bits);
 
             let values = if random.bool() { 0 } else { random.usize(1..=LIMIT_VALUES) };
             let carried: Vec<usize> = (0..rows).map(|_| random.usize(0..values.max(1))).collect();
-            bitmaps.carry(values, (0..values.div_ceil(8)).map(|list| eighths(first - begin, &carried, list)));
+            for (list, values) in bitmaps.values_to_fill(values).chunks_mut(8).enumerate() {
+                let eighth = |value: &usize| u8::from(value / 8 == list) << (value % 8);
+                add_rows(first - begin, &carried.iter().map(eighth).collect::<Vec<_>>(), values);
+            }
             assert_eq!(bitmaps.values().flatten().count(), values);
 
             let is_kept = |row: usize| kept.as_ref().is_none_or(|kept| kept[row - first]);

@@ -1,10 +1,11 @@
-//! A column of numbers: as they are, or packed as they were read, and unpacked only where they are asked for.
+//! A column of numbers: as they are, or packed or cut into their bits as they were read, and unpacked only where they are asked for.
 
 use std::ops::Range;
 
 use super::{
     ChannelNo, TouchpointNo,
-    packed::{AT_ONCE, Packed, PackedAt, repeats},
+    packed::{AT_ONCE, Packed, repeats},
+    sliced::Sliced,
 };
 use crate::model::Micros;
 
@@ -69,13 +70,7 @@ name_number!(ChannelNo);
 pub(crate) enum Column<T> {
     Plain(Vec<T>),
     Packed(Packed),
-}
-
-/// A column whose rows are looked up one by one, many times.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum At<'a, T> {
-    Plain(&'a [T]),
-    Packed(PackedAt<'a>),
+    Sliced(Sliced),
 }
 
 impl<T> Default for Column<T> {
@@ -95,6 +90,7 @@ impl<T: Number> Column<T> {
         match self {
             Self::Plain(list) => list.len(),
             Self::Packed(packed) => packed.len(),
+            Self::Sliced(sliced) => sliced.len(),
         }
     }
 
@@ -103,6 +99,7 @@ impl<T: Number> Column<T> {
         match self {
             Self::Plain(list) => list.len() * size_of::<T>(),
             Self::Packed(packed) => packed.size(),
+            Self::Sliced(sliced) => sliced.size(),
         }
     }
 
@@ -111,23 +108,18 @@ impl<T: Number> Column<T> {
         match self {
             Self::Plain(list) => list.get(row).copied(),
             Self::Packed(packed) => packed.get(row).map(T::of_bits),
-        }
-    }
-
-    /// To look up rows by their distance from this one.
-    #[inline]
-    pub(crate) fn at(&self, first: usize) -> At<'_, T> {
-        match self {
-            Self::Plain(list) => At::Plain(list.get(first..).unwrap_or_default()),
-            Self::Packed(packed) => At::Packed(packed.at(first)),
+            Self::Sliced(sliced) => sliced.get(row).map(|number| T::of_bits(number.into())),
         }
     }
 
     /// Whether the numbers of all rows are smaller than this one.
     pub(crate) fn are_below(&self, limit: u64) -> bool {
-        if let Self::Packed(packed) = self
-            && packed.at_most() < limit.into()
-        {
+        let is_seen = match self {
+            Self::Plain(_) => false,
+            Self::Packed(packed) => packed.at_most() < limit.into(),
+            Self::Sliced(sliced) => u64::from(sliced.at_most()) < limit,
+        };
+        if is_seen {
             return true;
         }
         let mut largest = None;
@@ -141,6 +133,7 @@ impl<T: Number> Column<T> {
         match self {
             Self::Plain(list) => into.extend(rows.iter().filter_map(|&row| list.get(row as usize))),
             Self::Packed(packed) => packed.gather(rows, into, T::of_bits),
+            Self::Sliced(sliced) => sliced.gather(rows, into, |number| T::of_bits(number.into())),
         }
     }
 
@@ -152,6 +145,7 @@ impl<T: Number> Column<T> {
                 into.extend(rows.iter().filter_map(|&row| list.get(row as usize)).map(|one| one.bits() as u32));
             }
             Self::Packed(packed) => packed.gather(rows, into, |bits| bits as u32),
+            Self::Sliced(sliced) => sliced.gather(rows, into, |number| number),
         }
     }
 
@@ -161,6 +155,9 @@ impl<T: Number> Column<T> {
             Self::Plain(list) => list.get(rows).unwrap_or_default().iter().for_each(|&one| visit(one)),
             Self::Packed(packed) => {
                 packed.for_each(rows, |bits| visit(T::of_bits(bits)));
+            }
+            Self::Sliced(sliced) => {
+                sliced.for_lists(rows, |list| list.iter().for_each(|&bits| visit(T::of_bits(bits))));
             }
         }
     }
@@ -178,6 +175,7 @@ impl<T: Number> Column<T> {
             Self::Packed(packed) => {
                 packed.for_lists(rows, visit);
             }
+            Self::Sliced(sliced) => sliced.for_lists(rows, visit),
         }
     }
 
@@ -194,6 +192,7 @@ impl<T: Number> Column<T> {
             Self::Packed(packed) => {
                 packed.append_bytes(rows, &mut bytes).then_some(())?;
             }
+            Self::Sliced(sliced) => sliced.append_bytes(rows, &mut bytes).then_some(())?,
         }
         Some(bytes)
     }
@@ -209,28 +208,28 @@ impl<T: Number> Column<T> {
     /// must be a multiple of 64; of it, and of rows behind the last, anything may be said. Words may be missing at the end: they are 0.
     pub(crate) fn repeats(&self, rows: Range<usize>) -> Vec<u64> {
         match self {
-            Self::Plain(list) => {
-                let mut before = None;
-                let words = list.get(rows).unwrap_or_default().chunks(AT_ONCE).map(|list| {
-                    let word = repeats(before, list);
-                    before = list.last().copied();
-                    word
-                });
-                words.collect()
-            }
             Self::Packed(packed) => {
                 let words = rows.start / AT_ONCE..rows.end.div_ceil(AT_ONCE);
                 packed.repeats().get(words).unwrap_or_default().to_vec()
             }
+            Self::Plain(_) | Self::Sliced(_) => {
+                let (mut words, mut before) = (Vec::new(), None);
+                self.for_lists(rows, |list| {
+                    words.push(repeats(before, list));
+                    before = list.last().copied();
+                });
+                words
+            }
         }
     }
 
-    /// Which conditions hold in these rows, for each eight as [`Packed::by_eight`] says it, by a table of their numbers: bit i of a
-    /// number's byte is that of condition i. `None` if there is no short way. The first row must be a multiple of 8; of rows behind the last something may be said.
-    pub(crate) fn by_eight(&self, rows: Range<usize>, table: &[u8]) -> Option<Vec<u64>> {
+    /// Adds to the bits of each condition those of these rows: whether it holds. A table says by their numbers which do, bit i of its byte that
+    /// of condition i. The first row must be a multiple of 64; of rows behind the last something may be said. False, and nothing is added, if there is no
+    /// short way.
+    pub(crate) fn add_holding(&self, rows: &Range<usize>, table: &[u8], conditions: &mut [Vec<u64>]) -> bool {
         match self {
-            Self::Plain(_) => None,
-            Self::Packed(packed) => packed.by_eight(rows, table),
+            Self::Plain(_) | Self::Packed(_) => false,
+            Self::Sliced(sliced) => sliced.add_holding(rows, table, conditions),
         }
     }
 
@@ -241,7 +240,15 @@ impl<T: Number> Column<T> {
             Self::Packed(packed) => {
                 packed.for_lists(rows, |bits| list.extend(bits.iter().map(|&bits| T::of_bits(bits))));
             }
+            Self::Sliced(sliced) => {
+                sliced.for_lists(rows, |bits| list.extend(bits.iter().map(|&bits| T::of_bits(bits))));
+            }
         }
+    }
+
+    /// The bits of all rows.
+    pub(crate) fn to_bits(&self) -> Vec<u64> {
+        self.to_vec().into_iter().map(T::bits).collect()
     }
 
     pub(crate) fn to_vec(&self) -> Vec<T> {
@@ -254,7 +261,7 @@ impl<T: Number> Column<T> {
     pub(crate) fn plain(&self) -> &[T] {
         match self {
             Self::Plain(list) => list,
-            Self::Packed(_) => &[],
+            Self::Packed(_) | Self::Sliced(_) => &[],
         }
     }
 }

@@ -71,31 +71,6 @@ pub(crate) fn repeats<T: PartialEq>(before: Option<T>, list: &[T]) -> u64 {
     bits_of(&same, |same| same) | u64::from(first)
 }
 
-/// For so many times eight numbers of so many bits a byte for each condition, by what a number says of these.
-fn by_eight<const WIDTH: usize>(bytes: &[u8], count: usize, holds: &dyn Fn(u8) -> u8) -> Vec<u64> {
-    let each = 8 / WIDTH;
-    // The bit of each condition goes to the byte of its own.
-    let spread = |word: u8| (0..8).fold(0, |all, bit| all | u64::from(word >> bit & 1) << (8 * bit));
-    let of_number: Vec<u64> = (0..=u8::MAX >> (8 - WIDTH)).map(|number| spread(holds(number))).collect();
-    let number = |byte: usize, place: usize| byte >> (place * WIDTH) & (of_number.len() - 1);
-    let of_place = |byte, place| of_number.get(number(byte, place)).map_or(0, |bits| bits << place);
-    let table: [u64; 256] = std::array::from_fn(|byte| (0..each).fold(0, |all, place| all | of_place(byte, place)));
-    let eight = |bytes: &[u8; WIDTH]| bytes.iter().rev().fold(0, |all, byte| all << each | at_byte(&table, *byte));
-    let (eights, rest) = bytes.as_chunks();
-    let mut all: Vec<u64> = eights.iter().take(count).map(eight).collect();
-    if all.len() < count {
-        let mut last = [0; WIDTH];
-        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        all.push(eight(&last));
-    }
-    all
-}
-
-#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
-fn at_byte(table: &[u64; 256], byte: u8) -> u64 {
-    table[usize::from(byte)]
-}
-
 fn unpack_none(_: &[u8], _: &Range<usize>, _: &mut Vec<u8>) -> bool {
     false
 }
@@ -147,13 +122,18 @@ impl PackedAt<'_> {
     }
 }
 
-/// What stands before packed numbers.
+/// The bit that says that numbers are cut into their bits, and not packed: see [`Sliced`](super::sliced::Sliced).
+const SLICED: u8 = 0x80;
+
+/// What stands before packed numbers, or numbers cut into their bits.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Header {
-    smallest: u64,
+    pub(super) smallest: u64,
     step: u64,
     pub(crate) count: usize,
     pub(crate) width: u8,
+    /// Whether the numbers are cut into their bits.
+    pub(crate) is_sliced: bool,
 }
 
 impl Header {
@@ -165,25 +145,46 @@ impl Header {
         let (smallest, rest) = bytes.split_first_chunk::<8>()?;
         let (step, rest) = rest.split_first_chunk::<8>()?;
         let (count, rest) = rest.split_first_chunk::<4>()?;
-        let &width = rest.first()?;
+        let (width, is_sliced) = rest.first().map(|width| (width & !SLICED, width & SLICED != 0))?;
         let count = u32::from_le_bytes(*count) as usize;
         // The widths that the packer makes and the unpacker takes.
-        if count > most || width > 56 && width != 64 {
+        let is_width = if is_sliced { width <= 8 } else { width <= 56 || width == 64 };
+        if count > most || !is_width {
             return None;
         }
-        Some(Self { smallest: u64::from_le_bytes(*smallest), step: u64::from_le_bytes(*step), count, width })
+        let (smallest, step) = (u64::from_le_bytes(*smallest), u64::from_le_bytes(*step));
+        Some(Self { smallest, step, count, width, is_sliced })
+    }
+
+    /// That of numbers cut into so many bits.
+    pub(super) fn of_slices(smallest: u32, count: usize, width: u32) -> [u8; HEADER] {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let parts = [&u64::from(smallest).to_le_bytes()[..], &1_u64.to_le_bytes(), &count.to_le_bytes()];
+        let mut bytes = [SLICED | u8::try_from(width).unwrap_or_default(); HEADER];
+        bytes.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+        bytes
     }
 
     /// The bytes that hold these numbers, counted from the first byte after the header; and the bit in them at which the
     /// first begins.
     pub(crate) fn place(&self, numbers: Range<usize>) -> (Range<usize>, usize) {
         let width = usize::from(self.width);
+        if self.is_sliced {
+            let bytes = |groups: usize| groups.saturating_mul(width).saturating_mul(AT_ONCE / 8);
+            let place = bytes(numbers.start / AT_ONCE)..bytes(numbers.end.div_ceil(AT_ONCE));
+            return (place, numbers.start % AT_ONCE);
+        }
         let first = numbers.start.saturating_mul(width);
         (first / 8..numbers.end.saturating_mul(width).div_ceil(8), first % 8)
     }
 
     /// Reads one number from the bytes of its [`place`](Self::place).
     pub(crate) fn number(&self, bytes: &[u8], first_bit: usize) -> u64 {
+        if self.is_sliced {
+            let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).take(self.width.into());
+            let bits = words.zip(0..u64::BITS).map(|(word, bit)| (word >> (first_bit % AT_ONCE) & 1) << bit);
+            return bits.fold(self.smallest, u64::wrapping_add);
+        }
         let mut wide = [0; 16];
         for (to, from) in wide.iter_mut().zip(bytes) {
             *to = *from;
@@ -199,7 +200,7 @@ impl Packed {
     /// `None` if the bytes are no packed numbers, or claim to be more than `most`.
     pub(crate) fn new(bytes: impl Into<Arc<Vec<u8>>>, most: usize) -> Option<Self> {
         let bytes = bytes.into();
-        let Header { smallest, step, count, width } = Header::read(&bytes, most)?;
+        let Header { smallest, step, count, width, .. } = Header::read(&bytes, most).filter(|head| !head.is_sliced)?;
         if bytes.len().checked_sub(HEADER)? != (count.checked_mul(width.into())?).div_ceil(8) {
             return None;
         }
@@ -297,24 +298,6 @@ impl Packed {
             }
             words
         })
-    }
-
-    /// For each eight numbers at these positions, of which the first is a multiple of 8: a byte for each of up to eight conditions, and in it
-    /// a bit for each number, the first's the lowest. A table says by the number which conditions hold. `None` if numbers are not
-    /// packed within bytes. Behind the last position other numbers may be told too.
-    pub(crate) fn by_eight(&self, positions: Range<usize>, table: &[u8]) -> Option<Vec<u64>> {
-        let by_byte = match self.unpacker.bit_width() {
-            1 => by_eight::<1>,
-            2 => by_eight::<2>,
-            4 => by_eight::<4>,
-            8 => by_eight::<8>,
-            _ => return None,
-        };
-        let bytes = positions.start * usize::from(self.unpacker.bit_width()) / 8;
-        let bytes = self.bits().get(bytes..).unwrap_or_default();
-        let number = |packed: u8| u64::from(packed).wrapping_mul(self.step).wrapping_add(self.smallest);
-        let holds = |packed| usize::try_from(number(packed)).ok().and_then(|number| table.get(number)).copied();
-        Some(by_byte(bytes, positions.len().div_ceil(8), &|packed| holds(packed).unwrap_or_default()))
     }
 
     /// Visits the numbers at consecutive positions, some at a time; false if there are not so many.

@@ -83,8 +83,8 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
     let places: [(&str, Raise); 11] = [
         ("JOURNEYLOG", |dir| {
             let path = dir.join("JOURNEYLOG");
-            fs::write(&path, "{\"journeylog\":8}").unwrap();
-            8
+            fs::write(&path, "{\"journeylog\":9}").unwrap();
+            9
         }),
         ("WITNESS", |dir| {
             raise_file(&dir.join("WITNESS"), newer);
@@ -100,7 +100,7 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
         }),
         ("segment", |dir| {
             raise_file(&file_of(dir, ".segment"), newer_directory);
-            4
+            5
         }),
         ("ids", |dir| {
             raise_file(&file_of(dir, ".ids"), newer_directory);
@@ -132,7 +132,7 @@ fn a_newer_version_is_refused_wherever_it_stands_and_nothing_changes() {
     ];
     for (place, raise) in places {
         let dir = tempfile::tempdir().unwrap();
-        unpack(7, dir.path());
+        unpack(8, dir.path());
         let found = raise(dir.path());
         let is_refused = |error: &Error| matches!(*error.kind(), ErrorKind::NewerFormat { found: f, supported, .. } if f == found && supported == found - 1);
         let before = if place == "JOURNEYLOG" { None } else { Some(contents(dir.path())) };

@@ -19,7 +19,7 @@ use crate::{
 
 /// The version of the store as a whole. A change of any format of bytes counts it up; `docs/design.md` says what happens
 /// to older stores.
-pub(crate) const FORMAT: u32 = 7;
+pub(crate) const FORMAT: u32 = 8;
 pub(super) const MARK: &str = "JOURNEYLOG";
 pub(super) const LOCK: &str = "LOCK";
 /// The folders of the log and of the journey index; after a rewriting with a hyphen and the generation.

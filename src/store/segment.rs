@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(super) const KIND: [u8; 4] = *b"JLSG";
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 /// The last bytes of a file: the length of the framed directory before them.
 const TRAILER: usize = 8;
 /// The least rows of a block; what is left over, and a long journey, may take it beyond, since journeys are never cut.

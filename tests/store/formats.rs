@@ -74,9 +74,9 @@ fn stores_of_every_format_answer_as_they_did_and_go_on() {
         let report = store.open_report();
         assert_eq!(report.mended, [] as [&str; 0], "format {format}");
         // Segments of earlier versions are made anew.
-        assert_eq!(report.rebuilt.is_some(), format < 7, "format {format}: {report:?}");
+        assert_eq!(report.rebuilt.is_some(), format < 8, "format {format}: {report:?}");
         check(&store, "opened");
-        assert!(mark().starts_with("{\"journeylog\":7,"), "{}", mark());
+        assert!(mark().starts_with("{\"journeylog\":8,"), "{}", mark());
         // Ids are known, and who was erased stays out.
         let known = store.append_batch(events.iter().filter(|event| event.id().is_some()).cloned()).unwrap();
         assert_eq!(known.stored(), 0, "format {format}");
@@ -116,12 +116,12 @@ fn stores_of_every_format_answer_as_they_did_and_go_on() {
 #[test]
 fn a_store_of_a_later_release_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    unpack(7, dir.path());
-    fs::write(dir.path().join("JOURNEYLOG"), "{\"journeylog\":8}").unwrap();
+    unpack(8, dir.path());
+    fs::write(dir.path().join("JOURNEYLOG"), "{\"journeylog\":9}").unwrap();
     let before = crate::erase::bytes_of(dir.path());
     for refused in [Store::open(dir.path()).map(drop), Backup::check(dir.path()).map(drop)] {
         let refused = refused.unwrap_err();
-        assert!(matches!(refused.kind(), ErrorKind::NewerFormat { found: 8, supported: 7, .. }), "{refused}");
+        assert!(matches!(refused.kind(), ErrorKind::NewerFormat { found: 9, supported: 8, .. }), "{refused}");
     }
     assert!(crate::erase::bytes_of(dir.path()) == before);
 }

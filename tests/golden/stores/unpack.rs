@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The formats of which there is a store.
-pub(crate) const FORMATS: [u32; 7] = [1, 2, 3, 4, 5, 6, 7];
+pub(crate) const FORMATS: [u32; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
 /// What stands here, beside the stores.
 pub(crate) fn golden(name: &str) -> PathBuf {
