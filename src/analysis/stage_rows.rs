@@ -1,7 +1,7 @@
 //! The stages of rows, as codes and as their bits, and where visits begin.
 
 use super::picking::{Found, pick_marked};
-use crate::journey::{AT_ONCE, Flood, add_rows};
+use crate::journey::{Flood, add_rows, starts};
 
 /// The codes of stages of the rows of a part that holds whole journeys; 0 is none.
 pub(super) struct StageRows {
@@ -22,12 +22,8 @@ impl StageRows {
 
     /// Picks the rows from a part's first one on at which visits begin; `ends` says where its journeys end.
     pub(super) fn begins(&self, part_first: usize, ends: impl Iterator<Item = u32>) -> Found<u8> {
-        let words = self.codes.len() / AT_ONCE + 1;
-        let mut starts = vec![0_u64; words];
-        let here = ends.map(|end| (end as usize).saturating_sub(self.first));
-        for start in std::iter::once(part_first - self.first).chain(here) {
-            starts.get_mut(start / AT_ONCE).into_iter().for_each(|word| *word |= 1 << (start % AT_ONCE));
-        }
+        let ends = ends.map(|end| (end as usize).saturating_sub(self.first));
+        let starts = starts(part_first - self.first, ends, self.codes.len());
         let bits = |bits: &[u64], word: usize| bits.get(word).copied().unwrap_or_default();
         let mut known: Vec<Flood> = self.bits.iter().map(|_| Flood::default()).collect();
         let begins = starts.iter().enumerate().map(|(word, starts)| {

@@ -58,8 +58,8 @@ impl ColumnId {
         }
     }
 
-    /// Whether it is nothing but packed numbers, of which some can be read without the rest.
-    pub(crate) fn is_packed(self) -> bool {
+    /// Whether it is nothing but numbers, of which some can be read without the rest.
+    pub(crate) fn is_numbers(self) -> bool {
         !matches!(self, Self::Values | Self::Property(_))
     }
 }

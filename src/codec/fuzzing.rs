@@ -8,7 +8,7 @@ use super::{
     body, body_v1, decode_column, encode_columns, unframe,
 };
 use crate::{
-    journey::{Chunk, Columns, Needs, Packed, Part, Sliced},
+    journey::{Chunk, Columns, Header, Needs, Packed, Part, Sliced},
     model::{Event, Micros},
 };
 
@@ -58,19 +58,38 @@ pub(crate) fn decode(data: &[u8]) {
                 assert_eq!(packed.get(packed.len()), None);
                 assert!(all.iter().enumerate().all(|(place, number)| packed.get(place) == Some(*number)));
             }
-            if let Some(sliced) = Sliced::new(rest.to_vec(), rows) {
-                let mut all = Vec::new();
-                sliced.for_lists(0..sliced.len(), |list| all.extend_from_slice(list));
-                assert!(all.len() == sliced.len() && sliced.len() <= rows);
-                assert_eq!(sliced.get(sliced.len()), None);
-                assert!(
-                    all.iter().enumerate().all(|(place, number)| sliced.get(place).map(u64::from) == Some(*number))
-                );
+            if let (Some(sliced), Some(header)) = (Sliced::new(rest.to_vec(), rows), Header::read(rest, rows)) {
+                assert!(sliced.len() <= rows);
+                numbers_are_told_alike(&sliced, &header, rest);
             }
         }
         8 => column(ColumnId::Values, rest, count),
         9 => column(ColumnId::Property(3), rest, count),
         _ => columns(rest, count),
+    }
+}
+
+/// Each way to read numbers that are cut into their bits tells the same.
+fn numbers_are_told_alike(sliced: &Sliced, header: &Header, bytes: &[u8]) {
+    let mut all = Vec::new();
+    sliced.for_lists(0..sliced.len(), |list| all.extend_from_slice(list));
+    assert_eq!(all.len(), sliced.len());
+    assert_eq!(sliced.get(sliced.len()), None);
+    let (mut gathered, mut small) = (Vec::new(), Vec::new());
+    let places: Vec<u32> = (0..).take(sliced.len()).collect();
+    sliced.gather(&places, &mut gathered, u64::from);
+    assert_eq!(gathered, all);
+    if sliced.append_bytes(0..sliced.len(), &mut small) {
+        assert!(small.into_iter().map(u64::from).eq(all.iter().copied()));
+    }
+    let (mut holding, table) = (vec![Vec::new()], [1, 0, 1, 1, 0, 0, 1]);
+    let is_short = sliced.add_holding(&(0..sliced.len()), &table, &mut holding);
+    for (place, &number) in all.iter().enumerate() {
+        assert_eq!(sliced.get(place).map(u64::from), Some(number));
+        let (range, bit) = header.place(place..place + 1);
+        assert_eq!(header.number(&bytes[Header::LENGTH..][range], bit), number);
+        let holds = usize::try_from(number).ok().and_then(|number| table.get(number)) == Some(&1);
+        assert!(!is_short || (holding[0][place / 64] >> (place % 64) & 1 == 1) == holds);
     }
 }
 
@@ -173,6 +192,7 @@ pub(crate) fn seeds(events: &[Event]) -> Vec<(String, Vec<u8>)> {
             ColumnId::Values => seeds.push(("values".to_owned(), counted(8, columns.rows(), &bytes))),
             ColumnId::Property(0) => seeds.push(("property".to_owned(), counted(9, columns.rows(), &bytes))),
             ColumnId::Times => seeds.push(("packed".to_owned(), counted(7, columns.rows(), &bytes))),
+            ColumnId::Touchpoints => seeds.push(("sliced".to_owned(), counted(7, columns.rows(), &bytes))),
             _ => {}
         }
         all.push(u8::try_from(place).unwrap());

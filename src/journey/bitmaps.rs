@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    bits::{places, within},
+    bits::{places, starts, within},
     column::Column,
     columns::offset,
     journey::{Matched, MatchedRoom},
@@ -85,11 +85,7 @@ impl Bitmaps {
         self.ends.clear();
         self.ends.extend(ends.map(|end| end.saturating_sub(offset(begin))));
         let here = self.before..rows.end - begin;
-        self.starts.clear();
-        self.starts.resize(here.end / 64 + 1, 0);
-        for start in std::iter::once(self.before).chain(self.ends.iter().map(|end| *end as usize)) {
-            self.starts.get_mut(start / 64).into_iter().for_each(|word| *word |= 1 << (start % 64));
-        }
+        self.starts = starts(self.before, self.ends.iter().map(|end| *end as usize), here.end);
         for bits in &mut self.conditions {
             let last = here.end / 64;
             for word in [0, last] {

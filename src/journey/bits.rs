@@ -14,7 +14,7 @@ pub(crate) fn bits_of<T: Copy>(list: &[T], bit: impl Fn(T) -> u8) -> u64 {
 
 /// The lowest bits of eight bytes, whose others are 0, as one byte.
 #[inline]
-pub(super) fn gathered(eight: u64) -> u64 {
+fn gathered(eight: u64) -> u64 {
     // Multiplied so, the bit of each byte comes to its own place in the uppermost.
     eight.wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
@@ -70,6 +70,23 @@ impl Flood {
         self.carry = (passed | from) >> 63;
         Flooded { passed, stopped: (turned | next) & stops }
     }
+}
+
+/// The number whose bits stand at a place of words, the lowest in the first.
+#[inline]
+pub(super) fn number_at(place: usize, words: &[[u8; 8]]) -> u64 {
+    let bit = |(word, bit): (&[u8; 8], u32)| (u64::from_le_bytes(*word) >> (place % 64) & 1) << bit;
+    words.iter().zip(0..u64::BITS).fold(0, |number, word| number | bit(word))
+}
+
+/// A bit for each of some rows from a first one on, and for the one behind the last, if a journey begins there: one does with the row `from`, and one
+/// behind the end of each.
+pub(crate) fn starts(from: usize, ends: impl Iterator<Item = usize>, rows: usize) -> Vec<u64> {
+    let mut starts = vec![0; rows / 64 + 1];
+    for start in std::iter::once(from).chain(ends) {
+        starts.get_mut(start / 64).into_iter().for_each(|word| *word |= 1 << (start % 64));
+    }
+    starts
 }
 
 /// The bits of a word that are those of these rows.

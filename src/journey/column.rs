@@ -257,7 +257,7 @@ impl<T: Number> Column<T> {
         list
     }
 
-    /// The rows themselves, if they are not packed.
+    /// The rows themselves, if they are neither packed nor cut into bits.
     pub(crate) fn plain(&self) -> &[T] {
         match self {
             Self::Plain(list) => list,

@@ -23,7 +23,7 @@ mod step;
 pub use batch::JourneyBatch;
 pub(crate) use batch::JourneyPlace;
 pub(crate) use bitmaps::{At, Bitmaps, LIMIT_BITMAPS, LIMIT_VALUES};
-pub(crate) use bits::{Flood, bits_of, first_within, highest, journey_of, last_within, places};
+pub(crate) use bits::{Flood, bits_of, first_within, highest, journey_of, last_within, places, starts};
 pub(crate) use chunk::{Chunk, Part, Source, Span, merge, positions};
 pub(crate) use code::code;
 pub(crate) use column::{Column, Number};

@@ -9,7 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
 
-use super::{bits::bits_of, step::Step};
+use super::{
+    bits::{bits_of, number_at},
+    step::Step,
+};
 
 /// Smallest value (8), common step (8), count (4), bits (1), then the packed bits.
 const HEADER: usize = 21;
@@ -147,13 +150,17 @@ impl Header {
         let (count, rest) = rest.split_first_chunk::<4>()?;
         let (width, is_sliced) = rest.first().map(|width| (width & !SLICED, width & SLICED != 0))?;
         let count = u32::from_le_bytes(*count) as usize;
-        // The widths that the packer makes and the unpacker takes.
-        let is_width = if is_sliced { width <= 8 } else { width <= 56 || width == 64 };
-        if count > most || !is_width {
-            return None;
-        }
         let (smallest, step) = (u64::from_le_bytes(*smallest), u64::from_le_bytes(*step));
-        Some(Self { smallest, step, count, width, is_sliced })
+        Some(Self { smallest, step, count, width, is_sliced }).filter(|header| count <= most && header.is_sound())
+    }
+
+    /// Whether such numbers are ever written: the widths are those that the packer makes and the unpacker takes.
+    pub(crate) fn is_sound(&self) -> bool {
+        if self.is_sliced {
+            self.width <= 8 && self.step == 1 && u32::try_from(self.smallest).is_ok()
+        } else {
+            self.width <= 56 || self.width == 64
+        }
     }
 
     /// That of numbers cut into so many bits.
@@ -181,9 +188,7 @@ impl Header {
     /// Reads one number from the bytes of its [`place`](Self::place).
     pub(crate) fn number(&self, bytes: &[u8], first_bit: usize) -> u64 {
         if self.is_sliced {
-            let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).take(self.width.into());
-            let bits = words.zip(0..u64::BITS).map(|(word, bit)| (word >> (first_bit % AT_ONCE) & 1) << bit);
-            return bits.fold(self.smallest, u64::wrapping_add);
+            return self.smallest.wrapping_add(number_at(first_bit, bytes.as_chunks().0));
         }
         let mut wide = [0; 16];
         for (to, from) in wide.iter_mut().zip(bytes) {

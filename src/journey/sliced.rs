@@ -3,14 +3,18 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::packed::{AT_ONCE, Header};
+use super::{
+    bits::number_at,
+    packed::{AT_ONCE, Header},
+};
 
 /// No number is wider.
 const WIDEST: usize = 8;
-/// Numbers are not tried one by one if all of them together have more bits than this: a table has it faster.
+/// The numbers for which conditions hold are only compared with the words if they have no more bits than this, all conditions together; else a table
+/// is faster.
 const MOST_BITS: usize = 256;
-/// Where one of more than so many is looked up, it is put together alone.
-const MOST_APART: usize = 16;
+/// Where fewer numbers of each 64 are looked up, each is put together alone.
+const WORTH_A_GROUP: usize = 4;
 
 /// The words of 64 numbers, or of 64 rows of which a byte tells which of up to eight conditions hold: one for each bit.
 type Slices = [u64; WIDEST];
@@ -77,17 +81,18 @@ impl Sliced {
     /// The number at a position.
     pub(crate) fn get(&self, position: usize) -> Option<u32> {
         let (group, place) = (position / AT_ONCE, position % AT_ONCE);
-        let words = self.words(group..group + 1).iter().zip(0..);
-        let bit = |(word, bit): (&[u8; 8], u32)| (u64::from_le_bytes(*word) >> place & 1) << bit;
-        let number = words.fold(0, |number, word| number | bit(word));
-        (position < self.count).then(|| self.smallest.wrapping_add(low_32(number)))
+        if position >= self.count {
+            return None;
+        }
+        Some(self.smallest.wrapping_add(low_32(number_at(place, self.words(group..group + 1)))))
     }
 
     /// Adds the numbers at these positions, each below the count, to a list.
     pub(crate) fn gather<T>(&self, positions: &[u32], into: &mut Vec<T>, make: impl Fn(u32) -> T) {
         let (Some(&first), Some(&last)) = (positions.iter().min(), positions.iter().max()) else { return };
         let all = first as usize..last as usize + 1;
-        if all.len() / MOST_APART > positions.len() {
+        let groups = all.end.div_ceil(AT_ONCE) - all.start / AT_ONCE;
+        if positions.len() < groups * WORTH_A_GROUP {
             return into.extend(positions.iter().filter_map(|position| self.get(*position as usize)).map(make));
         }
         let mut small = Vec::with_capacity(all.len());
@@ -149,6 +154,9 @@ impl Sliced {
     /// holds. A table says by the number which conditions hold, bit i of its byte that of condition i. Behind the last something may be said. False, and
     /// nothing is added, if that is no short way.
     pub(crate) fn add_holding(&self, positions: &Range<usize>, table: &[u8], conditions: &mut [Vec<u64>]) -> bool {
+        if positions.end > self.count {
+            return false;
+        }
         let holding = |condition: usize| {
             let numbers = (0..=largest_of(self.width)).map(|small| (small, self.smallest as usize + small as usize));
             let holds = |place: usize| table.get(place).is_some_and(|holds| holds >> condition & 1 == 1);
@@ -182,7 +190,7 @@ impl Sliced {
 
 /// The largest number of so many bits, at most eight.
 fn largest_of(width: usize) -> u32 {
-    u32::from(u8::MAX.checked_shr(8_u32.saturating_sub(u32::try_from(width).unwrap_or(u32::MAX))).unwrap_or_default())
+    (1 << width.min(WIDEST)) - 1
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
@@ -193,13 +201,13 @@ fn low_32(number: u64) -> u32 {
 /// Adds a bit for each of the numbers that words of so many bits stand for: whether it is one of these.
 fn add_where<const WIDTH: usize>(words: &[[u8; 8]], numbers: &[u32], bits: &mut Vec<u64>) {
     let (groups, _) = words.as_chunks::<WIDTH>();
-    // The bits that must not be set are turned around.
-    let turns = |number: &u32| std::array::from_fn(|bit| if number >> bit & 1 == 1 { 0 } else { u64::MAX });
-    let is_it = |words: &[[u8; 8]; WIDTH], turns: &[u64; WIDTH]| {
-        words.iter().zip(turns).fold(u64::MAX, |all, (word, turn)| all & (u64::from_le_bytes(*word) ^ turn))
+    // Words of bits that must not be set are inverted.
+    let inverted = |number: &u32| std::array::from_fn(|bit| if number >> bit & 1 == 1 { 0 } else { u64::MAX });
+    let is_it = |words: &[[u8; 8]; WIDTH], inverted: &[u64; WIDTH]| {
+        words.iter().zip(inverted).fold(u64::MAX, |all, (word, inverted)| all & (u64::from_le_bytes(*word) ^ inverted))
     };
-    let turns: Vec<[u64; WIDTH]> = numbers.iter().map(turns).collect();
-    match turns.as_slice() {
+    let inverted: Vec<[u64; WIDTH]> = numbers.iter().map(inverted).collect();
+    match inverted.as_slice() {
         [one] => bits.extend(groups.iter().map(|words| is_it(words, one))),
         all => bits.extend(groups.iter().map(|words| all.iter().fold(0, |any, one| any | is_it(words, one)))),
     }
@@ -240,15 +248,15 @@ fn slices(bytes: &[u8]) -> impl Iterator<Item = Slices> {
 fn take_apart(bytes: &[u8; AT_ONCE]) -> Slices {
     let mut eights = [0; WIDEST];
     let (from, _) = bytes.as_chunks();
-    eights.iter_mut().zip(from).for_each(|(to, from)| *to = flipped(u64::from_le_bytes(*from)));
-    turned(eights)
+    eights.iter_mut().zip(from).for_each(|(to, from)| *to = transposed_bits(u64::from_le_bytes(*from)));
+    transposed_bytes(eights)
 }
 
 /// The other way round.
 fn put_together(slices: Slices) -> [u8; AT_ONCE] {
     let mut bytes = [0; AT_ONCE];
     let (to, _) = bytes.as_chunks_mut();
-    to.iter_mut().zip(turned(slices)).for_each(|(to, eight)| *to = flipped(eight).to_le_bytes());
+    to.iter_mut().zip(transposed_bytes(slices)).for_each(|(to, eight)| *to = transposed_bits(eight).to_le_bytes());
     bytes
 }
 
@@ -258,15 +266,15 @@ fn swapped(number: u64, places: u32, lower: u64) -> u64 {
     number ^ differing ^ differing << places
 }
 
-/// Eight bytes as a square of bits, turned over its diagonal: the first byte gets the lowest bits of all, and so on. Done twice, nothing is changed.
-fn flipped(eight: u64) -> u64 {
+/// Eight bytes as a square of bits: the first byte gets the lowest bits of all, and so on. Done twice, nothing is changed.
+fn transposed_bits(eight: u64) -> u64 {
     let pairs = swapped(eight, 7, 0x00AA_00AA_00AA_00AA);
     let fours = swapped(pairs, 14, 0x0000_CCCC_0000_CCCC);
     swapped(fours, 28, 0x0000_0000_F0F0_F0F0)
 }
 
 /// Eight numbers of eight bytes each: the first gets the first bytes of all, and so on. Done twice, nothing is changed.
-fn turned(mut rows: [u64; 8]) -> [u64; 8] {
+fn transposed_bytes(mut rows: [u64; 8]) -> [u64; 8] {
     // The upper part of one changes places with the lower of the other: half of a number, half of each half, every other byte.
     let swap = |(one, other): (&mut u64, &mut u64), places: u32, lower: u64| {
         let differing = (*one >> places ^ *other) & lower;
@@ -289,6 +297,8 @@ mod tests {
     #[test]
     fn numbers_come_back_and_conditions_hold_where_they_do() {
         let mut random = fastrand::Rng::with_seed(2);
+        // How often the short way was taken, for few numbers and for many.
+        let mut short = [0; 2];
         for round in 0..2_000 {
             let count = [0, 1, 63, 64, 65, 128, random.usize(0..500)][round % 7];
             let smallest = [0, 1, 200, 300, u64::from(u32::MAX) - 511][random.usize(0..5)];
@@ -307,6 +317,16 @@ mod tests {
                 assert_eq!(header.number(&bytes[Header::LENGTH..][range], bit), *number);
             }
 
+            let some = [0, 1, 2, 9, 200][random.usize(0..5)].min(count * 200);
+            let mut places: Vec<u32> = (0..some).map(|_| random.u32(0..u32::try_from(count).unwrap())).collect();
+            if random.bool() {
+                places.sort_unstable();
+            }
+            let mut gathered = vec![5];
+            sliced.gather(&places, &mut gathered, u64::from);
+            assert_eq!(gathered[0], 5);
+            assert!(gathered[1..].iter().eq(places.iter().map(|place| &numbers[*place as usize])));
+
             let from = random.usize(0..=count);
             let to = random.usize(from..=count);
             let mut list = Vec::new();
@@ -320,6 +340,7 @@ mod tests {
                 assert!(smallest + widest > 255);
             }
             assert!(!sliced.append_bytes(0..count + 1, &mut Vec::new()));
+            assert!(!sliced.add_holding(&(0..count + 1), &[1], &mut [Vec::new()]));
 
             // What lies close to the largest number has no table.
             if smallest < 1_000 {
@@ -333,9 +354,10 @@ mod tests {
                     table.get(numbers[place] as usize).is_some_and(|holds| holds >> condition & 1 == 1)
                 };
                 let mut found = vec![vec![9]; conditions];
-                if sliced.add_holding(&(from..to.max(from)), &table, &mut found) {
+                if sliced.add_holding(&(from..to), &table, &mut found) {
+                    short[usize::from(widest > 8)] += 1;
                     for (condition, found) in found.iter().enumerate() {
-                        assert_eq!(found.len(), 1 + (to.max(from) - from).div_ceil(64));
+                        assert_eq!(found.len(), 1 + (to - from).div_ceil(64));
                         let told = |place: usize| found[1 + (place - from) / 64] >> (place % 64) & 1 == 1;
                         assert!((from..to).all(|place| told(place) == holds(place, condition)));
                     }
@@ -353,6 +375,7 @@ mod tests {
                 }
             }
         }
+        assert!(short.iter().all(|short| *short > 100), "{short:?}");
         assert!(Sliced::encode(&[0, 256]).is_none() && Sliced::encode(&[u64::from(u32::MAX) + 1]).is_none());
         let packed = |numbers: &[u64]| Sliced::new(crate::journey::pack(numbers, false), 9).is_none();
         assert!(packed(&[1, 2]) && packed(&[]));

@@ -67,7 +67,7 @@ fn segment(data: &[u8], path: &Path) {
         let bytes = bytes.get(..place.length as usize).unwrap_or(bytes);
         place.sums = bytes.chunks(PAGE).map(checksum).collect();
         // As it was written, or odd.
-        place.header = Header::read(bytes, usize::MAX).filter(|_| place.id.is_packed()).or(place.header);
+        place.header = Header::read(bytes, usize::MAX).filter(|_| place.id.is_numbers()).or(place.header);
     }
     let framed = frame(segment::KIND, segment::VERSION, &postcard::to_stdvec(&directory).unwrap());
     let trailer = (framed.len() as u64).to_le_bytes();

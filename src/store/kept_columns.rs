@@ -1,5 +1,5 @@
-//! Columns that stay in memory once they were read and checked for the second time, up to a limit: questions read the same few again and again. Who
-//! asks once and goes does not fill memory for others, and room that is used again from block to block is there sooner than new.
+//! Columns that stay in memory, up to a limit, from the second time on that anything of their block is read: questions read the same few again and
+//! again. Who asks once and goes does not fill memory that nobody uses, and memory that is used again for the next block costs less than new.
 
 use std::sync::{
     Arc, Mutex, PoisonError,

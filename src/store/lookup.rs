@@ -62,7 +62,7 @@ impl Segment {
             }
         }
         let whole = Needs { values: needs.values, properties: needs.properties.clone(), ..Needs::default() };
-        let unread = |id: ColumnId| !id.is_packed() && id.is_needed(&whole);
+        let unread = |id: ColumnId| !id.is_numbers() && id.is_needed(&whole);
         if info.columns.iter().any(|place| unread(place.id)) {
             let block = self.load(block, &whole)?;
             let part = Part { columns: &block, journeys: position..position + 1 };
@@ -89,10 +89,10 @@ impl Segment {
         Ok(None)
     }
 
-    /// Some consecutive numbers of a packed column.
+    /// Some consecutive numbers of a column that holds nothing else.
     fn numbers(&self, place: &Place, positions: Range<usize>) -> Result<Vec<u64>> {
         let wrong = || self.damaged(&format!("column {:?}", place.id), "its content is none that was ever written");
-        let sound = |header: &Header| positions.end <= header.count && header.width <= 64;
+        let sound = |header: &Header| positions.end <= header.count && header.is_sound();
         let header = place.header.filter(sound).ok_or_else(wrong)?;
         let (bytes, _) = header.place(positions.clone());
         let bytes = bytes.start + Header::LENGTH..bytes.end + Header::LENGTH;

@@ -87,7 +87,7 @@ pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) length: u32,
     pub(super) sums: Vec<u64>,
-    /// If it is nothing but packed numbers, what stands before them.
+    /// If it is nothing but numbers, what stands before them.
     pub(super) header: Option<Header>,
 }
 
@@ -218,7 +218,7 @@ impl Segment {
         self.noting(self.read(block, needs, Columns::default()))
     }
 
-    /// The same, for those who come again: what is kept in memory of an earlier time is not read.
+    /// The same, for those who come again and again: what is kept in memory of earlier times is not read.
     pub(super) fn load_again(&self, block: usize, needs: &Needs) -> Result<Arc<Columns>> {
         // Whoever reads everything reads it once.
         if needs.properties == Properties::All {
@@ -235,7 +235,8 @@ impl Segment {
         Ok(Arc::new(columns))
     }
 
-    /// Lets the system fetch those columns of a block that are needed and not kept; once for each block, for most stay in memory.
+    /// Lets the system fetch those columns of a block that are needed and not kept; once for
+    /// each block: what was read lately the system has most likely still.
     fn announce(&self, block: usize, needs: &Needs) {
         if self.announced.get(block).is_none_or(|announced| announced.swap(true, Ordering::Relaxed)) {
             return;

@@ -50,7 +50,7 @@ impl SegmentWriter {
             self.out.write_all(&bytes).map_err(|e| Error::io("writing", &self.temporary, e))?;
             let length = u32::try_from(bytes.len()).map_err(|_| Error::damaged("a column", "it is over 4 GiB"))?;
             let sums = bytes.chunks(PAGE).map(checksum).collect();
-            let header = if id.is_packed() { Header::read(&bytes, usize::MAX) } else { None };
+            let header = if id.is_numbers() { Header::read(&bytes, usize::MAX) } else { None };
             columns.push(Place { id, offset: self.offset, length, sums, header });
             self.offset += u64::from(length);
         }

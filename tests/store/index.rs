@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use journeylog::{
     Breakdown, BreakdownFrom, Channel, Comparison, Condition, Currency, Durability, Event, Funnel, JourneyModel,
-    Journeys, PropertyValue, Seq, StageCounts, Store, StoreOptions, Touch, Transitions, testing::World,
+    Journeys, Nth, PropertyValue, Seq, StageCounts, Store, StoreOptions, Touch, Transitions, testing::World,
 };
 
 use crate::{event, small_seals};
@@ -44,8 +44,8 @@ fn store_and_memory_give_the_same_answers() {
     assert!(Store::open(dir.path()).unwrap().open_report().rebuilt.is_none());
 }
 
-/// One funnel for each channel is that of the events of the channel, from packed columns as from others, and however many channels
-/// there are.
+/// One funnel for each channel is that of the events of the channel, from columns on disk as from those in memory, and however many channels
+/// there are; so are other questions.
 #[test]
 fn a_funnel_for_each_channel_is_that_of_its_events() {
     let touchpoints = ["view", "cart", "pay", "other"];
@@ -73,6 +73,7 @@ fn a_funnel_for_each_channel_is_that_of_its_events() {
         let memory = Journeys::of(events).unwrap();
         let funnel = || Funnel::ordered(["view", "cart", "pay"]).within(TimeDelta::seconds(apart * 20));
         let each = funnel().breakdown(Breakdown::channel().from(BreakdownFrom::Each).limit(50)).build().unwrap();
+        answers_are_the_same(&store, &memory, &[each.clone(), funnel().build().unwrap()]);
         for query in [|store: &Store, _: &Journeys| store.query(), |_: &Store, memory: &Journeys| memory.query()] {
             let query = || query(&store, &memory);
             let groups = query().run(&each).unwrap().breakdown.unwrap().groups;
@@ -91,6 +92,25 @@ fn a_funnel_for_each_channel_is_that_of_its_events() {
         }
         store.close().unwrap();
     }
+}
+
+/// Each question is asked alone, so that a shorter way is taken.
+fn answers_are_the_same(store: &Store, memory: &Journeys, funnels: &[Funnel]) {
+    for funnel in funnels {
+        assert_eq!(store.query().run(funnel).unwrap(), memory.query().run(funnel).unwrap());
+    }
+    let touchpoint = |name| Condition::touchpoint(name).unwrap();
+    let model = JourneyModel::builder("shop", ["looking", "buying", "staying"])
+        .rule_nth(touchpoint("pay"), Nth::From { from: 2 }, "staying")
+        .rule(touchpoint("pay"), "buying")
+        .rule(touchpoint("view"), "looking");
+    let model = model.build().unwrap();
+    let moves = Transitions::of(model.clone());
+    let moved = store.query().run(&moves).unwrap();
+    assert!(moved.skips > 50 && moved.regressions > 50);
+    assert_eq!(moved, memory.query().run(&moves).unwrap());
+    let stages = StageCounts::of(model);
+    assert_eq!(store.query().run(&stages).unwrap(), memory.query().run(&stages).unwrap());
 }
 
 #[test]
