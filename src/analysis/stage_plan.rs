@@ -124,7 +124,8 @@ impl StagePlan {
         if kept.is_some() || !part.columns.stages.is_empty() {
             return None;
         }
-        let words = self.rules.by_touchpoint(part)?;
+        // A table of more touchpoints than there are rows takes longer than the rows.
+        let words = self.rules.by_touchpoint(part).filter(|words| words.len() <= part.rows().len())?;
         // One bit more for those whose code depends on their journey.
         let counted = u8::checked_shl(1, u32::try_from(self.width).ok()?)?;
         let code = |word: &u64| if word & self.nth_bits == 0 { self.code(*word) } else { counted };
