@@ -64,9 +64,9 @@ impl Durations {
     }
 
     /// Adds many, in microseconds: the same as to add one after the other.
-    pub(super) fn add_all(&mut self, lengths: &[u64]) {
+    pub(super) fn add_all(&mut self, lengths: impl Iterator<Item = u64>) {
         let (mut sum, mut max) = (0, self.max);
-        let each = lengths.iter().copied().inspect(|micros| {
+        let each = lengths.inspect(|micros| {
             sum += u128::from(*micros);
             max = max.max(*micros);
         });
@@ -266,7 +266,7 @@ mod tests {
         let (mut many, mut left) = (Durations::default(), &lengths[..]);
         for count in [0, 3, 40, EXACT / 2, EXACT, 7_000] {
             let (here, after) = left.split_at(count.min(left.len()));
-            many.add_all(&here.iter().map(|micros| *micros as u64).collect::<Vec<_>>());
+            many.add_all(here.iter().map(|micros| *micros as u64));
             left = after;
         }
         assert!(left.is_empty() && many == whole);

@@ -10,9 +10,12 @@ use super::{
     stage_rows::StageRows,
 };
 use crate::{
-    journey::{AT_ONCE, Bitmaps, Chunk, NO_STAGE, Part, Picked, bits_of, places, put_rows_together},
+    journey::{AT_ONCE, Bitmaps, Chunk, LIMIT_BITMAPS, NO_STAGE, Part, Picked, bits_of},
     model::{Micros, Nth},
 };
+
+/// Rules that speak of a later occurrence than this one are counted row by row: their bits would be gone over so often.
+const MOST_COUNTED: u32 = 8;
 
 /// In the place of a code: which stage it is depends on how often the condition held before in the journey.
 const COUNTED: u8 = u8::MAX;
@@ -105,15 +108,18 @@ impl StagePlan {
         {
             let kept = kept.of_part(0);
             let ends = || chunk.ends_in_one_part().into_iter().flatten();
-            let mut rows = self.by_slices(part, ends(), kept).unwrap_or_else(|| {
+            let (rows, mut codes) = if let Some(rows) = self.by_slices(part, ends(), kept) {
+                let codes = rows.codes();
+                (rows, codes)
+            } else {
                 let codes = self.settled(part, ends(), numbers, kept);
-                StageRows::of_codes(codes, part.rows().start, self.width)
-            });
+                (StageRows::of_codes(&codes, part.rows().start, ends(), self.width), codes)
+            };
             let mut picking = Picking::begin(picked, false);
-            picking.add_part(rows.begins(part.rows().start, ends()));
+            picking.add_part(rows.begins(&codes));
             picking.finish(chunk, None);
-            rows.codes.drain(..part.rows().start - rows.first);
-            return Codes(vec![rows.codes]);
+            codes.drain(..rows.before());
+            return Codes(vec![codes]);
         }
         self.pick_by_journey(chunk, numbers, kept, picked)
     }
@@ -126,31 +132,31 @@ impl StagePlan {
         }
         // A table of more touchpoints than there are rows takes longer than the rows.
         let words = self.rules.by_touchpoint(part).filter(|words| words.len() <= part.rows().len())?;
-        // One bit more for those whose code depends on their journey.
-        let counted = u8::checked_shl(1, u32::try_from(self.width).ok()?)?;
-        let code = |word: &u64| if word & self.nth_bits == 0 { self.code(*word) } else { counted };
-        let table: Vec<u8> = words.iter().map(code).collect();
-        let first = Bitmaps::begin(part.rows().start);
-        let mut bits = vec![Vec::new(); self.width + 1];
-        let (rows, touchpoints) = (first..part.rows().end, &part.columns.touchpoints);
-        if !touchpoints.add_holding(&rows, &table, &mut bits) {
+        if self.width > LIMIT_BITMAPS || self.nth.iter().any(|(_, nth)| nth.first() > MOST_COUNTED) {
             return None;
         }
-        let counted = bits.pop().unwrap_or_default();
-        let rows_counted = counted.iter().zip((first..).step_by(AT_ONCE));
-        let rows_counted = rows_counted.flat_map(|(word, base)| places(*word).map(move |place| base + place));
-        let mut counts = Counting::new(self, ends);
-        for row in rows_counted.filter(|row| part.rows().contains(row)) {
-            let touchpoint = touchpoints.get(row).map_or(usize::MAX, |touchpoint| touchpoint.0 as usize);
-            let code = counts.code(row, words.get(touchpoint).copied().unwrap_or_default());
-            let (word, place) = ((row - first) / AT_ONCE, (row - first) % AT_ONCE);
-            for (bits, bit) in bits.iter_mut().zip(0..) {
-                bits.get_mut(word).into_iter().for_each(|word| *word |= u64::from(code >> bit & 1) << place);
+        let first = Bitmaps::begin(part.rows().start);
+        let bits_of = |table: Vec<u8>, width: usize| {
+            let mut bits = vec![Vec::new(); width];
+            part.columns.touchpoints.add_holding(&(first..part.rows().end), &table, &mut bits).then_some(bits)
+        };
+        let plain = |word: &u64| word & !self.nth_bits;
+        let codes = bits_of(words.iter().map(|word| self.code(plain(word))).collect(), self.width)?;
+        let mut rows = StageRows::of_bits(codes, first, part.rows(), ends);
+        // Of rules that decide the same event the first is right.
+        for (rule, nth) in self.nth.iter().rev() {
+            let told = |word: &u64| {
+                let holds = word >> rule & 1 == 1;
+                let decides = holds && plain(word).trailing_zeros() as usize > *rule;
+                u8::from(holds) | u8::from(decides) << 1
+            };
+            if let ([holds, decides], Some(code)) =
+                (bits_of(words.iter().map(told).collect(), 2)?.as_slice(), self.stage_of_rule.get(*rule))
+            {
+                rows.settle(*nth, holds, decides, *code);
             }
         }
-        let mut codes = put_rows_together(&bits);
-        codes.resize(rows.len(), 0);
-        Some(StageRows { first, codes, bits })
+        Some(rows)
     }
 
     /// The codes of the rows of a part that holds whole journeys, which end there.

@@ -1,32 +1,89 @@
 //! The stages of rows, as codes and as their bits, and where visits begin.
 
-use super::picking::{Found, pick_marked};
-use crate::journey::{Flood, add_rows, starts};
+use std::ops::Range;
 
-/// The codes of stages of the rows of a part that holds whole journeys; 0 is none.
+use super::picking::{Found, pick_marked};
+use crate::{
+    journey::{Flood, add_rows, put_rows_together, starts},
+    model::Nth,
+};
+
+/// The stages of the rows of a part that holds whole journeys, as the bits of their codes; 0 is none.
 pub(super) struct StageRows {
     /// The row from which on they are told; those before the part's first say nothing.
-    pub(super) first: usize,
-    pub(super) codes: Vec<u8>,
-    /// Their bits, the lowest first: one for each row.
-    pub(super) bits: Vec<Vec<u64>>,
+    first: usize,
+    /// The rows of the part.
+    rows: Range<usize>,
+    /// Where journeys begin: a bit for each row.
+    starts: Vec<u64>,
+    /// The bits of codes, the lowest first: one for each row.
+    bits: Vec<Vec<u64>>,
 }
 
 impl StageRows {
-    /// Of codes of so many bits.
-    pub(super) fn of_codes(codes: Vec<u8>, first: usize, width: usize) -> Self {
-        let mut bits = vec![Vec::new(); width];
-        add_rows(0, &codes, &mut bits);
-        Self { first, codes, bits }
+    /// Of the bits of codes of a part's rows, from a first one on that may stand before these; `ends` says where its journeys end.
+    pub(super) fn of_bits(
+        bits: Vec<Vec<u64>>,
+        first: usize,
+        rows: Range<usize>,
+        ends: impl Iterator<Item = u32>,
+    ) -> Self {
+        let ends = ends.map(|end| (end as usize).saturating_sub(first));
+        let starts = starts(rows.start - first, ends, rows.end - first);
+        Self { first, rows, starts, bits }
     }
 
-    /// Picks the rows from a part's first one on at which visits begin; `ends` says where its journeys end.
-    pub(super) fn begins(&self, part_first: usize, ends: impl Iterator<Item = u32>) -> Found<u8> {
-        let ends = ends.map(|end| (end as usize).saturating_sub(self.first));
-        let starts = starts(part_first - self.first, ends, self.codes.len());
+    /// Of codes of so many bits, of rows from a first one on.
+    pub(super) fn of_codes(codes: &[u8], first: usize, ends: impl Iterator<Item = u32>, width: usize) -> Self {
+        let mut bits = vec![Vec::new(); width];
+        add_rows(0, codes, &mut bits);
+        Self::of_bits(bits, first, first..first + codes.len(), ends)
+    }
+
+    /// Gives those rows this code that decide it, and at which a condition holds for the nth time in their journey.
+    pub(super) fn settle(&mut self, nth: Nth, holds: &[u64], decides: &[u64], code: u8) {
+        let mut is_meant = holds.to_vec();
+        (1..nth.first()).for_each(|_| self.keep_later(&mut is_meant));
+        if let Nth::Only(_) = nth {
+            let mut later = is_meant.clone();
+            self.keep_later(&mut later);
+            is_meant.iter_mut().zip(&later).for_each(|(is_meant, later)| *is_meant &= !later);
+        }
+        for (bits, bit) in self.bits.iter_mut().zip(0..) {
+            let bit = 0_u64.wrapping_sub(u64::from(code >> bit & 1));
+            for (here, settled) in
+                bits.iter_mut().zip(is_meant.iter().zip(decides).map(|(meant, decides)| meant & decides))
+            {
+                *here = *here & !settled | bit & settled;
+            }
+        }
+    }
+
+    /// Of the rows with a bit, leaves the first of each journey out.
+    fn keep_later(&self, rows: &mut [u64]) {
+        let mut known = Flood::default();
+        for (rows, starts) in rows.iter_mut().zip(&self.starts) {
+            *rows &= known.over(*rows, *starts).passed;
+        }
+    }
+
+    /// So many rows stand before the part's first.
+    pub(super) fn before(&self) -> usize {
+        self.rows.start - self.first
+    }
+
+    /// The codes of the rows that are told.
+    pub(super) fn codes(&self) -> Vec<u8> {
+        let mut codes = put_rows_together(&self.bits);
+        codes.resize(self.rows.end - self.first, 0);
+        codes
+    }
+
+    /// Picks the rows of the part at which visits begin; of the rows that are told there are the codes.
+    pub(super) fn begins(&self, codes: &[u8]) -> Found<u8> {
         let bits = |bits: &[u64], word: usize| bits.get(word).copied().unwrap_or_default();
         let mut known: Vec<Flood> = self.bits.iter().map(|_| Flood::default()).collect();
-        let begins = starts.iter().enumerate().map(|(word, starts)| {
+        let begins = self.starts.iter().enumerate().map(|(word, starts)| {
             let some = self.bits.iter().fold(0, |some, all| some | bits(all, word));
             // An event that bears no stage leaves the journey where it is.
             let stops = some | starts;
@@ -39,9 +96,9 @@ impl StageRows {
             (is_other | starts) & some
         });
         // Fewer than 64 rows stand before the part.
-        let in_part = std::iter::once(u64::MAX << (part_first - self.first)).chain(std::iter::repeat(u64::MAX));
+        let in_part = std::iter::once(u64::MAX << self.before()).chain(std::iter::repeat(u64::MAX));
         let begins = begins.zip(in_part).map(|(begins, in_part)| begins & in_part);
-        pick_marked(begins, self.first, &self.codes, |code| code.wrapping_sub(1))
+        pick_marked(begins, self.first, codes, |code| code.wrapping_sub(1))
     }
 }
 
@@ -75,8 +132,12 @@ mod tests {
             let before = random.usize(0..=first % 64);
             let ends = ends.iter().map(|end| u32::try_from(first + end).unwrap());
             // Rows of another part may stand before the first one.
-            let all = (0..before).map(|_| code(&mut random)).chain(codes.iter().copied()).collect();
-            let found = StageRows::of_codes(all, first - before, 2).begins(first, ends);
+            let all: Vec<u8> = (0..before).map(|_| code(&mut random)).chain(codes.iter().copied()).collect();
+            let mut bits = vec![Vec::new(); 2];
+            add_rows(0, &all, &mut bits);
+            let rows = StageRows::of_bits(bits, first - before, first..first + count, ends);
+            assert_eq!((rows.codes(), rows.before()), (all, before));
+            let found = rows.begins(&rows.codes());
             let found: Vec<(usize, u8)> = found.rows.into_iter().map(|row| row as usize).zip(found.what).collect();
             assert_eq!(found, wanted, "{codes:?}");
         }

@@ -152,9 +152,9 @@ struct CellState {
     /// Who made this move last: the number of their journey.
     #[serde(skip)]
     latest: u64,
-    /// The lengths of visits that such moves ended, until they are counted.
+    /// Such moves, each by the number of its journey and the length of the visit it ended, until they are counted.
     #[serde(skip)]
-    lengths: Vec<u64>,
+    moves: Vec<(u64, u64)>,
 }
 
 impl CellState {
@@ -163,6 +163,22 @@ impl CellState {
     fn note(&mut self, journey: u64) {
         self.customers += u64::from(self.latest != journey);
         self.latest = journey;
+    }
+
+    fn count_moves(&mut self, have_lengths: bool) {
+        let Self { count, customers, dwell, latest, moves } = self;
+        *count += moves.len() as u64;
+        let each = moves.iter().map(|&(journey, length)| {
+            *customers += u64::from(*latest != journey);
+            *latest = journey;
+            length
+        });
+        if have_lengths {
+            dwell.add_all(each);
+        } else {
+            each.for_each(drop);
+        }
+        moves.clear();
     }
 }
 
@@ -175,42 +191,36 @@ impl BoundTransitions {
     /// Takes in the visits of many journeys, all of which count.
     fn visit_all(&self, state: &mut TransitionsState, visits: &Picked<u8>) {
         let TransitionsState { cells, here_now, customers, visited, .. } = state;
-        let cell = |from: Option<&u8>, to: &u8| {
-            // A model has at most 64 stages, so the number of a cell fits.
-            u16::try_from(self.cell(from.map(|from| usize::from(*from)), usize::from(*to))).unwrap_or(u16::MAX)
-        };
+        let stages = self.model.stages().len();
+        // A model has at most 64 stages, so the number of a cell fits.
+        let row = u16::try_from(stages).unwrap_or(u16::MAX);
+        let cell = |(from, to): (&u8, &u8)| (u16::from(*from) + 1).wrapping_mul(row).wrapping_add((*to).into());
         // For each visit the cell of the move to it: those of the journeys' first come from the start.
-        let moves = visits.what.iter().zip(visits.what.iter().skip(1)).map(|(from, to)| cell(Some(from), to));
-        let mut places: Vec<u16> = std::iter::once(0).chain(moves).collect();
+        let mut places = vec![0];
+        places.extend(visits.what.iter().zip(visits.what.get(1..).unwrap_or_default()).map(cell));
         let starts = std::iter::once(0).chain(visits.ends.iter().map(|end| *end as usize));
         for (start, end) in starts.zip(&visits.ends).filter(|(start, end)| **end as usize > *start) {
             *customers += 1;
             if let (Some(place), Some(to)) = (places.get_mut(start), visits.what.get(start)) {
-                *place = cell(None, to);
+                *place = (*to).into();
             }
             let last = visits.what.get(*end as usize - 1);
             let count = last.and_then(|stage| here_now.get_mut(usize::from(*stage)));
             count.into_iter().for_each(|count| *count += 1);
         }
-        let stages = self.model.stages().len();
         let (mut journey, mut since) = (*visited, Micros::MIN);
         for (places, times) in places.chunks(VISITS_AT_ONCE).zip(visits.times.chunks(VISITS_AT_ONCE)) {
             for (place, &at) in places.iter().map(|place| usize::from(*place)).zip(times) {
                 journey += u64::from(place < stages);
                 if let Some(cell) = cells.get_mut(place) {
-                    cell.note(journey);
                     // Moments of a journey do not go back, and the difference of two fits, taken modulo 2^64.
-                    cell.lengths.push(at.0.wrapping_sub(since.0).cast_unsigned());
+                    cell.moves.push((journey, at.0.wrapping_sub(since.0).cast_unsigned()));
                 }
                 since = at;
             }
             for (place, cell) in cells.iter_mut().enumerate() {
-                cell.count += cell.lengths.len() as u64;
                 // Nobody stays at the start.
-                if place >= stages {
-                    cell.dwell.add_all(&cell.lengths);
-                }
-                cell.lengths.clear();
+                cell.count_moves(place >= stages);
             }
         }
         *visited = journey;
@@ -302,8 +312,9 @@ impl Bound for BoundTransitions {
 
     fn size(&self, state: &TransitionsState) -> usize {
         let listed = state.listed.len() * size_of::<(CustomerNo, Listed)>() + state.moves * size_of::<Move>();
-        let of_cell =
-            |cell: &CellState| size_of::<CellState>() + cell.dwell.size() + cell.lengths.capacity() * size_of::<u64>();
+        let of_cell = |cell: &CellState| {
+            size_of::<CellState>() + cell.dwell.size() + cell.moves.capacity() * size_of::<(u64, u64)>()
+        };
         state.cells.iter().map(of_cell).sum::<usize>() + listed
     }
 

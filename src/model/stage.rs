@@ -107,6 +107,14 @@ impl Nth {
             Self::From { from } => count >= from,
         }
     }
+
+    /// The first occurrence that is meant.
+    pub(crate) fn first(self) -> u32 {
+        match self {
+            Self::Only(nth) => nth,
+            Self::From { from } => from,
+        }
+    }
 }
 
 /// A condition, and the stage that an event bears when it holds.

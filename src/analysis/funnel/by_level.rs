@@ -275,7 +275,7 @@ impl<T: Fn(usize) -> Micros> Batch<'_, T> {
         for (step, level) in steps.iter_mut().skip(1).zip(self.levels) {
             lengths.clear();
             lengths.extend(level.firsts().map(length));
-            step.time.add_all(lengths);
+            step.time.add_all(lengths.iter().copied());
         }
         for (row, _) in self.levels.last().into_iter().flat_map(Level::firsts) {
             let entry = first_within(self.rows.step(0), &journey_of(self.rows.starts, row));
