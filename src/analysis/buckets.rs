@@ -35,27 +35,26 @@ impl Buckets {
 
     /// Adds many.
     pub(super) fn add_all(&mut self, lengths: impl Iterator<Item = u64>) {
-        lengths.for_each(|micros| self.count(bucket(micros).into()));
-    }
-
-    #[inline]
-    fn count(&mut self, bucket: usize) {
-        let here = self.doublings.get_mut(bucket / PER_DOUBLING);
-        let here = here.and_then(|doubling| doubling.get_mut(bucket % PER_DOUBLING));
-        match here.and_then(|here| Some((here.checked_add(1)?, here))) {
-            Some((count, here)) => *here = count,
-            None => self.add_to(bucket, 1),
+        self.waiting.extend(lengths.map(bucket));
+        if self.waiting.len() >= AT_ONCE {
+            self.count_waiting();
         }
     }
 
     fn count_waiting(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.drain(..).for_each(|bucket| self.count(bucket.into()));
+        for bucket in waiting.drain(..).map(usize::from) {
+            let here = self.doublings.get_mut(bucket / PER_DOUBLING);
+            let here = here.and_then(|doubling| doubling.get_mut(bucket % PER_DOUBLING));
+            match here.and_then(|here| Some((here.checked_add(1)?, here))) {
+                Some((count, here)) => *here = count,
+                None => self.add_to(bucket, 1),
+            }
+        }
         self.waiting = waiting;
     }
 
     /// Adds to the count of a bucket.
-    #[cold]
     #[expect(clippy::cast_possible_truncation, reason = "what is above 32 bits is counted apart")]
     fn add_to(&mut self, bucket: usize, count: u64) {
         let (place, within) = (bucket / PER_DOUBLING, bucket % PER_DOUBLING);

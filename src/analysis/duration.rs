@@ -64,17 +64,14 @@ impl Durations {
     }
 
     /// Adds many, in microseconds: the same as to add one after the other.
-    pub(super) fn add_all(&mut self, lengths: impl Iterator<Item = u64>) {
-        let (mut sum, mut max) = (0, self.max);
-        let each = lengths.inspect(|micros| {
-            sum += u128::from(*micros);
-            max = max.max(*micros);
-        });
+    pub(super) fn add_all(&mut self, lengths: impl Iterator<Item = u64> + Clone) {
+        let sum = lengths.clone().map(u128::from).sum();
+        self.max = lengths.clone().fold(self.max, u64::max);
+        self.sum = self.sum.saturating_add(sum);
         match &mut self.kept {
-            Kept::All(all) => all.extend(each),
-            Kept::Buckets(buckets) => buckets.add_all(each),
+            Kept::All(all) => all.extend(lengths),
+            Kept::Buckets(buckets) => buckets.add_all(lengths),
         }
-        (self.sum, self.max) = (self.sum.saturating_add(sum), max);
         self.fold_if_many();
     }
 
@@ -84,9 +81,9 @@ impl Durations {
         self.max = self.max.max(other.max);
         match (&mut self.kept, other.kept) {
             (Kept::All(all), Kept::All(mut more)) => all.append(&mut more),
-            (Kept::Buckets(buckets), Kept::All(more)) => more.into_iter().for_each(|micros| buckets.add(micros)),
+            (Kept::Buckets(buckets), Kept::All(more)) => buckets.add_all(more.into_iter()),
             (Kept::All(all), Kept::Buckets(mut buckets)) => {
-                all.iter().for_each(|&micros| buckets.add(micros));
+                buckets.add_all(all.drain(..));
                 self.kept = Kept::Buckets(buckets);
             }
             (Kept::Buckets(buckets), Kept::Buckets(more)) => buckets.merge(more),
@@ -99,7 +96,7 @@ impl Durations {
             && all.len() > EXACT
         {
             let mut buckets = Buckets::default();
-            all.iter().for_each(|&micros| buckets.add(micros));
+            buckets.add_all(all.iter().copied());
             self.kept = Kept::Buckets(buckets);
         }
     }

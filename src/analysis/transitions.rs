@@ -168,15 +168,10 @@ impl CellState {
     fn count_moves(&mut self, have_lengths: bool) {
         let Self { count, customers, dwell, latest, moves } = self;
         *count += moves.len() as u64;
-        let each = moves.iter().map(|&(journey, length)| {
-            *customers += u64::from(*latest != journey);
-            *latest = journey;
-            length
-        });
+        let others = moves.iter().filter(|(journey, _)| std::mem::replace(latest, *journey) != *journey);
+        *customers += others.count() as u64;
         if have_lengths {
-            dwell.add_all(each);
-        } else {
-            each.for_each(drop);
+            dwell.add_all(moves.iter().map(|(_, length)| *length));
         }
         moves.clear();
     }
