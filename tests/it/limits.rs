@@ -306,6 +306,7 @@ fn customers_that_are_listed_take_of_this_memory() {
             Plan::Segment(_) => 3_000,
             Plan::Purchases(_) => 80_000,
             Plan::Stickiness(_) => 7_000,
+            Plan::Transitions(_) => 30_000,
             _ => 20_000,
         });
         let unlisted = query.ask(std::slice::from_ref(&question));
