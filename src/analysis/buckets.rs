@@ -35,8 +35,13 @@ impl Buckets {
 
     /// Adds many.
     pub(super) fn add_all(&mut self, lengths: impl Iterator<Item = u64>) {
-        self.waiting.extend(lengths.map(bucket));
-        if self.waiting.len() >= AT_ONCE {
+        let mut buckets = lengths.map(bucket);
+        loop {
+            let room = AT_ONCE.saturating_sub(self.waiting.len());
+            self.waiting.extend(buckets.by_ref().take(room));
+            if self.waiting.len() < AT_ONCE {
+                return;
+            }
             self.count_waiting();
         }
     }

@@ -10,11 +10,11 @@ use super::{
     stage_rows::StageRows,
 };
 use crate::{
-    journey::{AT_ONCE, Bitmaps, Chunk, LIMIT_BITMAPS, NO_STAGE, Part, Picked, bits_of},
+    journey::{AT_ONCE, Bitmaps, Chunk, NO_STAGE, Part, Picked, bits_of},
     model::{Micros, Nth},
 };
 
-/// Rules that speak of a later occurrence than this one are counted row by row: their bits would be gone over so often.
+/// Models are read row by row whose rules speak of later occurrences than this one, all together: bits are gone over once for each.
 const MOST_COUNTED: u32 = 8;
 
 /// In the place of a code: which stage it is depends on how often the condition held before in the journey.
@@ -124,36 +124,42 @@ impl StagePlan {
         self.pick_by_journey(chunk, numbers, kept, picked)
     }
 
-    /// The stages of the rows of a part of whole journeys, which end there, found 64 rows at a time. `None` unless touchpoints alone, and how often
-    /// they came before, decide them, every row is seen, and the touchpoints are cut into bits.
+    /// The stages of the rows of a part of whole journeys, which end there, found 64 rows at a time. `None` if something else than touchpoints and
+    /// how often they came decides them, if not every row is seen, or if that is no short way: touchpoints are not cut into bits, conditions hold
+    /// for many of them, there are more of them than rows, or rules speak of late occurrences.
     fn by_slices(&self, part: &Part<'_>, ends: impl Iterator<Item = u32>, kept: Option<&[bool]>) -> Option<StageRows> {
         if kept.is_some() || !part.columns.stages.is_empty() {
             return None;
         }
-        // A table of more touchpoints than there are rows takes longer than the rows.
         let words = self.rules.by_touchpoint(part).filter(|words| words.len() <= part.rows().len())?;
-        if self.width > LIMIT_BITMAPS || self.nth.iter().any(|(_, nth)| nth.first() > MOST_COUNTED) {
+        if self.nth.iter().fold(0_u32, |sum, (_, nth)| sum.saturating_add(nth.first())) > MOST_COUNTED {
             return None;
         }
         let first = Bitmaps::begin(part.rows().start);
-        let bits_of = |table: Vec<u8>, width: usize| {
+        let bits_where = |table: &[u8], width: usize| {
             let mut bits = vec![Vec::new(); width];
-            part.columns.touchpoints.add_holding(&(first..part.rows().end), &table, &mut bits).then_some(bits)
+            part.columns.touchpoints.add_holding(&(first..part.rows().end), table, &mut bits).then_some(bits)
         };
         let plain = |word: &u64| word & !self.nth_bits;
-        let codes = bits_of(words.iter().map(|word| self.code(plain(word))).collect(), self.width)?;
-        let mut rows = StageRows::of_bits(codes, first, part.rows(), ends);
-        // Of rules that decide the same event the first is right.
-        for (rule, nth) in self.nth.iter().rev() {
+        let codes = bits_where(&words.iter().map(|word| self.code(plain(word))).collect::<Vec<_>>(), self.width)?;
+        // Where the condition of a rule that counts holds, and where it decides if that is an occurrence it means: no plain rule comes before it.
+        let mut counting = Vec::new();
+        for (rule, nth) in &self.nth {
             let told = |word: &u64| {
-                let holds = word >> rule & 1 == 1;
+                let holds = word >> (rule % 64) & 1 == 1;
                 let decides = holds && plain(word).trailing_zeros() as usize > *rule;
                 u8::from(holds) | u8::from(decides) << 1
             };
-            if let ([holds, decides], Some(code)) =
-                (bits_of(words.iter().map(told).collect(), 2)?.as_slice(), self.stage_of_rule.get(*rule))
-            {
-                rows.settle(*nth, holds, decides, *code);
+            let table: Vec<u8> = words.iter().map(told).collect();
+            if table.iter().any(|told| *told > 1) {
+                counting.push((*nth, self.stage_of_rule.get(*rule)?, bits_where(&table, 2)?));
+            }
+        }
+        let mut rows = StageRows::of_bits(codes, first, part.rows(), ends);
+        // Of rules that decide the same event the first wins: it is settled last.
+        for (nth, code, bits) in counting.iter().rev() {
+            if let [holds, decides] = bits.as_slice() {
+                rows.settle(*nth, holds, decides, **code);
             }
         }
         Some(rows)
@@ -345,8 +351,9 @@ mod tests {
             let stages = [1, 3, 8, 31, 64][random.usize(0..5)];
             let rule = |_| {
                 // Now and then one that is too late to be found by bits.
-                let from = if random.u8(0..10) == 0 { MOST_COUNTED + 1 } else { random.u32(1..4) };
-                let nth = match random.u8(0..4) {
+                let last = if random.u8(0..4) == 0 { MOST_COUNTED + 1 } else { 3 };
+                let from = random.u32(1..=last);
+                let nth = match random.u8(0..8) {
                     0 => Some(Nth::Only(from)),
                     1 => Some(Nth::From { from }),
                     _ => None,
@@ -388,7 +395,7 @@ mod tests {
     #[test]
     fn visits_are_the_same_whether_touchpoints_are_told_by_bits_or_not() {
         let mut random = fastrand::Rng::with_seed(8);
-        let mut by_bits = 0;
+        let (mut by_bits, mut latest) = (0, 0);
         for _ in 0..800 {
             let touchpoints = [1, 3, 12, 40, 300][random.usize(0..5)];
             let model = Model::of(&mut random, touchpoints);
@@ -435,8 +442,11 @@ mod tests {
                 let is_by_bits = plan.by_slices(chunk.parts.first().unwrap(), ends, kept.of_part(0)).is_some();
                 assert!(!is_by_bits || matches!(columns.touchpoints, Column::Sliced(_)));
                 by_bits += usize::from(is_by_bits);
+                let nths = plan.nth.iter().map(|(_, nth)| nth.first()).filter(|_| is_by_bits);
+                latest = nths.fold(latest, u32::max);
             }
         }
         assert!((100..700).contains(&by_bits), "{by_bits}");
+        assert_eq!(latest, MOST_COUNTED);
     }
 }

@@ -1,4 +1,4 @@
-//! The stages of rows, as codes and as their bits, and where visits begin.
+//! The stages of rows, as the bits of their codes, and where visits begin.
 
 use std::ops::Range;
 
@@ -40,7 +40,8 @@ impl StageRows {
         Self::of_bits(bits, first, first..first + codes.len(), ends)
     }
 
-    /// Gives those rows this code that decide it, and at which a condition holds for the nth time in their journey.
+    /// Gives this code to the rows at which a condition holds for the nth time in their journey, of those that nothing before it decides. Every row
+    /// at which it holds counts, also those that something else decides.
     pub(super) fn settle(&mut self, nth: Nth, holds: &[u64], decides: &[u64], code: u8) {
         let mut is_meant = holds.to_vec();
         (1..nth.first()).for_each(|_| self.keep_later(&mut is_meant));
@@ -79,7 +80,7 @@ impl StageRows {
         codes
     }
 
-    /// Picks the rows of the part at which visits begin; of the rows that are told there are the codes.
+    /// Picks the rows of the part at which visits begin; `codes` are those of [`codes`](Self::codes).
     pub(super) fn begins(&self, codes: &[u8]) -> Found<u8> {
         let bits = |bits: &[u64], word: usize| bits.get(word).copied().unwrap_or_default();
         let mut known: Vec<Flood> = self.bits.iter().map(|_| Flood::default()).collect();

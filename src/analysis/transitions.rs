@@ -102,7 +102,7 @@ impl Analysis for Transitions {
     }
 }
 
-/// The lengths of so many visits wait by their cells until all are counted.
+/// So many moves wait by their cells until all are counted.
 const VISITS_AT_ONCE: usize = 8192;
 
 /// Transitions bound to a store.
@@ -152,9 +152,16 @@ struct CellState {
     /// Who made this move last: the number of their journey.
     #[serde(skip)]
     latest: u64,
-    /// Such moves, each by the number of its journey and the length of the visit it ended, until they are counted.
+    /// Such moves that are not counted yet.
     #[serde(skip)]
-    moves: Vec<(u64, u64)>,
+    waiting: Vec<Waiting>,
+}
+
+/// A move that is not counted yet: the number of its journey, and the length of the visit it ended.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    journey: u64,
+    length: u64,
 }
 
 impl CellState {
@@ -165,15 +172,16 @@ impl CellState {
         self.latest = journey;
     }
 
-    fn count_moves(&mut self, have_lengths: bool) {
-        let Self { count, customers, dwell, latest, moves } = self;
-        *count += moves.len() as u64;
-        let others = moves.iter().filter(|(journey, _)| std::mem::replace(latest, *journey) != *journey);
-        *customers += others.count() as u64;
+    /// Counts the moves that wait.
+    fn count_waiting(&mut self, have_lengths: bool) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        self.count += waiting.len() as u64;
+        waiting.iter().for_each(|one| self.note(one.journey));
         if have_lengths {
-            dwell.add_all(moves.iter().map(|(_, length)| *length));
+            self.dwell.add_all(waiting.iter().map(|one| one.length));
         }
-        moves.clear();
+        waiting.clear();
+        self.waiting = waiting;
     }
 }
 
@@ -187,9 +195,9 @@ impl BoundTransitions {
     fn visit_all(&self, state: &mut TransitionsState, visits: &Picked<u8>) {
         let TransitionsState { cells, here_now, customers, visited, .. } = state;
         let stages = self.model.stages().len();
-        // A model has at most 64 stages, so the number of a cell fits.
-        let row = u16::try_from(stages).unwrap_or(u16::MAX);
-        let cell = |(from, to): (&u8, &u8)| (u16::from(*from) + 1).wrapping_mul(row).wrapping_add((*to).into());
+        // As `cell` says, in narrow numbers, of which the processor works out several at once: a model has at most 64 stages.
+        let in_row = u16::try_from(stages).unwrap_or(u16::MAX);
+        let cell = |(from, to): (&u8, &u8)| (u16::from(*from) + 1).wrapping_mul(in_row).wrapping_add((*to).into());
         // For each visit the cell of the move to it: those of the journeys' first come from the start.
         let mut places = vec![0];
         places.extend(visits.what.iter().zip(visits.what.get(1..).unwrap_or_default()).map(cell));
@@ -209,13 +217,13 @@ impl BoundTransitions {
                 journey += u64::from(place < stages);
                 if let Some(cell) = cells.get_mut(place) {
                     // Moments of a journey do not go back, and the difference of two fits, taken modulo 2^64.
-                    cell.moves.push((journey, at.0.wrapping_sub(since.0).cast_unsigned()));
+                    cell.waiting.push(Waiting { journey, length: at.0.wrapping_sub(since.0).cast_unsigned() });
                 }
                 since = at;
             }
-            for (place, cell) in cells.iter_mut().enumerate() {
+            for (place, cell) in cells.iter_mut().enumerate().filter(|(_, cell)| !cell.waiting.is_empty()) {
                 // Nobody stays at the start.
-                cell.count_moves(place >= stages);
+                cell.count_waiting(place >= stages);
             }
         }
         *visited = journey;
@@ -308,7 +316,7 @@ impl Bound for BoundTransitions {
     fn size(&self, state: &TransitionsState) -> usize {
         let listed = state.listed.len() * size_of::<(CustomerNo, Listed)>() + state.moves * size_of::<Move>();
         let of_cell = |cell: &CellState| {
-            size_of::<CellState>() + cell.dwell.size() + cell.moves.capacity() * size_of::<(u64, u64)>()
+            size_of::<CellState>() + cell.dwell.size() + cell.waiting.capacity() * size_of::<Waiting>()
         };
         state.cells.iter().map(of_cell).sum::<usize>() + listed
     }
