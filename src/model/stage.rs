@@ -86,7 +86,7 @@ impl AsRef<str> for StageName {
     }
 }
 
-/// Which occurrence of a condition in a journey a rule speaks of, counted from 1 in the order of the journey.
+/// Which occurrence of a condition in a journey a rule speaks of, counted from 1 in the order of the journey, whatever decides the stage of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Nth {
@@ -404,7 +404,8 @@ impl JourneyModelBuilder {
         self
     }
 
-    /// Adds a rule for the nth event of a journey for which `when` holds, such as the second purchase.
+    /// Adds a rule for the nth event of a journey for which `when` holds, such as the second purchase. All events for which it holds count, also
+    /// those whose stage an earlier rule or their own decides.
     pub fn rule_nth(mut self, when: Condition, nth: Nth, stage: impl AsRef<str>) -> Self {
         self.rules.push(RuleForm { when, nth: Some(nth), stage: stage.as_ref().to_owned() });
         self
