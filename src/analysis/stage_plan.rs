@@ -17,6 +17,9 @@ use crate::{
 /// Models are read row by row whose rules speak of later occurrences than this one, all together: bits are gone over once for each.
 const MOST_COUNTED: u32 = 8;
 
+/// And so are those whose codes and conditions ask for so many touchpoints, one by one: a table is faster.
+const MOST_ASKED: u32 = 64;
+
 /// In the place of a code: which stage it is depends on how often the condition held before in the journey.
 const COUNTED: u8 = u8::MAX;
 
@@ -135,31 +138,36 @@ impl StagePlan {
         if self.nth.iter().fold(0_u32, |sum, (_, nth)| sum.saturating_add(nth.first())) > MOST_COUNTED {
             return None;
         }
+        let plain = |word: &u64| word & !self.nth_bits;
+        let codes: Vec<u8> = words.iter().map(|word| self.code(plain(word))).collect();
+        // Where the condition of a rule that counts holds, and where it decides if that is an occurrence it means: no plain rule comes before it.
+        let told = |word: &u64, rule: usize| {
+            let holds = word >> (rule % 64) & 1 == 1;
+            let decides = holds && plain(word).trailing_zeros() as usize > rule;
+            u8::from(holds) | u8::from(decides) << 1
+        };
+        let table = |(rule, nth): &(usize, Nth)| {
+            let table: Vec<u8> = words.iter().map(|word| told(word, *rule)).collect();
+            let code = self.stage_of_rule.get(*rule).filter(|_| table.iter().any(|told| *told > 1))?;
+            Some((*nth, *code, table))
+        };
+        let counting: Vec<_> = self.nth.iter().filter_map(table).collect();
+        let asked = counting.iter().map(|(.., table)| table).chain([&codes]).flatten();
+        if asked.map(|told| told.count_ones()).sum::<u32>() > MOST_ASKED {
+            return None;
+        }
         let first = Bitmaps::begin(part.rows().start);
         let bits_where = |table: &[u8], width: usize| {
             let mut bits = vec![Vec::new(); width];
             part.columns.touchpoints.add_holding(&(first..part.rows().end), table, &mut bits).then_some(bits)
         };
-        let plain = |word: &u64| word & !self.nth_bits;
-        let codes = bits_where(&words.iter().map(|word| self.code(plain(word))).collect::<Vec<_>>(), self.width)?;
-        // Where the condition of a rule that counts holds, and where it decides if that is an occurrence it means: no plain rule comes before it.
-        let mut counting = Vec::new();
-        for (rule, nth) in &self.nth {
-            let told = |word: &u64| {
-                let holds = word >> (rule % 64) & 1 == 1;
-                let decides = holds && plain(word).trailing_zeros() as usize > *rule;
-                u8::from(holds) | u8::from(decides) << 1
-            };
-            let table: Vec<u8> = words.iter().map(told).collect();
-            if table.iter().any(|told| *told > 1) {
-                counting.push((*nth, self.stage_of_rule.get(*rule)?, bits_where(&table, 2)?));
-            }
-        }
+        let codes = bits_where(&codes, self.width)?;
+        let bits = counting.iter().map(|(.., table)| bits_where(table, 2)).collect::<Option<Vec<_>>>()?;
         let mut rows = StageRows::of_bits(codes, first, part.rows(), ends);
         // Of rules that decide the same event the first wins: it is settled last.
-        for (nth, code, bits) in counting.iter().rev() {
+        for ((nth, code, _), bits) in counting.iter().zip(&bits).rev() {
             if let [holds, decides] = bits.as_slice() {
-                rows.settle(*nth, holds, decides, **code);
+                rows.settle(*nth, holds, decides, *code);
             }
         }
         Some(rows)
