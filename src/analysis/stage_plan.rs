@@ -17,7 +17,8 @@ use crate::{
 /// Models are read row by row whose rules speak of later occurrences than this one, all together: bits are gone over once for each.
 const MOST_COUNTED: u32 = 8;
 
-/// And so are those whose codes and conditions ask for so many touchpoints, one by one: a table is faster.
+/// And so are those whose codes and conditions ask for more touchpoints than this, one by one, all together: each is a few operations for 64 rows. It is a
+/// bound on what that may take, not the point from which on a table was measured to be faster.
 const MOST_ASKED: u32 = 64;
 
 /// In the place of a code: which stage it is depends on how often the condition held before in the journey.
